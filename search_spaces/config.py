@@ -1,0 +1,114 @@
+"""TrialConfig: a level for every factor that can change a prediction. Standard library only."""
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import Any, Literal, get_args, get_origin
+
+from search_spaces.identity import digest
+
+Regions = Literal["face", "eyes", "mouth", "eyes+mouth", "face+eyes+mouth", "frame"]
+Fusion = Literal["none", "intermediate", "late"]
+Control = Literal["none", "permuted_labels", "single_frame", "shuffled_time"]
+
+# The paper's three networks by name; the YAML key `architecture` sets both factors.
+ARCHITECTURES: dict[str, dict[str, str]] = {
+    "full_face": {"regions": "face", "fusion": "none"},
+    "fusion_intermediate": {"regions": "eyes+mouth", "fusion": "intermediate"},
+    "fusion_late": {"regions": "eyes+mouth", "fusion": "late"},
+}
+
+
+def factor(
+    default: Any,
+    doc: str,
+    *,
+    unit: str = "",
+    low: float | None = None,
+    high: float | None = None,
+    odd: bool = False,
+    active: Callable[["TrialConfig"], bool] | None = None,
+) -> Any:
+    """A field of TrialConfig with its documentation, unit, range (both ends allowed), and when it has an effect."""
+    return dataclasses.field(
+        default=default, metadata={"doc": doc, "unit": unit, "low": low, "high": high, "odd": odd, "active": active}
+    )
+
+
+@dataclass(frozen=True)
+class TrialConfig:
+    """A configuration. The defaults are the paper's full-face network on SMIC (arXiv 1904.01390).
+
+    A default never changes its meaning, and a new factor's default is what the code did before it came:
+    `key` leaves defaults out, so that a new factor orphans no fold of any ledger.
+    """
+
+    regions: Regions = factor("face", "what the network sees; each region is a stream of its own")
+    fusion: Fusion = factor("none", "where streams meet: before the dense layers, or after them")
+    input: Literal["gray", "frame_difference"] = factor("gray", "gray frames, or their difference to the onset frame")
+    frames: int = factor(18, "frames sampled evenly between onset and offset", unit="frames", low=2, high=256)
+    crop: int = factor(64, "side of face and frame; eyes and mouth have half of it", unit="pixels", low=8, high=128)
+    depth: int = factor(1, "convolution blocks", low=1, high=4)
+    filters: int = factor(32, "filters of the first block; each later block doubles them", low=1, high=256)
+    kernel_space: int = factor(3, "height and width of the first block's kernel", unit="pixels", low=1, high=15, odd=True)
+    kernel_time: int = factor(15, "length of the first block's kernel", unit="frames", low=1, high=63)
+    head: Literal["flatten", "pool"] = factor("flatten", "the paper's flatten, or adaptive averages on a fixed grid")
+    grid: int = factor(
+        3, "cells a side of the pooled grid, in time as in space", low=1, high=16, active=lambda c: c.head == "pool"
+    )
+    hidden: int = factor(128, "units of the last dense layer; fusion puts a layer of 8 x hidden before it", low=1, high=4096)
+    dense_activation: Literal["relu", "none"] = factor("relu", "between the dense layers; the paper's fusion has none")
+    normalisation: Literal["standard", "mean_max", "clip"] = factor(
+        "standard",
+        "minus the mean, divided by the standard deviation, or by the maximum (the paper's); of the fold's training "
+        "clips, or each clip by itself",
+    )
+    dropout: float = factor(0.5, "share of units dropped, after each block and dense layer", low=0.0, high=0.95)
+    learning_rate: float = factor(0.01, "step size of SGD", low=1e-7, high=10.0)
+    momentum: float = factor(0.0, "momentum of SGD", low=0.0, high=0.999)
+    batch_size: int = factor(16, "clips a step, held-out clips of the folds included", unit="clips", low=1, high=4096)
+    epochs: int = factor(100, "passes over the clips; the last epoch's network predicts", low=1, high=100_000)
+    precision: Literal["float32", "float64"] = factor("float32", "number format of weights and arithmetic")
+    control: Control = factor("none", "a control arm: what the data loses before training")
+
+    def key(self) -> str:
+        """Identity (SHA-256): the digest of the active factors that are not at their default."""
+        return digest(self.explicit())
+
+    def explicit(self) -> dict[str, Any]:
+        """The active factors that are not at their default: the configuration's identity, in words."""
+        return {f.name: getattr(self, f.name) for f in fields(self) if self.is_active(f) and getattr(self, f.name) != f.default}
+
+    def is_active(self, f: "dataclasses.Field[Any]") -> bool:
+        """Whether factor f has an effect in this configuration."""
+        active = f.metadata["active"]
+        return active is None or bool(active(self))
+
+    def streams(self) -> tuple[str, ...]:
+        """The regions that the network sees, in the order of their streams."""
+        return tuple(self.regions.split("+"))
+
+
+def side(config: TrialConfig, region: str) -> int:
+    """Side of a region's stream in pixels: `crop`, and half of it for eyes and mouth (the paper's 64 and 32)."""
+    return config.crop // 2 if region in ("eyes", "mouth") else config.crop
+
+
+def resolve(levels: dict[str, Any]) -> dict[str, Any]:
+    """Levels as written in a study file -> levels of factors: the shorthand `architecture` sets regions and fusion."""
+    rest = {name: level for name, level in levels.items() if name != "architecture"}
+    return {**ARCHITECTURES[levels["architecture"]], **rest} if "architecture" in levels else rest
+
+
+def architecture(config: TrialConfig) -> str:
+    """The paper's name for a configuration's regions and fusion, or `regions/fusion` where it has none."""
+    own = {"regions": config.regions, "fusion": config.fusion}
+    return next((name for name, parts in ARCHITECTURES.items() if parts == own), f"{config.regions}/{config.fusion}")
+
+
+def choices(f: "dataclasses.Field[Any]") -> tuple[Any, ...]:
+    """The levels of a factor that has a fixed list of them, else ()."""
+    return get_args(f.type) if get_origin(f.type) is Literal else ()
+
+
+FACTORS = {f.name: f for f in fields(TrialConfig)}
