@@ -77,7 +77,12 @@ class TrialConfig:
 
     def explicit(self) -> dict[str, Any]:
         """The active factors that are not at their default: the configuration's identity, in words."""
-        return {f.name: getattr(self, f.name) for f in fields(self) if self.is_active(f) and getattr(self, f.name) != f.default}
+        levels = {f.name: getattr(self, f.name) for f in fields(self) if self.is_active(f)}
+        return {
+            name: float(level) if FACTORS[name].type is float else level  # 0 and 0.0 are one level
+            for name, level in levels.items()
+            if level != FACTORS[name].default
+        }
 
     def is_active(self, f: "dataclasses.Field[Any]") -> bool:
         """Whether factor f has an effect in this configuration."""

@@ -1,0 +1,1 @@
+"""What the results say. Runs without torch and without ray."""

@@ -1,0 +1,1 @@
+"""How a study runs: data, networks, training, the ledger, and the executors."""

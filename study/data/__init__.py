@@ -1,0 +1,1 @@
+"""From videos on disk to the arrays that a trial trains on."""

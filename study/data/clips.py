@@ -1,0 +1,71 @@
+"""Clips: the index of a dataset, and the decoded arrays that trials train on."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from search_spaces.identity import digest
+
+# What a reader returns: one row a clip. Frames are numbered from 0; offset is the clip's last frame.
+CLIP_INDEX = pa.schema(
+    [
+        pa.field("clip_id", pa.string(), nullable=False),
+        pa.field("dataset", pa.string(), nullable=False),
+        pa.field("subject", pa.string(), nullable=False),
+        pa.field("label", pa.string(), nullable=False),
+        pa.field("onset", pa.int64(), nullable=False),
+        pa.field("apex", pa.int64()),  # null where the dataset has none
+        pa.field("offset", pa.int64(), nullable=False),
+        pa.field("fps", pa.float64()),
+        pa.field("source", pa.string(), nullable=False),  # a video, relative to the dataset's root
+        # The face in every frame of the clip, in pixels of the video; null: the whole frame.
+        pa.field("face_left", pa.int64()),
+        pa.field("face_top", pa.int64()),
+        pa.field("face_width", pa.int64()),
+        pa.field("face_height", pa.int64()),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class ClipIndex:
+    """The clips of a dataset, sorted by (dataset, subject, clip_id), and where their videos are.
+
+    `classes` are the labels in the order of the networks' outputs. `truth` is what is planted in synthetic data.
+    """
+
+    table: pa.Table  # of schema CLIP_INDEX
+    root: Path
+    name: str
+    classes: tuple[str, ...]
+    truth: dict[str, object] | None = None
+
+
+@dataclass(frozen=True)
+class Clips:
+    """Decoded clips as plain arrays (they travel through Ray's object store without a copy). N clips, R frames in all.
+
+    pixels: a region's frames, uint8 [R, S, S] at master size S; clip i owns rows first[i] : first[i] + frames[i],
+    from its onset to its offset. apex: frames after the onset [N], -1 where unknown. labels: indices into classes [N].
+    digests: SHA-256 of each region's pixels, and under "index" that of ids, subjects, labels, classes and apexes.
+    """
+
+    ids: npt.NDArray[np.str_]
+    subjects: npt.NDArray[np.str_]
+    labels: npt.NDArray[np.int64]
+    classes: tuple[str, ...]
+    first: npt.NDArray[np.int64]
+    frames: npt.NDArray[np.int64]
+    apex: npt.NDArray[np.int64]
+    pixels: dict[str, npt.NDArray[np.uint8]]
+    digests: dict[str, str]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def data_digest(self, regions: tuple[str, ...]) -> str:
+        """Identity of what a configuration that sees these regions is trained on (never of a path)."""
+        return digest([self.digests["index"], *(self.digests[region] for region in regions)])

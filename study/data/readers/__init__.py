@@ -1,0 +1,1 @@
+"""One reader a dataset: from its owners' files to a ClipIndex."""

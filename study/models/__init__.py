@@ -1,0 +1,1 @@
+"""The networks, in folded form (F networks of one architecture as one module), and their geometry."""
