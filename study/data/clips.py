@@ -1,5 +1,7 @@
 """Clips: the index of a dataset, and the decoded arrays that trials train on."""
 
+import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,7 +52,8 @@ class Clips:
 
     pixels: a region's frames, uint8 [R, S, S] at master size S; clip i owns rows first[i] : first[i] + frames[i],
     from its onset to its offset. apex: frames after the onset [N], -1 where unknown. labels: indices into classes [N].
-    digests: SHA-256 of each region's pixels, and under "index" that of ids, subjects, labels, classes and apexes.
+    digests: SHA-256 of each region's pixels, and under "index" that of ids, subjects, labels, classes,
+    frame counts and apexes.
     """
 
     ids: npt.NDArray[np.str_]
@@ -69,3 +72,37 @@ class Clips:
     def data_digest(self, regions: tuple[str, ...]) -> str:
         """Identity of what a configuration that sees these regions is trained on (never of a path)."""
         return digest([self.digests["index"], *(self.digests[region] for region in regions)])
+
+
+def assemble(index: ClipIndex, pixels: Mapping[str, npt.NDArray[np.uint8]]) -> Clips:
+    """Clips of an index and each region's master frames, uint8 [R, S, S], in the order of its rows, onset to offset.
+
+    Where the index holds several datasets, ids and subjects carry the dataset's name, so that each stays one.
+    """
+    rows = index.table.to_pylist()
+    several = len({row["dataset"] for row in rows}) > 1
+    prefixes = [f"{row['dataset']}/" if several else "" for row in rows]
+    ids = [prefix + row["clip_id"] for prefix, row in zip(prefixes, rows, strict=True)]
+    subjects = [prefix + row["subject"] for prefix, row in zip(prefixes, rows, strict=True)]
+    frames = [row["offset"] - row["onset"] + 1 for row in rows]
+    apex = [-1 if row["apex"] is None else row["apex"] - row["onset"] for row in rows]
+    labels = [row["label"] for row in rows]
+    names = digest([ids, subjects, labels, index.classes, frames, apex])
+    return Clips(
+        ids=np.array(ids),
+        subjects=np.array(subjects),
+        labels=np.array([index.classes.index(label) for label in labels], np.int64),
+        classes=index.classes,
+        first=np.cumsum([0, *frames[:-1]], dtype=np.int64),
+        frames=np.array(frames, np.int64),
+        apex=np.array(apex, np.int64),
+        pixels=dict(pixels),
+        digests={"index": names} | {region: pixel_digest(array) for region, array in pixels.items()},
+    )
+
+
+def pixel_digest(pixels: npt.NDArray[np.uint8]) -> str:
+    """SHA-256 of an array's shape and bytes."""
+    state = hashlib.sha256(repr(pixels.shape).encode())
+    state.update(np.ascontiguousarray(pixels).data)
+    return state.hexdigest()

@@ -1,0 +1,180 @@
+"""The synthetic dataset with a planted answer: the class lies in brow and mouth together, and only in their motion."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from search_spaces.errors import UserError
+from search_spaces.identity import stream
+from study.data.clips import CLIP_INDEX, ClipIndex, Clips, assemble
+from study.data.faces import BORDER, FACE, Motion, Subject, render
+from study.data.regions import Box, cut
+
+CLASSES = ("negative", "positive", "surprise")
+SHARES = (0.45, 0.30, 0.25)
+BROW = {"negative": -1, "positive": -1, "surprise": 1}  # 1: up
+MOUTH = {"negative": (-1,), "positive": (1,), "surprise": (-1, 1)}  # 1: corners pulled, -1: lips pressed; any at random
+CODECS = ("h264", "mjpeg", "mpeg4")
+SUFFIX = {"h264": ".mp4", "mjpeg": ".avi", "mpeg4": ".avi"}
+FPS = 100.0
+
+
+@dataclass(frozen=True)
+class Synthetic:
+    """Sizes and difficulty. Equal options give equal clips, to the byte."""
+
+    subjects: int = 12
+    clips: int = 12  # a subject, on average
+    seed: int = 0
+    mislabelled: float = 0.1  # share of clips annotated with another class
+    motion: float = 5.0  # pixels at the apex on a 128 px face
+    drift: float = 1.0  # pixels that a head moves in a clip, at most
+    noise: float = 2.0  # gray levels, the mean over subjects
+    blinks: float = 0.15  # probability of a blink in a clip, the mean over subjects
+
+    def __post_init__(self) -> None:
+        limits = {
+            "subjects": (2, 999),
+            "clips": (3, 999),
+            "mislabelled": (0, 0.5),
+            "motion": (0, 6),
+            "drift": (0, 3),
+            "noise": (0, 50),
+            "blinks": (0, 0.5),
+        }
+        problems = [
+            f"synthetic data: {name} is {getattr(self, name)}; valid: {low} to {high}"
+            for name, (low, high) in limits.items()
+            if not low <= getattr(self, name) <= high
+        ]
+        if problems:
+            raise UserError(problems)
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One clip: who, what is shown, what the annotation says, and where its video lies in the dataset's folder."""
+
+    clip_id: str
+    subject: Subject
+    motion: Motion
+    expression: str  # what is shown
+    label: str  # what the annotation says
+    brow: int  # 1 up, -1 down
+    mouth: int  # 1 pulled, -1 pressed
+    codec: str
+    source: str
+
+
+def clips(spec: Synthetic) -> list[Clip]:
+    """Every clip's parameters, without rendering; subjects have unequal numbers of clips."""
+    draw = generator(spec, "clips")
+    people = [subject(spec, number) for number in range(spec.subjects)]
+    counts = apportion(draw.permutation(np.linspace(0.5, 1.5, spec.subjects)), spec.subjects * spec.clips)
+    expressions = draw.permutation(np.repeat(CLASSES, apportion(np.array(SHARES), counts.sum())))
+    wrong = draw.permutation(len(expressions)) < round(spec.mislabelled * len(expressions))
+    owners = [(person, number) for person, count in zip(people, counts, strict=True) for number in range(count)]
+    return [
+        clip(spec, person, number, str(expression), bool(mistaken))
+        for (person, number), expression, mistaken in zip(owners, expressions, wrong, strict=True)
+    ]
+
+
+def clip(spec: Synthetic, person: Subject, number: int, expression: str, mistaken: bool) -> Clip:
+    """One clip of a subject; a mistaken annotation is any of the other classes."""
+    clip_id = f"{person.name}_{number + 1:02d}"
+    draw = generator(spec, "clip", clip_id)
+    brow, mouth = BROW[expression], int(draw.choice(MOUTH[expression]))
+    others = [name for name in CLASSES if name != expression]
+    label = str(draw.choice(others)) if mistaken else expression
+    codec = str(draw.choice(CODECS))
+    size = spec.motion * person.expressivity * draw.uniform(0.85, 1.15)
+    lead, lasts, tail = (int(draw.integers(low, high)) for low, high in ((3, 8), (20, 41), (3, 8)))
+    blink = int(draw.integers(lead + lasts)) if draw.random() < person.blinks else None
+    motion = Motion(
+        length=lead + lasts + tail,
+        onset=lead,
+        apex=lead + round(draw.uniform(0.15, 0.85) * (lasts - 1)),
+        offset=lead + lasts - 1,
+        brow=brow * size,
+        pull=size * (mouth > 0),
+        press=size * (mouth < 0),
+        blink=blink,
+        seed=stream("synthetic", spec.seed, "pixels", clip_id),
+    )
+    source = f"rawvideo/{person.name}/{clip_id}{SUFFIX[codec]}"
+    return Clip(clip_id, person, motion, expression, label, brow, mouth, codec, source)
+
+
+def subject(spec: Synthetic, number: int) -> Subject:
+    """A person; rest poses spread over twice the motion to either side, so that no single frame tells the class."""
+    name = f"s{number + 1:02d}"
+    draw = generator(spec, "subject", name)
+    spread = 2 * spec.motion
+    return Subject(
+        name=name,
+        brow=draw.uniform(-spread, spread),
+        corners=draw.uniform(-spread, spread),
+        lips=1.2 * spec.motion + 3 + draw.uniform(0, spread),
+        width=draw.uniform(22, 30),
+        eyes=draw.uniform(25, 30),
+        expressivity=draw.uniform(0.8, 1.2),
+        skin=draw.uniform(110, 190),
+        hair=draw.uniform(0.2, 0.7),
+        light=(draw.uniform(-0.3, 0.3), draw.uniform(-0.2, 0.2)),
+        drift=spec.drift * draw.uniform(0.3, 1),
+        noise=spec.noise * draw.uniform(0.5, 1.5),
+        blinks=spec.blinks * draw.uniform(0, 2),
+    )
+
+
+def index_of(spec: Synthetic, root: Path, truth: dict[str, object] | None = None) -> ClipIndex:
+    """The index that the dataset's annotation gives, without rendering or writing anything."""
+    rows = [
+        {
+            "clip_id": one.clip_id,
+            "dataset": "synthetic",
+            "subject": one.subject.name,
+            "label": one.label,
+            "onset": one.motion.onset,
+            "apex": one.motion.apex,
+            "offset": one.motion.offset,
+            "fps": FPS,
+            "source": one.source,
+            "face_left": BORDER,
+            "face_top": BORDER,
+            "face_width": FACE,
+            "face_height": FACE,
+        }
+        for one in clips(spec)
+    ]
+    rows.sort(key=lambda row: (row["subject"], row["clip_id"]))
+    classes = tuple(sorted({str(row["label"]) for row in rows}))
+    return ClipIndex(pa.Table.from_pylist(rows, CLIP_INDEX), root, "synthetic", classes, truth)
+
+
+def in_memory(spec: Synthetic, regions: Sequence[str] = ("face", "eyes", "mouth")) -> Clips:
+    """The dataset as arrays, rendered and cut without the way over video files."""
+    parts: dict[str, list[npt.NDArray[np.uint8]]] = {region: [] for region in regions}
+    for one in sorted(clips(spec), key=lambda one: (one.subject.name, one.clip_id)):
+        frames = render(one.subject, one.motion)[one.motion.onset : one.motion.offset + 1]
+        for region in regions:
+            parts[region].append(cut(frames, region, Box(BORDER, BORDER, FACE, FACE)))
+    return assemble(index_of(spec, Path()), {region: np.concatenate(part) for region, part in parts.items()})
+
+
+def apportion(weights: npt.NDArray[np.float64], total: int) -> npt.NDArray[np.int64]:
+    """Whole numbers in proportion to the weights that sum to the total (largest remainders)."""
+    exact = weights / weights.sum() * total
+    whole = np.floor(exact).astype(np.int64)
+    whole[np.argsort(whole - exact, kind="stable")[: total - whole.sum()]] += 1
+    return whole
+
+
+def generator(spec: Synthetic, *names: str) -> np.random.Generator:
+    """Random numbers of a name, the same on every machine."""
+    return np.random.Generator(np.random.Philox(stream("synthetic", spec.seed, *names)))
