@@ -26,12 +26,11 @@ def factor(
     unit: str = "",
     low: float | None = None,
     high: float | None = None,
-    odd: bool = False,
     active: Callable[["TrialConfig"], bool] | None = None,
 ) -> Any:
     """A field of TrialConfig with its documentation, unit, range (both ends allowed), and when it has an effect."""
     return dataclasses.field(
-        default=default, metadata={"doc": doc, "unit": unit, "low": low, "high": high, "odd": odd, "active": active}
+        default=default, metadata={"doc": doc, "unit": unit, "low": low, "high": high, "active": active}
     )
 
 
@@ -50,13 +49,13 @@ class TrialConfig:
     crop: int = factor(64, "side of face and frame; eyes and mouth have half of it", unit="pixels", low=8, high=128)
     depth: int = factor(1, "convolution blocks", low=1, high=4)
     filters: int = factor(32, "filters of the first block; each later block doubles them", low=1, high=256)
-    kernel_space: int = factor(3, "height and width of the first block's kernel", unit="pixels", low=1, high=15, odd=True)
+    kernel_space: int = factor(3, "height and width of the first block's kernel", unit="pixels", low=1, high=15)
     kernel_time: int = factor(15, "length of the first block's kernel", unit="frames", low=1, high=63)
     head: Literal["flatten", "pool"] = factor("flatten", "the paper's flatten, or adaptive averages on a fixed grid")
     grid: int = factor(
         3, "cells a side of the pooled grid, in time as in space", low=1, high=16, active=lambda c: c.head == "pool"
     )
-    hidden: int = factor(128, "units of the last dense layer; fusion puts a layer of 8 x hidden before it", low=1, high=4096)
+    hidden: int = factor(128, "units of the last dense layer; fusion puts 8 x hidden before it", low=1, high=4096)
     dense_activation: Literal["relu", "none"] = factor("relu", "between the dense layers; the paper's fusion has none")
     normalisation: Literal["standard", "mean_max", "clip"] = factor(
         "standard",
@@ -88,6 +87,15 @@ class TrialConfig:
         """Whether factor f has an effect in this configuration."""
         active = f.metadata["active"]
         return active is None or bool(active(self))
+
+    def conflicts(self) -> list[str]:
+        """Levels that contradict each other, one sentence each; empty when there are none."""
+        several = len(self.streams()) > 1
+        if several and self.fusion == "none":
+            return [f"regions: {self.regions} has several streams, so fusion: none must be intermediate or late"]
+        if not several and self.fusion != "none":
+            return [f"regions: {self.regions} has one stream, so fusion: {self.fusion} must be none"]
+        return []
 
     def streams(self) -> tuple[str, ...]:
         """The regions that the network sees, in the order of their streams."""

@@ -1,0 +1,102 @@
+"""StudySpec: everything a study file says, as pydantic models."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, field_validator
+
+from search_spaces.config import TrialConfig, resolve
+from search_spaces.levels import LevelLists, Levels, Space, Strict
+
+Stage = Literal["search", "confirm", "ablate"]
+ControlArm = Literal["null", "permuted_labels", "single_frame", "shuffled_time"]
+
+
+class Dataset(Strict):
+    """Which clips: a reader and what it reads. `options` are the reader's own."""
+
+    reader: str = "manifest"
+    path: Path | None = None
+    options: dict[str, Any] = {}
+
+
+class Fixed(Strict):
+    """What the designs share that name their arms beforehand. Every seed is a trial of its own."""
+
+    seeds: Annotated[int, Field(ge=1, le=999)] = 3
+    controls: list[ControlArm] = []
+
+    @field_validator("controls", mode="before")
+    @classmethod
+    def null_is_a_word(cls, controls: Any) -> Any:
+        """YAML reads a bare `null` as no value; here it names the null arm."""
+        return ["null" if c is None else c for c in controls] if isinstance(controls, list) else controls
+
+
+class Listed(Fixed):
+    """Arms by name."""
+
+    design: Literal["listed"]
+    arms: Annotated[dict[str, Levels], Field(min_length=1)]
+
+
+class Factorial(Fixed):
+    """Every combination of the levels."""
+
+    design: Literal["factorial"]
+    factors: LevelLists
+
+
+class OneAtATime(Fixed):
+    """The baseline with one change an arm: `vary` makes an arm a level, `arms` names changes of several factors."""
+
+    design: Literal["one_at_a_time"]
+    vary: LevelLists = LevelLists()
+    arms: dict[str, Levels] = {}
+
+
+class Search(Strict):
+    """Configurations proposed by Optuna. A trial holds all seeds of its configuration."""
+
+    design: Literal["search"]
+    proposals: Annotated[int, Field(ge=1)]
+    factors: Space
+    seeds: Annotated[int, Field(ge=1, le=999)] = 1
+    sampler: Literal["tpe", "random"] = "tpe"
+    startup: Annotated[int, Field(ge=1)] = 10  # random proposals before TPE begins
+    virtual_slots: Annotated[int, Field(ge=1)] = 8
+
+
+Design = Annotated[Listed | Factorial | OneAtATime | Search, Field(discriminator="design")]
+
+
+class Resources(Strict):
+    """What a trial is given: CPUs (its threads follow), a share of a GPU, and declared memory in GiB."""
+
+    cpu: Annotated[float, Field(gt=0)] = 1
+    gpu: Annotated[float, Field(ge=0)] = 0
+    memory: Annotated[float, Field(gt=0)] = 2
+
+
+class StudySpec(Strict):
+    """A study: its question, data, protocol, baseline and stages. `resources` and `storage` never change a number."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
+    question: str = ""
+    dataset: Dataset
+    protocol: Literal["loso"] = "loso"
+    baseline: Levels = Levels()
+    stages: Annotated[dict[Stage, Design], Field(min_length=1)]
+    resources: Resources = Resources()
+    storage: Path = Path("studies")
+    tracking_uri: str | None = None
+
+    def baseline_config(self) -> TrialConfig:
+        return TrialConfig(**resolve(self.baseline.given()))
+
+    def identity(self) -> dict[str, Any]:
+        """What may not change once the study has begun; arms and seeds of a fixed design may be added."""
+        whole = self.model_dump(mode="json", exclude_unset=True)
+        search = {stage: design for stage, design in whole["stages"].items() if design["design"] == "search"}
+        dataset = {key: part for key, part in whole["dataset"].items() if key != "path"}
+        return {"dataset": dataset, "protocol": self.protocol, "baseline": whole.get("baseline", {}), "stages": search}

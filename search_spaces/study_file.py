@@ -1,0 +1,101 @@
+"""Reading a study file: every mistake in it at once, each with file, key, value and what is valid."""
+
+import difflib
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from search_spaces.config import FACTORS
+from search_spaces.designs import conflicts
+from search_spaces.errors import UserError
+from search_spaces.levels import Strict
+from search_spaces.spec import Dataset, Factorial, Listed, OneAtATime, Resources, Search, StudySpec
+
+READY = Path(__file__).parent  # the ready studies lie beside this file
+
+
+def load_study(path: Path, overrides: dict[str, Any] | None = None) -> StudySpec:
+    """The study in a YAML file, with parts of it replaced by `overrides` (nested as in the file).
+
+    Raises UserError with every mistake: file, key, value, and what would be valid.
+    """
+    try:
+        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeys)
+    except FileNotFoundError:
+        ready = ", ".join(sorted(p.name for p in READY.glob("*.yaml")))
+        raise UserError(f"{path}: there is no such study file; the ready ones are {ready}") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: not valid YAML: {error}") from None
+    if not isinstance(content, dict):
+        raise UserError(f"{path}: a study file is a mapping of keys such as name, dataset, baseline and stages")
+    try:
+        spec = StudySpec.model_validate(_merged(content, overrides or {}))
+    except ValidationError as invalid:
+        raise UserError([f"{path}: {_sentence(error)}" for error in invalid.errors()]) from None
+    if found := conflicts(spec):
+        raise UserError([f"{path}: {problem}" for problem in found])
+    return spec
+
+
+class _UniqueKeys(yaml.SafeLoader):
+    """YAML in which a key given twice is an error and not a silent loss of the first."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        if twice := sorted({str(key) for key in keys if keys.count(key) > 1}):
+            line = node.start_mark.line + 1
+            problem = f"key given twice: {', '.join(twice)}, below line {line}"
+            raise yaml.constructor.ConstructorError(None, None, problem)
+        return super().construct_mapping(node, deep=deep)
+
+
+def _merged(content: dict[str, Any], overrides: dict[str, Any]) -> dict[str, Any]:
+    merged = dict(content)
+    for key, value in overrides.items():
+        below = merged.get(key)
+        merged[key] = _merged(below, value) if isinstance(below, dict) and isinstance(value, dict) else value
+    return merged
+
+
+_TAGS = {"listed", "factorial", "one_at_a_time", "search", "levels", "range"}
+
+
+def _sentence(error: Any) -> str:
+    """A pydantic error as: key: value: what is wrong, and what would be valid."""
+    loc = [part for i, part in enumerate(error["loc"]) if not (part in _TAGS and i > 1)]
+    key = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in loc).lstrip(".") or "study"
+    if error["type"] == "extra_forbidden":
+        valid = _valid_keys(error["loc"])
+        near = difflib.get_close_matches(str(loc[-1]), valid, 1)
+        hint = f"did you mean {near[0]}? " if near else ""
+        return f"{key}: unknown key; {hint}valid here: {', '.join(valid)}"
+    if error["type"] == "missing":
+        return f"{key}: is missing"
+    message = error["msg"].removeprefix("Value error, ")
+    if isinstance(error["input"], dict):  # of a whole section, the message says what is wrong in it
+        return f"{key}: {message}"
+    return f"{key}: {error['input']!r} is not valid: {message[0].lower()}{message[1:]}"
+
+
+def _valid_keys(loc: tuple[Any, ...]) -> list[str]:
+    """Keys that the section around an unknown key knows."""
+    around = [part for part in loc[:-1] if isinstance(part, str)]
+    designs: dict[str, type[Strict]] = {
+        "listed": Listed,
+        "factorial": Factorial,
+        "one_at_a_time": OneAtATime,
+        "search": Search,
+    }
+    last = around[-1] if around else ""
+    if not around:
+        return list(StudySpec.model_fields)
+    if last == "range":
+        return ["low", "high", "log"]
+    if len(around) == 3 and around[0] == "stages" and last in designs:
+        return list(designs[last].model_fields)
+    sections: dict[str, type[Strict]] = {"dataset": Dataset, "resources": Resources}
+    if last in sections:
+        return list(sections[last].model_fields)
+    return ["architecture", *FACTORS]
