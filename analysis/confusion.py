@@ -1,0 +1,55 @@
+"""The integer tensor of confusions: everything that the analysis says is algebra on it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from analysis.results import Results
+
+Counts = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Confusions:
+    """Counts of clips, int64 [N subjects, R runs, K true, K predicted]; a run is a complete trial's seed.
+
+    Subjects are (dataset, subject), sorted, so that nothing downstream depends on the order of rows.
+    """
+
+    counts: Counts
+    subjects: tuple[tuple[str, str], ...]
+    runs: tuple[tuple[int, int], ...]
+
+    def of(self, trials: Sequence[int]) -> Counts:
+        """The runs of these trials as seeds of one configuration: [N subjects, S seeds, K true, K predicted]."""
+        return self.counts[:, [i for i, (trial, _) in enumerate(self.runs) if trial in trials]]
+
+
+def confusions(results: Results) -> Confusions:
+    """Count the predictions of every complete trial."""
+    rows, classes = results.predictions, results.metadata.classes
+    subject, subjects = pd.MultiIndex.from_frame(rows[["dataset", "subject"]]).factorize(sort=True)
+    run, runs = pd.MultiIndex.from_frame(rows[["trial", "seed"]]).factorize(sort=True)
+    true, predicted = (pd.Categorical(rows[column], classes).codes for column in ("y_true", "y_pred"))
+    shape = len(subjects), len(runs), len(classes), len(classes)
+    cells = np.ravel_multi_index((subject, run, true.astype(np.int64), predicted.astype(np.int64)), shape)
+    counts = np.bincount(cells, minlength=int(np.prod(shape))).reshape(shape)
+    return Confusions(counts, tuple(subjects), tuple((int(trial), int(seed)) for trial, seed in runs))
+
+
+def count(*, y_true: Sequence[str], y_pred: Sequence[str], classes: Sequence[str]) -> Counts:
+    """Confusion [K true, K predicted] of raw labels. Keyword-only: UF1 cannot tell a transposed matrix, UAR can.
+
+    Raises ValueError for lengths that differ and labels that are not among the classes.
+    """
+    position = {name: i for i, name in enumerate(classes)}
+    unknown = sorted({*y_true, *y_pred} - set(position))
+    if unknown:
+        raise ValueError(f"labels {unknown} are none of {list(classes)}")
+    matrix = np.zeros((len(classes), len(classes)), dtype=np.int64)
+    for true, predicted in zip(y_true, y_pred, strict=True):
+        matrix[position[true], position[predicted]] += 1
+    return matrix

@@ -1,0 +1,246 @@
+"""Intervals and paired tests of pooled UF1. Subjects are the sample: never clips, never seeds.
+
+Counts are [N subjects, S seeds, K true, K predicted]; the statistic is the mean over seeds of the UF1 pooled over
+subjects. Methods and their measured coverage and size: docs/report.md.
+"""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+from itertools import combinations
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import expit, logit, stdtrit
+
+from analysis.confusion import Counts
+from analysis.metrics import uf1, uf1_gradient
+from search_spaces.identity import stream
+
+Floats = npt.NDArray[np.float64]
+Verdict = Literal["better", "worse", "equivalent", "inconclusive"]
+
+LEVEL = 0.95
+ROPE = 0.02  # differences of UF1 up to this are of no practical matter; declared here, before looking
+RESAMPLES = 19_999
+TINY = 1e-12  # what rounding leaves of a zero
+POWER = 2.8  # a difference of 2.8 SE is found with 80 % power at the 5 % level: 1.96 + 0.84
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A pooled UF1 with its confidence interval over subjects. se: on the scale of UF1, the seeds' excess included."""
+
+    estimate: float
+    low: float
+    high: float
+    se: float
+    method: Literal["jackknife, logit", "exact binomial"]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A variant minus the baseline. p <= 0.05 and an interval without 0 are the same event.
+
+    narrow: the 90 % interval, for equivalence. joint: the interval that holds for all rows of the family at once
+    (single-step max-T; None outside the family, as p_adjusted). wins, ties, losses: subjects on which the variant
+    predicts more, as many, fewer clips right than the baseline, over all seeds.
+    """
+
+    difference: float
+    low: float
+    high: float
+    narrow: tuple[float, float]
+    joint: tuple[float, float] | None
+    se: float
+    p: float
+    p_adjusted: float | None
+    wins: int
+    ties: int
+    losses: int
+    verdict: Verdict
+
+    @property
+    def detectable(self) -> float:
+        """Smallest true difference that a study like this finds in four cases of five: 2.8 SE."""
+        return POWER * self.se
+
+
+@dataclass(frozen=True)
+class Swaps:
+    """Which subjects keep their arm, bool [P, N]; row 0 keeps all of them. exact: these are all 2^N."""
+
+    keep: npt.NDArray[np.bool_]
+    exact: bool
+
+
+def swaps(subjects: int) -> Swaps:
+    """All 2^N swaps where they are no more than RESAMPLES, else that many random ones and the observed.
+
+    One set serves every comparison of a study (a common sign vector), which is what max-T needs.
+    """
+    if 2**subjects <= RESAMPLES:
+        rows = (np.arange(2**subjects)[:, None] >> np.arange(subjects)) & 1
+        return Swaps(rows == 0, exact=True)
+    generator = np.random.Generator(np.random.Philox(stream("analysis", "subject swaps", subjects)))
+    keep = generator.integers(0, 2, (RESAMPLES + 1, subjects)).astype(np.bool_)
+    keep[0] = True
+    return Swaps(keep, exact=False)
+
+
+def interval(counts: Counts) -> Interval:
+    """95 % interval of the pooled UF1: subject jackknife, t(N - 1), on the logit scale.
+
+    A UF1 of exactly 0 or 1 has no logit and no variance: then the far end is that of N of N subjects by Clopper and
+    Pearson, (alpha/2)^(1/N). Raises ValueError for fewer than 2 subjects.
+    """
+    subjects = len(counts)
+    if subjects < 2:
+        raise ValueError("an interval over subjects needs at least 2 subjects")
+    estimate = float(uf1(counts.sum(0)).mean())
+    margin = ((1 - LEVEL) / 2) ** (1 / subjects)
+    if estimate >= 1:
+        return Interval(estimate, margin, 1.0, 0.0, "exact binomial")
+    if estimate <= 0:
+        return Interval(estimate, 0.0, 1 - margin, 0.0, "exact binomial")
+    se = float(np.sqrt(_jackknife(_left_out(counts).mean(-1)) + seed_excess(counts) / counts.shape[1]))
+    half = stdtrit(subjects - 1, (1 + LEVEL) / 2) * se / (estimate * (1 - estimate))
+    low, high = expit(logit(estimate) + np.array([-half, half]))
+    return Interval(estimate, float(low), float(high), se, "jackknife, logit")
+
+
+def seed_excess(counts: Counts) -> float:
+    """Variance of a run's UF1 that its subjects do not explain: max(0, s2 - 1/2 mean over pairs of seeds of SE2).
+
+    The jackknife over subjects holds the folds' seed noise already; only what moves a whole run at once is missing.
+    0 with fewer than 3 seeds, where it cannot be told.
+    """
+    if counts.shape[1] < 3:
+        return 0.0
+    left_out = _left_out(counts)
+    pairs = [_jackknife(left_out[:, a] - left_out[:, b]) for a, b in combinations(range(counts.shape[1]), 2)]
+    return max(0.0, float(uf1(counts.sum(0)).var(ddof=1) - np.mean(pairs) / 2))
+
+
+def compare(baseline: Counts, arms: Mapping[str, Counts], family: Collection[str]) -> dict[str, Comparison]:
+    """Every arm against the baseline by subject swaps; p is adjusted (step-down max-T) over the family.
+
+    Counts are of the same subjects and as many seeds, [N, S, K, K]. The interval is d +- q SE with q the 95 % quantile
+    of the same studentised permutations that give p.
+    """
+    chosen = swaps(len(baseline))
+    tests = {name: _Test.of(arm, baseline, chosen) for name, arm in arms.items()}
+    rows = [name for name in arms if name in family]
+    adjusted, widest = _max_t([tests[name] for name in rows])
+    compared = {name: _comparison(test, arms[name], baseline) for name, test in tests.items()}
+    for name, p in zip(rows, adjusted, strict=True):
+        joint = tests[name].interval(widest, LEVEL)
+        compared[name] = replace(compared[name], p_adjusted=p, joint=joint)
+        compared[name] = replace(compared[name], verdict=_verdict(compared[name]))
+    return compared
+
+
+@dataclass(frozen=True)
+class _Test:
+    """d, its SE, |t| as observed, and |t| under every swap [P] (rounded, so that equal values are equal)."""
+
+    difference: float
+    se: float
+    t: float
+    swapped: Floats
+
+    @classmethod
+    def of(cls, arm: Counts, baseline: Counts, chosen: Swaps) -> "_Test":
+        differences, errors = swapped_differences(arm, baseline, chosen.keep)
+        excess = seed_excess(arm) / arm.shape[1] + seed_excess(baseline) / baseline.shape[1]
+        se = float(np.hypot(errors[0], np.sqrt(excess))) if (arm != baseline).any() else 0.0
+        observed = _studentised(differences[:1], np.array([se]))
+        return cls(float(differences[0]), se, float(observed[0]), _studentised(differences, errors))
+
+    def interval(self, swapped: Floats, level: float) -> tuple[float, float]:
+        """d +- q SE; where the observed |t| is itself the quantile the interval ends at 0 exactly."""
+        rank = int(np.ceil(np.round(level * len(swapped), 6)))
+        quantile = float(np.partition(swapped, rank - 1)[rank - 1])
+        spread = quantile * self.se if self.se > 0 else 0.0
+        half = abs(self.difference) if quantile == self.t else spread
+        return max(-1.0, self.difference - half), min(1.0, self.difference + half)
+
+
+def swapped_differences(arm: Counts, baseline: Counts, keep: npt.NDArray[np.bool_]) -> tuple[Floats, Floats]:
+    """Differences of the seed-averaged pooled UF1 and their SE [P, P], each row of keep [P, N] swapping subjects.
+
+    The SE is that of the influence function: I_i = A_i grad(A) - B_i grad(B), SE^2 = n/(n - 1) sum I_i^2.
+    """
+    subjects, seeds, classes = arm.shape[:3]
+    shape = (len(keep), seeds, classes, classes)
+    a, b = (counts.reshape(subjects, -1).astype(np.float64) for counts in (arm, baseline))
+    own = keep.astype(np.float64)
+    first = (own @ (a - b) + b.sum(0)).reshape(shape)
+    second = (a + b).sum(0).reshape(shape[1:]) - first
+    differences = (uf1(first) - uf1(second)).mean(-1)
+    gradients = [(uf1_gradient(totals) / seeds).reshape(len(keep), -1).T for totals in (first, second)]
+    kept = a @ gradients[0] - b @ gradients[1]
+    exchanged = b @ gradients[0] - a @ gradients[1]
+    influence = np.where(keep.T, kept, exchanged)
+    errors = np.sqrt(subjects / (subjects - 1) * (influence**2).sum(0))
+    return np.where(np.abs(differences) < TINY, 0.0, differences), np.where(errors < TINY, 0.0, errors)
+
+
+def _studentised(differences: Floats, errors: Floats) -> Floats:
+    """|d| / SE [P]: 0 where there is no difference, infinite where there is one without any error."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(differences == 0, 0.0, np.round(np.abs(differences) / errors, 9))
+
+
+def _max_t(tests: list[_Test]) -> tuple[list[float], Floats]:
+    """Westfall and Young's step-down p for each test, and the maxima over all of them [P]."""
+    if not tests:
+        return [], np.zeros(1)
+    order = np.argsort([test.t for test in tests], kind="stable")
+    adjusted = np.empty(len(tests))
+    maxima = np.zeros_like(tests[0].swapped)
+    for i in order:  # from the smallest |t|: each row is tested against itself and all smaller ones
+        maxima = np.maximum(maxima, tests[i].swapped)
+        adjusted[i] = (maxima >= tests[i].t).mean()
+    largest_first = order[::-1]
+    adjusted[largest_first] = np.maximum.accumulate(adjusted[largest_first])
+    return adjusted.tolist(), maxima
+
+
+def _comparison(test: _Test, arm: Counts, baseline: Counts) -> Comparison:
+    """The comparison by itself, without a family."""
+    low, high = test.interval(test.swapped, LEVEL)
+    right = [np.trace(counts, axis1=-2, axis2=-1).sum(1) for counts in (arm, baseline)]
+    alone = Comparison(
+        difference=test.difference,
+        low=low,
+        high=high,
+        narrow=test.interval(test.swapped, 2 * LEVEL - 1),
+        joint=None,
+        se=test.se,
+        p=float((test.swapped >= test.t).mean()),
+        p_adjusted=None,
+        wins=int((right[0] > right[1]).sum()),
+        ties=int((right[0] == right[1]).sum()),
+        losses=int((right[0] < right[1]).sum()),
+        verdict="inconclusive",
+    )
+    return replace(alone, verdict=_verdict(alone))
+
+
+def _verdict(compared: Comparison) -> Verdict:
+    """By the adjusted p where there is one; equivalent if the 90 % interval lies within +-ROPE (two one-sided tests)."""
+    p = compared.p if compared.p_adjusted is None else compared.p_adjusted
+    if p <= 1 - LEVEL + 1e-12:
+        return "better" if compared.difference > 0 else "worse"
+    return "equivalent" if max(map(abs, compared.narrow)) <= ROPE else "inconclusive"
+
+
+def _left_out(counts: Counts) -> Floats:
+    """Pooled UF1 without each subject [N, S]."""
+    return uf1(counts.sum(0) - counts)
+
+
+def _jackknife(left_out: Floats) -> float:
+    """Variance of a statistic from its values without each subject [N]."""
+    return float((len(left_out) - 1) * left_out.var())

@@ -1,0 +1,96 @@
+"""Metrics of pooled confusions (MEGC 2019): sum the confusions of all folds first, then take F1, recall and accuracy.
+
+All functions take counts [..., K true, K predicted]. A ratio 0/0 is NaN, never 0 or 1 in silence. A mean over classes
+leaves out a class that a resample has lost (0 true and 0 predicted clips); `empty` counts where that happens.
+"""
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
+Array = npt.NDArray[np.int64] | npt.NDArray[np.float64]
+
+
+def uf1(counts: Array) -> Floats:
+    """Unweighted F1 [...]: mean over classes of 2 TP / (2 TP + FP + FN)."""
+    return _mean(f1(counts))
+
+
+def uar(counts: Array) -> Floats:
+    """Unweighted average recall [...]: mean over classes of TP / true clips."""
+    return _mean(recall(counts))
+
+
+def accuracy(counts: Array) -> Floats:
+    """Share of clips predicted right [...]."""
+    return _ratio(_hits(counts).sum(-1), counts.sum((-2, -1)))
+
+
+def macro_precision(counts: Array) -> Floats:
+    """Mean over classes of TP / predicted clips [...]; NaN where a class is never predicted.
+
+    It is the UAR of the transposed matrix, and has been published as UAR (STSTNet, 2019): so it stands beside UAR.
+    """
+    return precision(counts).mean(-1)
+
+
+def f1(counts: Array) -> Floats:
+    """F1 of each class [..., K]; NaN for a class with neither true nor predicted clips."""
+    return _ratio(2 * _hits(counts), _margins(counts))
+
+
+def recall(counts: Array) -> Floats:
+    """Recall of each class [..., K]; NaN for a class without true clips."""
+    return _ratio(_hits(counts), counts.sum(-1))
+
+
+def precision(counts: Array) -> Floats:
+    """Precision of each class [..., K]; NaN for a class that is never predicted."""
+    return _ratio(_hits(counts), counts.sum(-2))
+
+
+def empty(counts: Array) -> npt.NDArray[np.bool_]:
+    """Whether a class has neither true nor predicted clips [...], so that UF1 is a mean over fewer classes."""
+    return (_margins(counts) == 0).any(-1)
+
+
+def uf1_gradient(counts: Array) -> Floats:
+    """Derivative of UF1 by every cell [..., K, K]; cells of empty classes have none.
+
+    With d_c = row_c + column_c: dF_c/dM[c,c] gains 2/d_c, every cell of row c and of column c -2 TP_c/d_c^2.
+    """
+    margins = np.maximum(_margins(counts), 1).astype(np.float64)
+    slope = 2 * _hits(counts) / margins**2
+    gradient = -(slope[..., :, None] + slope[..., None, :])
+    gradient[..., *np.diag_indices(counts.shape[-1])] += 2 / margins
+    return gradient / (_margins(counts) > 0).sum(-1)[..., None, None]
+
+
+def chance(counts: Array) -> Floats:
+    """UF1 expected of counts [N subjects, ..., K, K] if predictions had nothing to do with labels, pooled [...].
+
+    Labels are permuted within each subject, so both margins stay: F1's denominators do not move, its numerators are
+    linear, and the expectation is exactly the UF1 of the expected counts row x column / clips, summed over subjects.
+    """
+    clips = counts.sum((-2, -1), keepdims=True)
+    return uf1((counts.sum(-1)[..., :, None] * counts.sum(-2)[..., None, :] / np.maximum(clips, 1)).sum(0))
+
+
+def _hits(counts: Array) -> Array:
+    return np.diagonal(counts, axis1=-2, axis2=-1)
+
+
+def _margins(counts: Array) -> Array:
+    """True plus predicted clips of each class [..., K]: 2 TP + FP + FN."""
+    return counts.sum(-1) + counts.sum(-2)
+
+
+def _ratio(numerator: Array, denominator: Array) -> Floats:
+    ratio = np.full(np.shape(denominator), np.nan)
+    return np.divide(numerator, denominator, out=ratio, where=np.asarray(denominator) > 0)
+
+
+def _mean(values: Floats) -> Floats:
+    """Mean over the classes that are defined [...]."""
+    there = ~np.isnan(values)
+    return _ratio(np.where(there, values, 0.0).sum(-1), there.sum(-1))

@@ -1,0 +1,198 @@
+"""Results: the predictions and trials of one study, read from its folder and checked before anything is computed."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from search_spaces.errors import UserError
+
+# predictions.parquet: one row a (trial, seed, clip). Truth and prediction meet on (dataset, subject, clip_id).
+PREDICTIONS = pa.schema(
+    [
+        pa.field("trial", pa.int64(), nullable=False),
+        pa.field("stage", pa.string(), nullable=False),
+        pa.field("arm", pa.string()),  # null: a proposal of the search
+        pa.field("configuration", pa.string(), nullable=False),  # TrialConfig.key()
+        pa.field("seed", pa.int64(), nullable=False),
+        pa.field("held_out", pa.string(), nullable=False),  # the fold's name; under LOSO the subject
+        pa.field("dataset", pa.string(), nullable=False),
+        pa.field("subject", pa.string(), nullable=False),
+        pa.field("clip_id", pa.string(), nullable=False),
+        pa.field("y_true", pa.string(), nullable=False),
+        pa.field("y_pred", pa.string(), nullable=False),
+        pa.field("probabilities", pa.list_(pa.float64()), nullable=False),  # in the order of the study's classes
+    ]
+)
+
+# trials.parquet: one row a trial, whatever became of it; the file's metadata under METADATA_KEY is Metadata as JSON.
+TRIALS = pa.schema(
+    [
+        pa.field("trial", pa.int64(), nullable=False),
+        pa.field("stage", pa.string(), nullable=False),
+        pa.field("arm", pa.string()),
+        pa.field("configuration", pa.string(), nullable=False),
+        pa.field("state", pa.string(), nullable=False),  # complete | failed | pruned | running
+        pa.field("uf1", pa.float64()),  # null unless complete
+        pa.field("seeds", pa.list_(pa.int64()), nullable=False),
+        pa.field("factors", pa.string(), nullable=False),  # JSON: the level of every factor
+        pa.field("parameters", pa.int64()),
+        pa.field("multiply_adds", pa.int64()),  # of one clip's forward pass
+        pa.field("seconds", pa.float64()),  # of the whole trial, all its seeds
+        pa.field("peak_memory", pa.float64()),  # MiB
+        pa.field("device", pa.string()),
+        pa.field("why", pa.string()),  # the reason of a failed trial
+    ]
+)
+
+METADATA_KEY = b"losolab"
+STATES = ("complete", "failed", "pruned", "running")
+CLIP = ["dataset", "subject", "clip_id"]
+SHOWN = 40  # problems of one kind that are spelled out; the rest is counted
+
+
+@dataclass(frozen=True)
+class Arm:
+    """A row of the ablation table as planned: its changes to the baseline, and why it cannot run if it cannot."""
+
+    arm: str
+    stage: str
+    changes: Mapping[str, Any]
+    impossible: str | None = None
+
+
+@dataclass(frozen=True)
+class Metadata:
+    """What a study says of itself. `notes` are what the report must open with; `truth` is known of synthetic data."""
+
+    name: str
+    question: str
+    dataset: str
+    dataset_digest: str
+    protocol: str
+    classes: tuple[str, ...]
+    baseline: str | None
+    arms: tuple[Arm, ...]
+    truth: Mapping[str, Any] | None
+    provenance: Mapping[str, Any]
+    notes: tuple[str, ...]
+
+    @classmethod
+    def decode(cls, text: bytes | str) -> "Metadata":
+        """From JSON. Raises KeyError or TypeError where a key is missing or one too many."""
+        raw = json.loads(text)
+        arms = tuple(Arm(**arm) for arm in raw["arms"])
+        return cls(**{**raw, "classes": tuple(raw["classes"]), "arms": arms, "notes": tuple(raw["notes"])})
+
+
+@dataclass(frozen=True, eq=False)
+class Results:
+    """A study's results. predictions: rows of complete trials only, sorted by trial, seed and clip. trials: all of them.
+
+    Every complete (trial, seed) predicts every clip exactly once, with the same truth.
+    """
+
+    predictions: pd.DataFrame
+    trials: pd.DataFrame
+    metadata: Metadata
+
+    @classmethod
+    def load(cls, folder: Path) -> "Results":
+        """Read `predictions.parquet` and `trials.parquet` of a study's folder; UserError names all that is wrong."""
+        trials = _read(folder / "trials.parquet", TRIALS)
+        predictions = _read(folder / "predictions.parquet", PREDICTIONS)
+        try:
+            metadata = Metadata.decode(trials.schema.metadata[METADATA_KEY])
+        except (KeyError, TypeError, ValueError) as error:
+            raise UserError(f"{folder / 'trials.parquet'}: no valid study metadata ({error!r}); export it again") from None
+        return cls.of(predictions, trials, metadata)
+
+    @classmethod
+    def of(cls, predictions: pa.Table, trials: pa.Table, metadata: Metadata) -> "Results":
+        """From tables in memory of schemas PREDICTIONS and TRIALS. Raises UserError as `load` does."""
+        rows = predictions.to_pandas().sort_values(["trial", "seed", *CLIP], ignore_index=True)
+        runs = trials.to_pandas().sort_values("trial", ignore_index=True)
+        problems = _problems_of_trials(rows, runs, metadata) or _problems_of_clips(rows, runs, metadata)
+        if problems:
+            raise UserError(problems)
+        complete = runs.loc[runs.state == "complete", "trial"]
+        return cls(rows[rows.trial.isin(complete)].reset_index(drop=True), runs, metadata)
+
+
+def _read(path: Path, schema: pa.Schema) -> pa.Table:
+    if not path.is_file():
+        raise UserError(f"{path}: not there; expected the folder of a study that has run (`losolab run` writes it)")
+    try:
+        table = pq.read_table(path)
+    except pa.ArrowException as error:
+        raise UserError(f"{path}: not a readable Parquet file ({error})") from None
+    missing = [name for name in schema.names if name not in table.column_names]
+    if missing:
+        raise UserError(f"{path}: columns missing: {', '.join(missing)}; expected {', '.join(schema.names)}")
+    try:
+        return table.select(schema.names).cast(schema.with_metadata(table.schema.metadata))
+    except (pa.ArrowException, ValueError) as error:
+        raise UserError(f"{path}: {error}; expected the types of analysis.results") from None
+
+
+def _problems_of_trials(rows: pd.DataFrame, runs: pd.DataFrame, metadata: Metadata) -> list[str]:
+    """What is wrong with the list of trials itself: nothing about clips can be said before this is right."""
+    problems = [f"trial {trial}: there twice in trials.parquet" for trial in runs.trial[runs.trial.duplicated()].unique()]
+    for run in runs[~runs.state.isin(STATES)].itertuples():
+        problems.append(f"trial {run.trial}: state {run.state!r} is none of {', '.join(STATES)}")
+    names = [arm.arm for arm in metadata.arms]
+    problems += [f"arm {name!r}: there twice in the study" for name in sorted({n for n in names if names.count(n) > 1})]
+    for run in runs[runs.arm.notna() & ~runs.arm.isin(names)].itertuples():
+        problems.append(f"trial {run.trial}: arm {run.arm!r} is none of the study's: {', '.join(names)}")
+    if metadata.baseline is not None and metadata.baseline not in names:
+        problems.append(f"baseline {metadata.baseline!r} is none of the study's arms: {', '.join(names)}")
+    seeds = dict(zip(runs.trial, runs.seeds, strict=True))
+    for trial, seed in rows[["trial", "seed"]].drop_duplicates().itertuples(index=False):
+        if seed not in seeds.get(trial, ()):
+            problems.append(f"trial {trial}, seed {seed}: has predictions, but trials.parquet knows no such trial and seed")
+    return problems
+
+
+def _problems_of_clips(rows: pd.DataFrame, runs: pd.DataFrame, metadata: Metadata) -> list[str]:
+    """Clips twice or missing, truths that differ, labels unknown, classes that never occur."""
+    named = {run.trial: f"arm {run.arm!r}" if run.arm else f"trial {run.trial}" for run in runs.itertuples()}
+    problems = _list(rows[rows.duplicated(["trial", "seed", *CLIP])], named, "is predicted twice")
+    problems += _missing(rows, runs, named)
+    usual = rows.groupby(CLIP).y_true.transform(lambda truth: truth.value_counts(sort=True).index[0])
+    problems += _list(rows[rows.y_true != usual], named, "has another y_true than in most trials")
+    for column in ("y_true", "y_pred"):
+        strange = rows[~rows[column].isin(metadata.classes)]
+        problems += _list(strange, named, f"has a {column} that is none of {', '.join(metadata.classes)}")
+    width = rows.probabilities.map(len)
+    problems += _list(rows[width != len(metadata.classes)], named, f"needs {len(metadata.classes)} probabilities, one a class")
+    if len(rows) and len(rows[["dataset", "subject"]].drop_duplicates()) < 2:
+        problems.append(f"subject {rows.subject[0]!r} is the only one; intervals over subjects need at least 2")
+    absent = [name for name in metadata.classes if len(rows) and name not in set(rows.y_true)]
+    return problems + [f"class {name!r}: no clip has this y_true; leave it out of the classes" for name in absent]
+
+
+def _missing(rows: pd.DataFrame, runs: pd.DataFrame, named: dict[int, str]) -> list[str]:
+    """Every (complete trial, seed) has every clip that any trial has."""
+    clips = pd.MultiIndex.from_frame(rows[CLIP].drop_duplicates())
+    there = {key: pd.MultiIndex.from_frame(clip) for key, clip in rows.groupby(["trial", "seed"])[CLIP]}
+    nothing = clips[:0]
+    lost = [
+        clips.difference(there.get((run.trial, seed), nothing)).to_frame(index=False).assign(trial=run.trial, seed=seed)
+        for run in runs[runs.state == "complete"].itertuples()
+        for seed in run.seeds
+    ]
+    return _list(pd.concat(lost), named, "is missing though the trial is complete") if lost else []
+
+
+def _list(rows: pd.DataFrame, named: dict[int, str], what: str) -> list[str]:
+    """One line for each (trial, seed, subject) with its clips."""
+    lines = [
+        f"{named[trial]}, seed {seed}, subject {subject!r}: clip {', '.join(clips)} {what}"
+        for (trial, seed, subject), clips in rows.groupby(["trial", "seed", "subject"]).clip_id.unique().items()
+    ]
+    return lines[:SHOWN] + ([f"... and {len(lines) - SHOWN} more: a clip that {what}"] if len(lines) > SHOWN else [])
