@@ -1,0 +1,25 @@
+"""Random numbers that are the same on every machine: raw Philox bits, by the name of their stream (torch.randn differs by CPU)."""
+
+from math import prod
+
+import numpy as np
+import numpy.typing as npt
+
+
+def uniform(seed: int, shape: tuple[int, ...]) -> npt.NDArray[np.float32]:
+    """Uniform numbers in [-1, 1), multiples of 2^-23, from the stream with this seed (`identity.stream`)."""
+    count = prod(shape)
+    words = np.random.Philox(key=seed).random_raw(count // 2 + 1).view(np.uint32)[:count]
+    return ((words >> 8).astype(np.float32) * np.float32(2**-23) - np.float32(1)).reshape(shape)
+
+
+def keep(seed: int, step: int, share: float, shape: tuple[int, ...]) -> npt.NDArray[np.bool_]:
+    """Which units a dropout mask keeps at a step of the stream with this seed: `share` of them, to the nearest 1/65536."""
+    count = prod(shape)
+    words = np.random.Philox(key=seed, counter=[0, step, 0, 0]).random_raw(count // 4 + 1).view(np.uint16)[:count]
+    return (words < round(share * 65536)).reshape(shape)
+
+
+def permutation(seed: int, count: int) -> npt.NDArray[np.int64]:
+    """A permutation of 0 .. count - 1 from the stream with this seed."""
+    return np.argsort(np.random.Philox(key=seed).random_raw(count), kind="stable").astype(np.int64)

@@ -1,0 +1,172 @@
+"""What a configuration's network is made of, by arithmetic alone: shapes, parameters, multiply-adds, memory. No torch."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import prod
+
+from search_spaces.config import TrialConfig, side
+from search_spaces.errors import UserError
+
+Shape = tuple[int, int, int]  # frames, height, width
+
+POOL = 3  # of the first block, on every axis (arXiv 1904.01390)
+
+
+class Infeasible(UserError):
+    """A configuration whose tensors would shrink to nothing. Each problem begins with the factor's name."""
+
+
+@dataclass(frozen=True)
+class Block:
+    """A convolution block: convolution, max-pool, bias, ReLU, dropout. The convolution is `convolved`, after pooling `shape`."""
+
+    name: str
+    inputs: int
+    filters: int
+    kernel: Shape
+    convolved: Shape
+    pool: Shape
+    shape: Shape
+
+    @property
+    def parameters(self) -> int:
+        return self.filters * (self.inputs * prod(self.kernel) + 1)
+
+    @property
+    def computed(self) -> Shape:
+        """Positions of the convolution that the pooling keeps; the others need not be computed."""
+        frames, height, width = (size * pool for size, pool in zip(self.shape, self.pool, strict=True))
+        return frames, height, width
+
+    @property
+    def multiply_adds(self) -> int:
+        return prod(self.computed) * self.filters * self.inputs * prod(self.kernel)
+
+
+@dataclass(frozen=True)
+class Dense:
+    """A dense layer."""
+
+    name: str
+    inputs: int
+    units: int
+
+    @property
+    def parameters(self) -> int:
+        return (self.inputs + 1) * self.units
+
+    @property
+    def multiply_adds(self) -> int:
+        return self.inputs * self.units
+
+
+@dataclass(frozen=True)
+class Stream:
+    """A region's path through the network: blocks, then (late fusion only) dense layers of its own."""
+
+    region: str
+    input: Shape
+    blocks: tuple[Block, ...]
+    features: int
+    dense: tuple[Dense, ...]
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """The layers of a network: its streams, and the dense layers that all of them share."""
+
+    streams: tuple[Stream, ...]
+    dense: tuple[Dense, ...]
+
+    @property
+    def layers(self) -> list[Block | Dense]:
+        """Every layer with parameters, in the order of the forward pass."""
+        own = [layer for stream in self.streams for layer in (*stream.blocks, *stream.dense)]
+        return [*own, *self.dense]
+
+    @property
+    def parameters(self) -> int:
+        return sum(layer.parameters for layer in self.layers)
+
+    @property
+    def multiply_adds(self) -> int:
+        """Of one clip's forward pass."""
+        return sum(layer.multiply_adds for layer in self.layers)
+
+
+def geometry(config: TrialConfig, n_classes: int) -> Geometry:
+    """The layers of a configuration's network. Raises Infeasible with every problem, naming the factor and what would fit."""
+    if problems := infeasible(config):
+        raise Infeasible(problems)
+    late = config.fusion == "late"
+    streams = tuple(_stream(config, region, late) for region in config.streams())
+    joined = sum(stream.dense[-1].units if late else stream.features for stream in streams)
+    units = {"none": (config.hidden,), "intermediate": (8 * config.hidden, config.hidden), "late": ()}[config.fusion]
+    return Geometry(streams, _dense("", joined, (*units, n_classes)))
+
+
+def infeasible(config: TrialConfig) -> list[str]:
+    """Every reason why the configuration's first block does not fit in its input; later blocks fit in whatever is left."""
+    problems = _misfit("kernel_time", config.kernel_time, "frames", config.frames, "frames", step=1)
+    sides = {side(config, region): region for region in config.streams()}
+    smallest = min(sides)
+    where = "crop" if smallest == config.crop else f"{sides[smallest]} of crop"
+    return problems + _misfit("kernel_space", config.kernel_space, where, smallest, "pixels", step=2)
+
+
+def training_bytes(config: TrialConfig, n_classes: int, folds: int) -> int:
+    """Estimate of the memory in bytes that training `folds` folds as one network takes, beside interpreter and clips.
+
+    Weights, gradients and momentum; of the activations the convolution and its gradient, and what is kept after pooling.
+    """
+    network = geometry(config, n_classes)
+    blocks = [block for stream in network.streams for block in stream.blocks]
+    shared = sum(prod(stream.blocks[0].computed) * config.kernel_time for stream in network.streams)
+    convolutions = max(2 * prod(block.computed) * block.filters for block in blocks)
+    pooled = sum(7 * prod(block.shape) * block.filters for block in blocks)
+    units = sum(6 * layer.units for layer in network.layers if isinstance(layer, Dense))
+    values = 3 * network.parameters * folds + config.batch_size * (shared + folds * (convolutions + pooled + units))
+    return values * (8 if config.precision == "float64" else 4)
+
+
+def _misfit(factor: str, kernel: int, where: str, size: int, unit: str, step: int) -> list[str]:
+    most = size - POOL + 1
+    if kernel <= most:
+        return []
+    if most < 1:
+        return [f"{where.split()[-1]}: {size} {unit} of a stream are too few for the first block; at least {POOL}"]
+    most -= (most - 1) % step
+    return [
+        f"{factor}: {kernel} {unit} do not fit in {where}: {size} {unit}, of which the pooling needs {POOL}; at most {most}"
+    ]
+
+
+def _stream(config: TrialConfig, region: str, late: bool) -> Stream:
+    size = (config.frames, side(config, region), side(config, region))
+    blocks = [_first_block(config, region, size)]
+    for number in range(2, config.depth + 1):
+        blocks.append(_later_block(f"{region}.block{number}", blocks[-1]))
+    last = blocks[-1]
+    features = last.filters * (config.grid**3 if config.head == "pool" else prod(last.shape))
+    dense = _dense(f"{region}.", features, (8 * config.hidden, config.hidden)) if late else ()
+    return Stream(region, size, tuple(blocks), features, dense)
+
+
+def _first_block(config: TrialConfig, region: str, size: Shape) -> Block:
+    """The paper's block: valid convolution, pooled by 3."""
+    kernel = (config.kernel_time, config.kernel_space, config.kernel_space)
+    frames, height, width = (axis - length + 1 for axis, length in zip(size, kernel, strict=True))
+    shape = (frames // POOL, height // POOL, width // POOL)
+    return Block(f"{region}.block1", 1, config.filters, kernel, (frames, height, width), (POOL, POOL, POOL), shape)
+
+
+def _later_block(name: str, before: Block) -> Block:
+    """3x3x3 'same' convolution with twice the filters, pooled by 2 on every axis that has at least 4."""
+    frames, height, width = (2 if axis >= 4 else 1 for axis in before.shape)
+    shape = (before.shape[0] // frames, before.shape[1] // height, before.shape[2] // width)
+    return Block(name, before.filters, 2 * before.filters, (3, 3, 3), before.shape, (frames, height, width), shape)
+
+
+def _dense(prefix: str, inputs: int, units: Sequence[int]) -> tuple[Dense, ...]:
+    sizes = [inputs, *units]
+    return tuple(Dense(f"{prefix}dense{i}", sizes[i - 1], sizes[i]) for i in range(1, len(sizes)))

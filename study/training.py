@@ -1,0 +1,157 @@
+"""Training: the folds of a group as one network, from clips to the probabilities of their held-out clips. No ray, no mlflow."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from search_spaces.config import TrialConfig
+from search_spaces.identity import stream
+from study.data.clips import Clips
+from study.data.sampling import sample
+from study.models import scaling
+from study.models.bits import permutation
+from study.models.geometry import training_bytes
+from study.models.networks import DTYPES, FoldedNetwork, Scaling, dropout, no_dropout
+from study.protocol import Fold
+
+# Goes up with every change that can change a prediction: finished folds of another version are trained again.
+TRAINING_VERSION = 1
+
+CPU_FOLDS = 4  # larger groups gain nothing on a CPU and take more memory
+
+
+class Diverged(ArithmeticError):
+    """A network whose predictions are no numbers any more: its learning rate is too high."""
+
+
+def train(
+    config: TrialConfig, clips: Clips, folds: Sequence[Fold], device: str = "cpu"
+) -> list[npt.NDArray[np.float64]]:
+    """Probabilities of every fold's held-out clips, [n_test, C] in the order of `clips`; the softmax is taken in float64.
+
+    `folds` are a group: of one seed, trained as one network. A fold's result depends on the others by rounding alone.
+    The caller sets the threads. Raises Diverged, and geometry.Infeasible.
+    """
+    material = Material(config, clips, folds, device)
+    names = [(fold.seed, fold.held_out) for fold in folds]
+    network = FoldedNetwork(config, len(clips.classes), names).to(device)
+    with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False):
+        _fit(network, material, config, names)
+        probabilities = _probabilities(network, material, config.batch_size)
+    found = [probabilities[fold][fold_.test] for fold, fold_ in enumerate(folds)]
+    if lost := [fold.held_out for fold, own in zip(folds, found, strict=True) if not np.isfinite(own).all()]:
+        raise Diverged(f"learning_rate: {config.learning_rate} makes the network diverge (held out: {', '.join(lost)})")
+    return found
+
+
+def fold_group(config: TrialConfig, n_classes: int, memory_bytes: int, device: str, n_folds: int) -> int:
+    """How many of a trial's folds to train as one network: what fits in the declared memory, at most 4 on a CPU.
+
+    Evened out, so that the last group is not left with a rest (5 folds in groups of at most 4: 3 and 2).
+    """
+    most = min(n_folds, CPU_FOLDS) if device == "cpu" else n_folds
+    fitting = [size for size in range(1, most + 1) if training_bytes(config, n_classes, size) <= memory_bytes]
+    groups = -(-n_folds // max(fitting, default=1))
+    return -(-n_folds // groups)
+
+
+class Material:
+    """The clips as a group of folds sees them, sorted by subject and id: no result depends on the order of rows."""
+
+    def __init__(self, config: TrialConfig, clips: Clips, folds: Sequence[Fold], device: str) -> None:
+        (self.seed,) = {fold.seed for fold in folds}
+        self.order = np.lexsort((clips.ids, clips.subjects))
+        self.names = [(str(clips.subjects[row]), str(clips.ids[row])) for row in self.order]
+        self.dtype, self.difference = DTYPES[config.precision], config.input == "frame_difference"
+        labels = clips.labels[self.order]
+        if config.control == "permuted_labels":
+            labels = permuted(labels, clips.subjects[self.order], self.seed)
+        self.labels = torch.from_numpy(labels).to(device)
+        trained_on = np.stack([fold.train[self.order] for fold in folds])
+        self.train = torch.from_numpy(trained_on).to(device, self.dtype)
+        self.test = np.any([fold.test[self.order] for fold in folds], axis=0)
+        self.pixels: dict[str, Tensor] = {}
+        self.scaling: dict[str, Scaling] = {}  # of each fold
+        self.clip_scaling: dict[str, Scaling] = {}  # of each clip by itself, where it has one
+        for region, frames in sample(clips, config, self.seed).items():
+            ordered = frames[self.order]
+            self.pixels[region] = torch.from_numpy(ordered).to(device)
+            moments = scaling.moments(ordered, self.difference)
+            if config.normalisation == "clip":
+                self.clip_scaling[region] = self._scaling(scaling.table([one[None] for one in moments], "standard"))
+                self.scaling[region] = self._scaling(np.array([[0.0], [1.0]]).repeat(len(folds), axis=1))
+            else:
+                sets = [moments[mask] for mask in trained_on]
+                self.scaling[region] = self._scaling(scaling.table(sets, config.normalisation))
+
+    def inputs(self, rows: Tensor) -> dict[str, Tensor]:
+        """What the network reads of these clips: pixels of each region, or their signed difference to the first frame."""
+        return {region: self._input(region, rows) for region in self.pixels}
+
+    def _input(self, region: str, rows: Tensor) -> Tensor:
+        x = self.pixels[region][rows].to(self.dtype)
+        if self.difference:
+            x = x - x[:, :1]
+        if region in self.clip_scaling:
+            mean, scale = self.clip_scaling[region]
+            x = (x - mean[rows, None, None, None]) / scale[rows, None, None, None]
+        return x
+
+    def _scaling(self, values: npt.NDArray[np.float64]) -> Scaling:
+        mean, scale = torch.from_numpy(values).to(self.labels.device, self.dtype)
+        return Scaling(mean, scale)
+
+
+def permuted(labels: npt.NDArray[np.int64], subjects: npt.NDArray[np.str_], seed: int) -> npt.NDArray[np.int64]:
+    """Labels permuted within each subject, from the stream of (seed, subject): every subject keeps its share of classes."""
+    out = labels.copy()
+    for subject in np.unique(subjects):
+        rows = np.flatnonzero(subjects == subject)
+        out[rows] = labels[rows[permutation(stream("permuted_labels", seed, str(subject)), len(rows))]]
+    return out
+
+
+def batches(names: Sequence[tuple[str, str]], seed: int, epochs: int, size: int) -> Iterator[npt.NDArray[np.int64]]:
+    """Rows of every step's clips. Each epoch's order is that of hashes of (seed, epoch, subject, clip): of no group or place."""
+    for epoch in range(epochs):
+        order = np.argsort(np.array([stream("shuffle", seed, epoch, *name) for name in names], dtype=np.uint64))
+        for start in range(0, len(order), size):
+            yield order[start : start + size]
+
+
+def _fit(network: FoldedNetwork, material: Material, config: TrialConfig, names: Sequence[tuple[int, str]]) -> None:
+    """SGD with momentum (torch.optim would import torch._dynamo, which takes 1.2 CPU-seconds)."""
+    weights = list(network.parameters())
+    velocity = [torch.zeros_like(weight) for weight in weights]
+    for step, chosen in enumerate(batches(material.names, material.seed, config.epochs, config.batch_size)):
+        rows = torch.from_numpy(chosen).to(material.labels.device)
+        logits = network(material.inputs(rows), material.scaling, dropout(names, config.dropout, step))
+        gradients = torch.autograd.grad(loss(logits, material.labels[rows], material.train[:, rows]), weights)
+        with torch.no_grad():
+            for weight, moving, gradient in zip(weights, velocity, gradients, strict=True):
+                moving.mul_(config.momentum).add_(gradient)
+                weight.sub_(moving, alpha=config.learning_rate)
+
+
+def loss(logits: Tensor, labels: Tensor, trained_on: Tensor) -> Tensor:
+    """Sum over folds of the mean cross-entropy of a fold's training clips in the batch: 0 for a fold that has none.
+
+    logits [F, B, C]; labels [B]; trained_on [F, B], 1 where the clip is a training clip of the fold and 0 where not.
+    """
+    each = F.cross_entropy(logits.flatten(0, 1), labels.repeat(len(logits)), reduction="none").view_as(trained_on)
+    return (each * trained_on / trained_on.sum(dim=1, keepdim=True).clamp(min=1)).sum()
+
+
+def _probabilities(network: FoldedNetwork, material: Material, size: int) -> npt.NDArray[np.float64]:
+    """Of every fold [F, N, C], in the clips' own order; NaN for the clips that no fold of the group holds out."""
+    rows = torch.from_numpy(np.flatnonzero(material.test)).to(material.labels.device)
+    with torch.inference_mode():
+        logits = [network(material.inputs(part), material.scaling, no_dropout) for part in rows.split(size)]
+        found = torch.softmax(torch.cat(logits, dim=1).double(), dim=2).cpu().numpy()
+    out = np.full((len(found), len(material.order), found.shape[2]), np.nan)
+    out[:, material.order[material.test]] = found
+    return out
