@@ -1,0 +1,97 @@
+"""The agenda: which trial comes next, and what its results mean. Executors drive it; the ledger is its memory."""
+
+import platform
+from collections.abc import Callable, Iterable, Sequence
+from typing import Protocol
+
+import numpy as np
+
+from analysis.confusion import count
+from analysis.metrics import uf1
+from study.data.clips import Clips
+from study.ledger import Ledger, Outcome
+from study.trials import FoldResult, Trial, trial_keys
+
+_TRIES = 3  # a process that dies takes its trial with it: it is given out again, but not for ever
+
+
+class Source(Protocol):
+    """Where a stage's trials come from."""
+
+    def next(self) -> Trial | None:
+        """The next trial that is not done, or None when there are no more; raises `study.clock.Wait`."""
+
+
+class Listed:
+    """The trials of a fixed design, in the plan's order. One that failed in an earlier run is tried again."""
+
+    def __init__(self, trials: Iterable[Trial], ledger: Ledger) -> None:
+        self.trials = [t for t in trials if (o := ledger.outcome(t.number)) is None or o.state == "failed"]
+
+    def next(self) -> Trial | None:
+        return self.trials.pop(0) if self.trials else None
+
+
+class Agenda:
+    """Hands out trials, writes down what comes back, and knows when a trial is complete."""
+
+    def __init__(
+        self, sources: Sequence[Source], ledger: Ledger, clips: Clips, watch: Callable[[Trial, str, int], None]
+    ) -> None:
+        self.sources, self.ledger, self.clips, self.watch = sources, ledger, clips, watch
+        self.running: dict[int, int] = {}  # trial -> attempt
+        self.lost_trials: list[Trial] = []
+
+    def take(self) -> Trial | None:
+        """The next trial to run, None when all are given out; raises Wait when the next one is still open."""
+        while (trial := self._next()) is not None:
+            self.running[trial.number] = self.ledger.attempt(trial.number, platform.node())
+            if not self._settle(trial):
+                self.watch(trial, "started", len(self.ledger.done(trial)))
+                return trial
+        return None
+
+    def _next(self) -> Trial | None:
+        if self.lost_trials:
+            return self.lost_trials.pop(0)
+        return next((trial for source in self.sources if (trial := source.next()) is not None), None)
+
+    def record(self, trial: Trial, folds: list[FoldResult]) -> None:
+        """Write down a block, and the outcome that it causes, in one transaction."""
+        with self.ledger.transaction():
+            self.ledger.add_folds(self.running[trial.number], folds)
+            complete = self._settle(trial)
+        if not complete:
+            self.watch(trial, "folds", len(folds))
+
+    def fail(self, trial: Trial, why: str) -> None:
+        """The trial raised: it would again, so it is not given out again in this run."""
+        self.ledger.settle(trial.number, Outcome("failed", len(self.ledger.done(trial)), None, why))
+        self._end(trial, "failed", why)
+
+    def lost(self, trial: Trial) -> None:
+        """The trial's process died: give it out again, with what the ledger has, a bounded number of times."""
+        if self.ledger.attempts(trial.number) >= _TRIES:
+            self.fail(trial, f"its process died {_TRIES} times (out of memory? declare more: --resources memory=GiB)")
+            return
+        self.ledger.end_attempt(self.running.pop(trial.number), "its process died")
+        self.lost_trials.append(trial)
+        self.watch(trial, "lost", 0)
+
+    def _settle(self, trial: Trial) -> bool:
+        """Whether all folds of a trial are there; if so its outcome is written down."""
+        if set(trial_keys(trial, self.clips)) - set(self.ledger.done(trial)):
+            return False
+        scores = [self._uf1(rows) for rows in self.ledger.predictions(trial).values()]
+        kept = len(trial.seeds) * len(set(self.clips.subjects.tolist()))
+        self.ledger.settle(trial.number, Outcome("complete", kept, float(np.mean(scores))))
+        self._end(trial, "complete")
+        return True
+
+    def _uf1(self, rows: list[list[object]]) -> float:
+        y_true, y_pred = [str(row[1]) for row in rows], [str(row[2]) for row in rows]
+        return float(uf1(count(y_true=y_true, y_pred=y_pred, classes=self.clips.classes)))
+
+    def _end(self, trial: Trial, state: str, error: str | None = None) -> None:
+        self.ledger.end_attempt(self.running.pop(trial.number), error)
+        self.watch(trial, state, 0)

@@ -1,0 +1,83 @@
+"""Identity of a fold: the key that names it, the arithmetic that made it, and the code that did."""
+
+import hashlib
+import subprocess
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from search_spaces.config import TrialConfig
+from search_spaces.identity import digest
+from study.data.clips import Clips
+from study.protocol import Fold
+
+# Changed by hand, together with the portable golden digest, when the same key would give other predictions.
+TRAINING_VERSION = 1
+
+ROOT = Path(__file__).parent
+# What a fold's predictions are made by.
+_TRAINING_SOURCES = ("training.py", "protocol.py", "models/*.py", "data/sampling.py", "data/resize.py")
+_VERSIONS = ("losolab", "torch", "numpy", "ray", "optuna", "mlflow", "decord", "av")
+
+
+@dataclass(frozen=True)
+class Arithmetic:
+    """What decides the last bits of a prediction besides its key. Bytes are promised within one arithmetic."""
+
+    device: str  # cpu, or the name of the GPU
+    capability: str  # instruction set that torch uses, or the GPU's compute capability
+    threads: int
+    torch: str
+    precision: str
+    group: int  # folds trained as one network
+
+    def machine(self) -> tuple[str, str, int, str]:
+        """The part that is one for a whole study; precision and group follow from the configuration."""
+        return self.device, self.capability, self.threads, self.torch
+
+
+def fold_key(config: TrialConfig, clips: Clips, fold: Fold) -> str:
+    """SHA-256 of everything a fold's predictions are a function of, but for the arithmetic.
+
+    Later parts of the identity (the source of a user's own network) enter under names of their own and only where they
+    are used, so that no fold made before they existed is orphaned.
+    """
+    return digest(
+        {
+            "configuration": config.key(),
+            "seed": fold.seed,
+            "train": digest(clips.ids[fold.train].tolist()),
+            "test": digest(clips.ids[fold.test].tolist()),
+            "data": clips.data_digest(config.streams()),
+            "training_version": TRAINING_VERSION,
+        }
+    )
+
+
+@cache
+def code_digest() -> str:
+    """SHA-256 of the source that trains: when it changes and TRAINING_VERSION does not, a study is refused."""
+    files = sorted(path for pattern in _TRAINING_SOURCES for path in ROOT.glob(pattern))
+    content = b"".join(path.relative_to(ROOT).as_posix().encode() + path.read_bytes() for path in files)
+    return hashlib.sha256(content).hexdigest()
+
+
+@cache
+def provenance() -> dict[str, str]:
+    """Versions of the packages, and the commit of a checkout with a digest of its uncommitted changes."""
+    found = {"code": code_digest()}
+    for package in _VERSIONS:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    if (ROOT.parent / ".git").exists():
+        found["commit"] = _git("rev-parse", "HEAD").decode().strip()
+        if difference := _git("diff", "HEAD"):
+            found["uncommitted"] = hashlib.sha256(difference).hexdigest()
+    return found
+
+
+def _git(*arguments: str) -> bytes:
+    return subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, check=False).stdout

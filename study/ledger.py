@@ -1,0 +1,310 @@
+"""The ledger: a study's memory. One SQLite file, one writer, a block a transaction."""
+
+import fcntl
+import json
+import os
+import platform
+import sqlite3
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from search_spaces.config import TrialConfig
+from search_spaces.errors import UserError
+from search_spaces.identity import digest
+from study.identity import Arithmetic, code_digest, provenance
+from study.trials import FoldResult, Trial
+
+SCHEMA_VERSION = 1
+_SCHEMA = f"""
+create table study (
+    name text not null, file text not null, resolved text not null, identity text not null, description text not null,
+    code text not null, provenance text not null, began real not null);
+create table proposal (   -- every trial, written down before it is handed out
+    trial integer primary key, stage text not null, number integer not null, arm text, configuration text not null,
+    key text not null, seeds text not null, levels text, rejected text not null, opponent integer,
+    unique (stage, number), unique (stage, arm, key, seeds));
+create table attempt (
+    id integer primary key, trial integer not null references proposal, node text not null, provenance text not null,
+    began real not null, ended real, error text);
+create table fold (       -- never changed
+    key text not null, arithmetic text not null, configuration text not null, seed integer not null,
+    held_out text not null, predictions text not null, seconds real not null, peak_memory real not null,
+    attempt integer not null references attempt, ended real not null, primary key (key, arithmetic));
+create index fold_of_trial on fold (configuration, seed);
+create table outcome (
+    trial integer primary key references proposal, state text not null, kept integer not null, value real, why text,
+    ended real not null);
+create table told (       -- what Optuna was told: never changed
+    trial integer primary key references proposal, state text not null, value real);
+pragma user_version = {SCHEMA_VERSION};
+"""
+_NETWORK = {
+    "nfs",
+    "nfs4",
+    "cifs",
+    "smb3",
+    "smbfs",
+    "lustre",
+    "beegfs",
+    "gpfs",
+    "ceph",
+    "glusterfs",
+    "afs",
+    "fuse.sshfs",
+}
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A trial as the ledger has it. `levels` and `rejected` are a search's asks, by factor."""
+
+    trial: Trial
+    number: int  # within its stage
+    levels: dict[str, Any] | None
+    rejected: tuple[dict[str, Any], ...]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a trial ended: complete, pruned or failed; `kept` folds count, `value` is UF1 (mean over seeds)."""
+
+    state: str
+    kept: int
+    value: float | None
+    why: str | None = None
+
+
+def ledger_path(folder: Path) -> Path:
+    return folder / "ledger.sqlite"
+
+
+def read_only(folder: Path) -> sqlite3.Connection:
+    """A reader's connection. Fetch all, close, and only then do slow things: an open cursor blocks the writer."""
+    path = ledger_path(folder)
+    if not path.is_file():
+        raise UserError(f"{folder}: there is no study here (no {path.name}); run one first, or give the folder of one")
+    db = sqlite3.connect(f"file:{path.as_posix()}?mode=ro", uri=True, timeout=60)
+    db.row_factory = sqlite3.Row
+    return db
+
+
+class Ledger:
+    """The one writer's view of a study folder. Use it as a context manager: it holds the study's lock for its life."""
+
+    def __init__(self, folder: Path) -> None:
+        _refuse_network(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder = folder
+        self._lock = _locked(folder)
+        self.db = sqlite3.connect(ledger_path(folder), isolation_level=None, timeout=60)
+        self.db.row_factory = sqlite3.Row
+        self.db.execute("pragma journal_mode = wal")
+        self.db.execute("pragma synchronous = full")
+        version = self.db.execute("pragma user_version").fetchone()[0]
+        if version == 0:
+            self.db.executescript(f"begin; {_SCHEMA} commit;")
+        elif version != SCHEMA_VERSION:
+            self.close()
+            raise UserError(
+                f"{ledger_path(folder)}: written by another losolab (schema {version}, this one has {SCHEMA_VERSION}); "
+                "use that version, or give the study a new name"
+            )
+
+    def __enter__(self) -> "Ledger":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self.db.close()
+        self._lock.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All or nothing of what is written inside."""
+        self.db.execute("begin immediate")
+        try:
+            yield
+        except BaseException:
+            self.db.execute("rollback")
+            raise
+        self.db.execute("commit")
+
+    def begin(
+        self, name: str, file: str, resolved: Any, identity: Any, description: Any, *, accept_code: bool = False
+    ) -> None:
+        """Write the study down, or check that the one written down is this one. Raises UserError where it is not."""
+        row = self.db.execute("select identity, code from study").fetchone()
+        if row is None:
+            began = (json.dumps(provenance()), time.time())
+            values = (name, file, json.dumps(resolved), json.dumps(identity), json.dumps(description), code_digest())
+            self.db.execute("insert into study values (?,?,?,?,?,?,?,?)", values + began)
+            return
+        if problems := _changes(json.loads(row["identity"]), identity):
+            raise UserError([f"{self.folder}: {p}; give the changed study a new name" for p in problems])
+        if row["code"] != code_digest() and not accept_code:
+            raise UserError(
+                f"{self.folder}: the code that trains has changed since this study began and TRAINING_VERSION has not; "
+                "give the study a new name, or go on with --accept-code, which marks it"
+            )
+        self.db.execute(
+            "update study set file=?, resolved=?, description=?", (file, json.dumps(resolved), json.dumps(description))
+        )
+
+    def propose(
+        self,
+        stage: str,
+        arm: str | None,
+        config: TrialConfig,
+        seeds: tuple[int, ...],
+        levels: dict[str, Any] | None = None,
+        rejected: Iterable[dict[str, Any]] = (),
+    ) -> Trial:
+        """Write a trial down before it is handed out, at its stage's next number; one already there is returned."""
+        row = self.db.execute(
+            "select trial from proposal where stage=? and arm=? and key=? and seeds=?",
+            (stage, arm, config.key(), json.dumps(seeds)),
+        ).fetchone()
+        if row:
+            return Trial(row["trial"], stage, arm, config, seeds)
+        cursor = self.db.execute(
+            "insert into proposal (stage, number, arm, configuration, key, seeds, levels, rejected) values "
+            "(?, (select count(*) from proposal where stage=?), ?, ?, ?, ?, ?, ?)",
+            (stage, stage, arm, json.dumps(config.explicit()), config.key(), json.dumps(seeds))
+            + (None if levels is None else json.dumps(levels), json.dumps(list(rejected))),
+        )
+        assert cursor.lastrowid is not None
+        return Trial(cursor.lastrowid, stage, arm, config, seeds)
+
+    def proposals(self, stage: str) -> list[Proposal]:
+        """The trials of a stage, by number."""
+        return [
+            _proposal(row) for row in self.db.execute("select * from proposal where stage=? order by number", (stage,))
+        ]
+
+    def attempt(self, trial: int, node: str) -> int:
+        """Note that a trial starts on a node; returns the attempt's id."""
+        values = (trial, node, json.dumps(provenance()), time.time())
+        cursor = self.db.execute("insert into attempt (trial, node, provenance, began) values (?,?,?,?)", values)
+        assert cursor.lastrowid is not None
+        return cursor.lastrowid
+
+    def attempts(self, trial: int) -> int:
+        """How often a trial was started, in this run and before."""
+        return int(self.db.execute("select count(*) from attempt where trial=?", (trial,)).fetchone()[0])
+
+    def end_attempt(self, attempt: int, error: str | None = None) -> None:
+        self.db.execute("update attempt set ended=?, error=? where id=?", (time.time(), error, attempt))
+
+    def add_folds(self, attempt: int, folds: Iterable[FoldResult]) -> None:
+        """Remember finished folds; one that is already there stays as it is. Call it inside a transaction.
+
+        Raises UserError when they come from another machine arithmetic than the study's first fold.
+        """
+        first = self.db.execute("select arithmetic from fold limit 1").fetchone()
+        for fold in folds:
+            text = json.dumps(asdict(fold.arithmetic), sort_keys=True)
+            known = Arithmetic(**json.loads(first["arithmetic"])) if first else fold.arithmetic
+            if known.machine() != fold.arithmetic.machine():
+                raise UserError(
+                    f"{self.folder}: this study's folds were made by {known.machine()}, and these by "
+                    f"{fold.arithmetic.machine()}: their last digits differ. Run it where it began, or rename it"
+                )
+            values = (fold.key, text, fold.configuration, fold.seed, fold.held_out, fold.predictions, fold.seconds)
+            self.db.execute(
+                "insert or ignore into fold values (?,?,?,?,?,?,?,?,?,?)",
+                (*values, fold.peak_memory, attempt, time.time()),
+            )
+
+    def done(self, trial: Trial) -> dict[str, Arithmetic]:
+        """Keys of a trial's folds that the ledger has, and what made them."""
+        return {
+            row["key"]: Arithmetic(**json.loads(row["arithmetic"])) for row in self._folds(trial, "key, arithmetic")
+        }
+
+    def predictions(self, trial: Trial) -> dict[int, list[list[Any]]]:
+        """Rows [clip_id, y_true, y_pred, probabilities] of a trial's finished folds, by seed."""
+        rows: dict[int, list[list[Any]]] = {seed: [] for seed in trial.seeds}
+        for row in self._folds(trial, "seed, predictions"):
+            rows[row["seed"]] += json.loads(row["predictions"])
+        return rows
+
+    def _folds(self, trial: Trial, columns: str) -> list[sqlite3.Row]:
+        marks = ",".join("?" * len(trial.seeds))
+        query = f"select {columns} from fold where configuration=? and seed in ({marks}) order by seed, held_out"
+        return self.db.execute(query, (trial.config.key(), *trial.seeds)).fetchall()
+
+    def settle(self, trial: int, outcome: Outcome) -> None:
+        """Write down how a trial ended. A failed one that is tried again may end better."""
+        values = (trial, outcome.state, outcome.kept, outcome.value, outcome.why, time.time())
+        self.db.execute("insert or replace into outcome values (?,?,?,?,?,?)", values)
+
+    def outcome(self, trial: int) -> Outcome | None:
+        row = self.db.execute("select state, kept, value, why from outcome where trial=?", (trial,)).fetchone()
+        return Outcome(*row) if row else None
+
+    def tell(self, trial: int, state: str, value: float | None) -> tuple[str, float | None]:
+        """Write down what Optuna is told of a trial, or return what it was told: that never changes."""
+        self.db.execute("insert or ignore into told values (?,?,?)", (trial, state, value))
+        return tuple(self.db.execute("select state, value from told where trial=?", (trial,)).fetchone())
+
+
+def golden_digest(folder: Path) -> str:
+    """SHA-256 of the canonical rows of a study's predictions: no time, host or path in them."""
+    db = read_only(folder)
+    rows = db.execute("select configuration, seed, held_out, predictions from fold").fetchall()
+    db.close()
+    return digest(
+        sorted([row["configuration"], row["seed"], row["held_out"], json.loads(row["predictions"])] for row in rows)
+    )
+
+
+def _proposal(row: sqlite3.Row) -> Proposal:
+    config = TrialConfig(**json.loads(row["configuration"]))
+    trial = Trial(row["trial"], row["stage"], row["arm"], config, tuple(json.loads(row["seeds"])))
+    levels = None if row["levels"] is None else json.loads(row["levels"])
+    return Proposal(trial, row["number"], levels, tuple(json.loads(row["rejected"])))
+
+
+def _changes(old: Any, new: Any, key: str = "") -> list[str]:
+    """Where two identities differ, by key."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        names = list(dict.fromkeys([*old, *new]))
+        return [c for n in names for c in _changes(old.get(n), new.get(n), f"{key}.{n}".lstrip("."))]
+    return [] if old == new else [f"{key} was {json.dumps(old)} when this study began and is now {json.dumps(new)}"]
+
+
+def _locked(folder: Path) -> Any:
+    """Hold the folder's lock while the returned file is open. Host and pid stand in it for the message only."""
+    file = (folder / "ledger.lock").open("a+", encoding="utf-8")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.seek(0)
+        holder = file.read().strip() or "another process"
+        file.close()
+        raise UserError(f"{folder}: another run of this study is writing ({holder}); wait for it, or stop it") from None
+    file.truncate(0)
+    file.write(f"{platform.node()}, process {os.getpid()}\n")
+    file.flush()
+    return file
+
+
+def _refuse_network(folder: Path) -> None:
+    """SQLite's locks do not hold on a network file system."""
+    mounts = Path("/proc/mounts")
+    if not mounts.exists():
+        return
+    target = folder.absolute()
+    points = [line.split()[1:3] for line in mounts.read_text(encoding="utf-8").splitlines()]
+    around = [(point, kind) for point, kind in points if target.is_relative_to(point.replace("\\040", " "))]
+    _, kind = max(around, key=lambda pair: len(pair[0]), default=("", ""))
+    if kind in _NETWORK:
+        raise UserError(
+            f"{folder}: a network file system ({kind}), where a ledger is not safe; give --storage DIR on a local disk"
+        )

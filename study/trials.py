@@ -1,0 +1,133 @@
+"""A trial: a configuration with its seeds, one unit on one device. `run_trial` is what every executor runs."""
+
+import json
+import os
+import resource
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from search_spaces.config import TrialConfig
+from search_spaces.errors import UserError
+from search_spaces.spec import Resources
+from study.data.clips import Clips
+from study.identity import Arithmetic, fold_key
+from study.memory import tune_malloc
+from study.protocol import Fold, loso
+
+
+@dataclass(frozen=True)
+class Trial:
+    """`number` is its place in the ledger; `arm` is None for a proposal of a search."""
+
+    number: int
+    stage: str
+    arm: str | None
+    config: TrialConfig
+    seeds: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class FoldResult:
+    """A finished fold. `predictions` is JSON: [[clip_id, y_true, y_pred, [probability of each class]], ...]."""
+
+    key: str
+    arithmetic: Arithmetic
+    configuration: str
+    seed: int
+    held_out: str
+    predictions: str
+    seconds: float
+    peak_memory: float  # MiB
+
+
+class MixedArithmetic(UserError):
+    """The ledger's folds of this trial were made by another arithmetic than the one at hand."""
+
+
+def trial_keys(trial: Trial, clips: Clips) -> list[str]:
+    """Keys of all folds of a trial, in the order in which it trains them."""
+    return [fold_key(trial.config, clips, fold) for seed in trial.seeds for fold in loso(clips, seed)]
+
+
+def run_trial(
+    trial: Trial, clips: Clips, done: Mapping[str, Arithmetic], resources: Resources
+) -> Iterator[list[FoldResult]]:
+    """Train the folds that are not `done` (by key), and yield each group of folds as it ends.
+
+    Groups are cut by position in the subject order, done or not, and a group that is not wholly done is trained whole:
+    a resumed trial repeats the same arithmetic. Raises MixedArithmetic where done folds were made by another.
+    """
+    from study.training import train  # torch: 1.3 CPU-seconds that only a process that trains pays
+
+    device = "cuda" if resources.gpu else "cpu"
+    arithmetic = arithmetic_here(trial.config, clips, resources)
+    for seed in trial.seeds:
+        folds = loso(clips, seed)
+        for start in range(0, len(folds), arithmetic.group):
+            group = folds[start : start + arithmetic.group]
+            keys = [fold_key(trial.config, clips, fold) for fold in group]
+            if others := {done[key] for key in keys if key in done} - {arithmetic}:
+                raise MixedArithmetic(f"folds in the ledger were made by {others.pop()}, this process has {arithmetic}")
+            if all(key in done for key in keys):
+                continue
+            began = time.perf_counter()
+            probabilities = train(trial.config, clips, group, device)
+            seconds = (time.perf_counter() - began) / len(group)
+            yield [
+                FoldResult(
+                    key,
+                    arithmetic,
+                    trial.config.key(),
+                    seed,
+                    fold.held_out,
+                    _rows(clips, fold, rows),
+                    seconds,
+                    peak_memory(),
+                )
+                for key, fold, rows in zip(keys, group, probabilities, strict=True)
+            ]
+
+
+def arithmetic_here(config: TrialConfig, clips: Clips, resources: Resources) -> Arithmetic:
+    """This process's arithmetic for a configuration. The fold group follows from declared memory, never from free."""
+    import torch
+
+    from study.training import fold_group
+
+    device = "cuda" if resources.gpu else "cpu"
+    if device == "cuda":
+        name, capability = torch.cuda.get_device_name(), ".".join(map(str, torch.cuda.get_device_capability()))
+    else:
+        name, capability = "cpu", torch.backends.cpu.get_cpu_capability()
+    n_folds = len(set(clips.subjects.tolist()))
+    group = fold_group(config, len(clips.classes), int(resources.memory * 2**30), device, n_folds)
+    return Arithmetic(name, capability, threads(resources), torch.__version__, config.precision, group)
+
+
+def prepare_process(resources: Resources) -> None:
+    """What a process that trains does once, before its first trial."""
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # deterministic matrix products on a GPU
+    tune_malloc()
+    import torch
+
+    torch.set_num_threads(threads(resources))
+
+
+def threads(resources: Resources) -> int:
+    """Threads of a trial: its whole CPUs, at least one."""
+    return max(1, int(resources.cpu))
+
+
+def peak_memory() -> float:
+    """Largest resident memory of this process so far, in MiB."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (2**20 if sys.platform == "darwin" else 2**10)
+
+
+def _rows(clips: Clips, fold: Fold, probabilities) -> str:  # type: ignore[no-untyped-def]
+    truth = clips.labels[fold.test]
+    rows = zip(clips.ids[fold.test].tolist(), truth.tolist(), probabilities.tolist(), strict=True)
+    named = [[i, clips.classes[t], clips.classes[max(range(len(p)), key=p.__getitem__)], p] for i, t, p in rows]
+    return json.dumps(named, separators=(",", ":"))
