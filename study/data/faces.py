@@ -1,6 +1,7 @@
 """Rendered faces: what a clip of the synthetic dataset looks like, as a function of its parameters. numpy only."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +27,7 @@ class Subject:
     expressivity: float  # motion as a multiple of the dataset's
     skin: float
     hair: float  # brightness as a share of the skin's
+    complexion: int  # seed of the skin's and the background's blotches
     light: tuple[float, float]  # slope of the lighting from left to right and from top to bottom
     drift: float  # how far the head moves in a clip
     noise: float  # standard deviation of the sensor's noise
@@ -44,6 +46,7 @@ class Motion:
     pull: float  # how far the lip corners rise at the apex
     press: float  # how much thinner the lips are at the apex
     blink: int | None  # frame at which the eyes are shut
+    exposure: float  # brightness as a multiple of the subject's
     seed: int  # of head drift and sensor noise
 
 
@@ -51,7 +54,7 @@ def render(subject: Subject, motion: Motion) -> npt.NDArray[np.uint8]:
     """A clip as gray frames, uint8 [length, 176, 176]; the head drifts in the face box at (24, 24)."""
     draw = np.random.Generator(np.random.Philox(motion.seed))
     dx, dy = drift(motion.length, subject.drift, draw)
-    frames = shifted(still(subject), dx, dy)
+    frames = shifted(still(subject) * np.float32(motion.exposure), dx, dy)
     strength = pulse(motion)
     for side in (-1, 1):
         draw_eye(frames, subject, side, shut(motion), dx, dy)
@@ -86,8 +89,9 @@ def drift(length: int, size: float, draw: np.random.Generator) -> tuple[Reals, R
     return path[0].astype(np.float32), path[1].astype(np.float32)
 
 
+@lru_cache(maxsize=1)
 def still(subject: Subject) -> Reals:
-    """All that does not move by itself, with a border for drift: background, hair, head and nose, lit [184, 184]."""
+    """All that does not move by itself, with a border for drift: background, hair, head, nose, light [184, 184]."""
     y, x = grid(-REACH // 2, -REACH // 2, FRAME + REACH, FRAME + REACH)
     oval: Reals = np.hypot((x - 64) / 58, (y - 66) / 74)
     hair: Reals = np.hypot((x - 64) / 68, (y - 56) / 78)
@@ -95,8 +99,20 @@ def still(subject: Subject) -> Reals:
     image += smooth((1 - hair) * 68) * (subject.hair * subject.skin - image)
     image += smooth((1 - oval) * 58) * (subject.skin * (1.05 - 0.25 * oval**2) - image)
     image *= 1 - 0.2 * np.exp(-(((x - 64) / 7) ** 2) - ((y - 78) / 6) ** 2)
+    image *= 1 + blotches(subject.complexion, y, x)
     image *= 1 + subject.light[0] * (x - 64) / 128 + subject.light[1] * (y - 64) / 128
     return image
+
+
+def blotches(seed: int, y: Reals, x: Reals) -> Reals:
+    """A smooth random pattern [h, w] of standard deviation 0.15: sixteen waves of 10 to 40 pixels' length."""
+    draw = np.random.Generator(np.random.Philox(seed))
+    lengths, angles, phases = draw.uniform(10, 40, 16), draw.uniform(0, np.pi, 16), draw.uniform(0, 2 * np.pi, 16)
+    waves = [
+        np.cos(2 * np.pi / length * (x * np.cos(angle) + y * np.sin(angle)) + phase)
+        for length, angle, phase in zip(lengths, angles, phases, strict=True)
+    ]
+    return (0.15 * np.sum(waves, axis=0) / np.sqrt(8)).astype(np.float32)
 
 
 def shifted(image: Reals, dx: Reals, dy: Reals) -> Reals:

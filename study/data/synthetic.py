@@ -104,6 +104,7 @@ def clip(spec: Synthetic, person: Subject, number: int, expression: str, mistake
         pull=size * (mouth > 0),
         press=size * (mouth < 0),
         blink=blink,
+        exposure=draw.uniform(0.8, 1.2),
         seed=stream("synthetic", spec.seed, "pixels", clip_id),
     )
     source = f"rawvideo/{person.name}/{clip_id}{SUFFIX[codec]}"
@@ -123,9 +124,10 @@ def subject(spec: Synthetic, number: int) -> Subject:
         width=draw.uniform(22, 30),
         eyes=draw.uniform(25, 30),
         expressivity=draw.uniform(0.8, 1.2),
-        skin=draw.uniform(110, 190),
+        skin=draw.uniform(80, 180),
         hair=draw.uniform(0.2, 0.7),
-        light=(draw.uniform(-0.3, 0.3), draw.uniform(-0.2, 0.2)),
+        complexion=stream("synthetic", spec.seed, "complexion", name),
+        light=(draw.uniform(-0.5, 0.5), draw.uniform(-0.3, 0.3)),
         drift=spec.drift * draw.uniform(0.3, 1),
         noise=spec.noise * draw.uniform(0.5, 1.5),
         blinks=spec.blinks * draw.uniform(0, 2),
