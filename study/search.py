@@ -148,6 +148,11 @@ def distributions(design: Search) -> dict[str, BaseDistribution]:
     return {name: _distribution(given[name]) for name in ordered}
 
 
+def sample_space(design: Search, most: int = 1000) -> list[Levels]:
+    """Up to `most` configurations of a search's space, of a small finite one all, each once."""
+    return list(itertools.islice(_everything(distributions(design), 0), most))
+
+
 def known_levels(design: Search, baseline: TrialConfig) -> Levels | None:
     """The baseline in a search's factors, or None where it lies outside of them."""
     levels = {

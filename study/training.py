@@ -14,14 +14,8 @@ from study.data.clips import Clips
 from study.data.sampling import sample
 from study.models import scaling
 from study.models.bits import permutation
-from study.models.geometry import training_bytes
 from study.models.networks import DTYPES, FoldedNetwork, Scaling, dropout, no_dropout
 from study.protocol import Fold
-
-# Goes up with every change that can change a prediction: finished folds of another version are trained again.
-TRAINING_VERSION = 1
-
-CPU_FOLDS = 4  # larger groups gain nothing on a CPU and take more memory
 
 
 class Diverged(ArithmeticError):
@@ -46,17 +40,6 @@ def train(
     if lost := [fold.held_out for fold, own in zip(folds, found, strict=True) if not np.isfinite(own).all()]:
         raise Diverged(f"learning_rate: {config.learning_rate} makes the network diverge (held out: {', '.join(lost)})")
     return found
-
-
-def fold_group(config: TrialConfig, n_classes: int, memory_bytes: int, device: str, n_folds: int) -> int:
-    """How many of a trial's folds to train as one network: what fits in the declared memory, at most 4 on a CPU.
-
-    Evened out, so that the last group is not left with a rest (5 folds in groups of at most 4: 3 and 2).
-    """
-    most = min(n_folds, CPU_FOLDS) if device == "cpu" else n_folds
-    fitting = [size for size in range(1, most + 1) if training_bytes(config, n_classes, size) <= memory_bytes]
-    groups = -(-n_folds // max(fitting, default=1))
-    return -(-n_folds // groups)
 
 
 class Material:

@@ -14,6 +14,7 @@ from search_spaces.spec import Resources
 from study.data.clips import Clips
 from study.identity import Arithmetic, fold_key
 from study.memory import tune_malloc
+from study.models.geometry import fold_group
 from study.protocol import Fold, loso
 
 
@@ -93,8 +94,6 @@ def run_trial(
 def arithmetic_here(config: TrialConfig, clips: Clips, resources: Resources) -> Arithmetic:
     """This process's arithmetic for a configuration. The fold group follows from declared memory, never from free."""
     import torch
-
-    from study.training import fold_group
 
     device = "cuda" if resources.gpu else "cpu"
     if device == "cuda":

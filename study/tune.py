@@ -28,10 +28,10 @@ from ray.tune.search import Searcher
 
 from search_spaces.errors import UserError
 from search_spaces.spec import Resources
+from study.clock import Wait
 from study.data.clips import Clips
 from study.identity import Arithmetic
 from study.memory import release_memory
-from study.clock import Wait
 from study.trials import FoldResult, Trial, prepare_process, run_trial
 
 if TYPE_CHECKING:  # workers import this module and need neither pandas nor optuna

@@ -12,6 +12,9 @@ Shape = tuple[int, int, int]  # frames, height, width
 POOL = 3  # of the first block, on every axis (arXiv 1904.01390)
 
 
+CPU_FOLDS = 4  # larger groups gain nothing on a CPU and take more memory
+
+
 class Infeasible(UserError):
     """A configuration whose tensors would shrink to nothing. Each problem begins with the factor's name."""
 
@@ -112,6 +115,17 @@ def infeasible(config: TrialConfig) -> list[str]:
     smallest = min(sides)
     where = "crop" if smallest == config.crop else f"{sides[smallest]} of crop"
     return problems + _misfit("kernel_space", config.kernel_space, where, smallest, "pixels", step=2)
+
+
+def fold_group(config: TrialConfig, n_classes: int, memory_bytes: int, device: str, n_folds: int) -> int:
+    """How many of a trial's folds to train as one network: what fits in the declared memory, at most 4 on a CPU.
+
+    Evened out, so that the last group is not left with a rest (5 folds in groups of at most 4: 3 and 2).
+    """
+    most = min(n_folds, CPU_FOLDS) if device == "cpu" else n_folds
+    fitting = [size for size in range(1, most + 1) if training_bytes(config, n_classes, size) <= memory_bytes]
+    groups = -(-n_folds // max(fitting, default=1))
+    return -(-n_folds // groups)
 
 
 def training_bytes(config: TrialConfig, n_classes: int, folds: int) -> int:

@@ -1,0 +1,84 @@
+"""From the ledger to predictions.parquet and trials.parquet, which the analysis reads."""
+
+import dataclasses
+import json
+import sqlite3
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from analysis.results import METADATA_KEY, PREDICTIONS, TRIALS
+from search_spaces.config import TrialConfig
+from study.ledger import read_only
+from study.models.geometry import geometry
+
+
+def export(folder: Path) -> None:
+    """Write both files into a study's folder, whole or not at all. Rows are in the order of the ledger's keys."""
+    db = read_only(folder)
+    with db:
+        study = dict(db.execute("select * from study").fetchone())
+        trials = [
+            dict(row) for row in db.execute("select * from proposal left join outcome using (trial) order by trial")
+        ]
+        folds = db.execute("select * from fold order by configuration, seed, held_out").fetchall()
+    db.close()
+    by_run: dict[tuple[str, int], list[sqlite3.Row]] = defaultdict(list)
+    for fold in folds:
+        by_run[fold["configuration"], fold["seed"]].append(fold)
+    description = json.loads(study["description"])
+    places = {clip: (dataset, subject, name) for clip, dataset, subject, name in description.pop("clips")}
+    predictions = [row for trial in trials for row in _predictions(trial, by_run, places)]
+    runs = [_trial(trial, by_run, len(description["classes"])) for trial in trials]
+    metadata = description | {"name": study["name"], "provenance": json.loads(study["provenance"])}
+    table = pa.Table.from_pylist(runs, TRIALS).replace_schema_metadata({METADATA_KEY: json.dumps(metadata)})
+    _write(pa.Table.from_pylist(predictions, PREDICTIONS), folder / "predictions.parquet")
+    _write(table, folder / "trials.parquet")
+
+
+def _predictions(
+    trial: dict[str, Any],
+    by_run: dict[tuple[str, int], list[sqlite3.Row]],
+    places: dict[str, tuple[str, str, str]],
+) -> list[dict[str, Any]]:
+    return [
+        {name: trial[name] for name in ("trial", "stage", "arm")}
+        | {"configuration": trial["key"], "seed": seed, "held_out": fold["held_out"]}
+        | dict(zip(("dataset", "subject", "clip_id"), places[clip], strict=True))
+        | {"y_true": y_true, "y_pred": y_pred, "probabilities": probabilities}
+        for seed in json.loads(trial["seeds"])
+        for fold in by_run[trial["key"], seed]
+        for clip, y_true, y_pred, probabilities in json.loads(fold["predictions"])
+    ]
+
+
+def _trial(trial: dict[str, Any], by_run: dict[tuple[str, int], list[sqlite3.Row]], n_classes: int) -> dict[str, Any]:
+    config = TrialConfig(**json.loads(trial["configuration"]))
+    seeds = json.loads(trial["seeds"])
+    folds = [fold for seed in seeds for fold in by_run[trial["key"], seed]]
+    layers = geometry(config, n_classes)
+    return {
+        "trial": trial["trial"],
+        "stage": trial["stage"],
+        "arm": trial["arm"],
+        "configuration": trial["key"],
+        "state": trial["state"] or "running",
+        "uf1": trial["value"] if trial["state"] == "complete" else None,
+        "seeds": seeds,
+        "factors": json.dumps(dataclasses.asdict(config)),
+        "parameters": layers.parameters,
+        "multiply_adds": layers.multiply_adds,
+        "seconds": sum(fold["seconds"] for fold in folds),
+        "peak_memory": max((fold["peak_memory"] for fold in folds), default=None),
+        "device": json.loads(folds[0]["arithmetic"])["device"] if folds else None,
+        "why": trial["why"],
+    }
+
+
+def _write(table: pa.Table, path: Path) -> None:
+    temporary = path.with_suffix(".tmp")
+    pq.write_table(table, temporary)
+    temporary.replace(path)

@@ -1,0 +1,142 @@
+"""The plan: what a study will train and what it will cost, before anything starts."""
+
+from dataclasses import dataclass
+from math import ceil
+
+from search_spaces.config import TrialConfig
+from search_spaces.designs import Arm, arms
+from search_spaces.errors import UserError
+from search_spaces.spec import Resources, Search, StudySpec
+from study.data.clips import ClipIndex
+from study.models.geometry import fold_group, geometry, infeasible, training_bytes
+from study.search import configuration, known_levels, sample_space
+
+# Assumed until the ledger has seen better: multiply-adds a second of one CPU thread in training, forward pass counted,
+# and what a step costs besides (measured on one thread of a 2.6 GHz server with AVX-512).
+_RATE = 6e9
+_STEP_SECONDS = 1e-3
+_INTERPRETER_BYTES = 500 * 2**20
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What the folds of one arm, or of a search, take."""
+
+    trials: int
+    folds: int
+    parameters: int
+    seconds: float  # of one device, all folds
+    memory: int  # bytes, of one trial
+
+
+@dataclass(frozen=True)
+class PlannedSearch:
+    """A search stage: the mean cost over its space, and how much of it can be built."""
+
+    stage: str
+    design: Search
+    cost: Cost
+    feasible: int  # of `sampled` configurations
+    sampled: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The trials of a study and their cost."""
+
+    spec: StudySpec
+    subjects: int
+    clips: int
+    classes: tuple[str, ...]
+    arms: list[tuple[Arm, Cost]]
+    searches: list[PlannedSearch]
+
+    @property
+    def trials(self) -> int:
+        return sum(cost.trials for cost in self._costs())
+
+    @property
+    def folds(self) -> int:
+        return sum(cost.folds for cost in self._costs())
+
+    @property
+    def seconds(self) -> float:
+        """Of one device; divide by the devices for the wall time."""
+        return sum(cost.seconds for cost in self._costs())
+
+    @property
+    def memory(self) -> int:
+        """Bytes that the largest trial needs."""
+        return max(cost.memory for cost in self._costs())
+
+    def _costs(self) -> list[Cost]:
+        return [cost for _, cost in self.arms] + [search.cost for search in self.searches]
+
+
+def make_plan(spec: StudySpec, index: ClipIndex) -> Plan:
+    """The plan of a study on a dataset. Raises UserError with every arm that cannot be built, naming the factor."""
+    subjects = len(set(zip(*(index.table[column].to_pylist() for column in ("dataset", "subject")), strict=True)))
+    size = subjects, index.table.num_rows, len(index.classes)
+    problems = [f"{arm.stage}, arm {arm.name}: {problem}" for arm in arms(spec) for problem in infeasible(arm.config)]
+    problems += [problem for stage, design in _searches(spec) for problem in _search_problems(spec, stage, design)]
+    if problems:
+        raise UserError(list(dict.fromkeys(problems)))
+    return Plan(
+        spec,
+        subjects,
+        index.table.num_rows,
+        index.classes,
+        [(arm, _cost(arm.config, len(arm.seeds), len(arm.seeds), spec.resources, *size)) for arm in arms(spec)],
+        [_planned_search(spec, stage, design, size) for stage, design in _searches(spec)],
+    )
+
+
+def problems_of(config: TrialConfig) -> list[str]:
+    """Why a configuration cannot be built; empty when it can."""
+    return config.conflicts() or infeasible(config)
+
+
+def fold_cost(config: TrialConfig, n_clips: int, n_classes: int) -> float:
+    """Multiply-adds of training one fold, forward passes only: the unit of the virtual clock."""
+    return float(geometry(config, n_classes).multiply_adds * n_clips * config.epochs)
+
+
+def _searches(spec: StudySpec) -> list[tuple[str, Search]]:
+    return [(stage, design) for stage, design in spec.stages.items() if isinstance(design, Search)]
+
+
+def _search_problems(spec: StudySpec, stage: str, design: Search) -> list[str]:
+    baseline = spec.baseline_config()
+    problems = [f"baseline: {problem}" for problem in infeasible(baseline)]
+    if known_levels(design, baseline) is None:
+        problems.append(f"stages.{stage}.factors: must hold the baseline's levels, with which the search begins")
+    if not any(not problems_of(configuration(baseline, levels)) for levels in sample_space(design)):
+        problems.append(f"stages.{stage}.factors: no combination of the levels can be built")
+    return problems
+
+
+def _planned_search(spec: StudySpec, stage: str, design: Search, size: tuple[int, int, int]) -> PlannedSearch:
+    sampled = [configuration(spec.baseline_config(), levels) for levels in sample_space(design)]
+    feasible = [config for config in sampled if not problems_of(config)]
+    costs = [_cost(config, 1, design.seeds, spec.resources, *size) for config in feasible]
+    mean = sum(cost.seconds for cost in costs) / len(costs)
+    whole = Cost(
+        design.proposals,
+        design.proposals * costs[0].folds,
+        max(cost.parameters for cost in costs),
+        design.proposals * mean,
+        max(cost.memory for cost in costs),
+    )
+    return PlannedSearch(stage, design, whole, len(feasible), len(sampled))
+
+
+def _cost(
+    config: TrialConfig, trials: int, seeds: int, resources: Resources, subjects: int, clips: int, classes: int
+) -> Cost:
+    folds = seeds * subjects
+    steps = config.epochs * ceil(clips / config.batch_size)
+    seconds = 3 * fold_cost(config, clips, classes) / _RATE + steps * _STEP_SECONDS
+    device = "cuda" if resources.gpu else "cpu"
+    group = fold_group(config, classes, int(resources.memory * 2**30), device, subjects)
+    memory = training_bytes(config, classes, group) + _INTERPRETER_BYTES
+    return Cost(trials, folds, geometry(config, classes).parameters, folds * seconds, memory)
