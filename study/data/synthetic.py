@@ -104,7 +104,7 @@ def clip(spec: Synthetic, person: Subject, number: int, expression: str, mistake
         pull=size * (mouth > 0),
         press=size * (mouth < 0),
         blink=blink,
-        exposure=draw.uniform(0.8, 1.2),
+        exposure=draw.uniform(0.9, 1.1),
         seed=stream("synthetic", spec.seed, "pixels", clip_id),
     )
     source = f"rawvideo/{person.name}/{clip_id}{SUFFIX[codec]}"
@@ -124,17 +124,17 @@ def subject(spec: Synthetic, number: int) -> Subject:
         width=draw.uniform(22, 30),
         eyes=draw.uniform(25, 30),
         expressivity=draw.uniform(0.8, 1.2),
-        skin=draw.uniform(80, 180),
+        skin=draw.uniform(110, 190),
         hair=draw.uniform(0.2, 0.7),
         complexion=stream("synthetic", spec.seed, "complexion", name),
-        light=(draw.uniform(-0.5, 0.5), draw.uniform(-0.3, 0.3)),
+        light=(draw.uniform(-0.4, 0.4), draw.uniform(-0.2, 0.2)),
         drift=spec.drift * draw.uniform(0.3, 1),
         noise=spec.noise * draw.uniform(0.5, 1.5),
         blinks=spec.blinks * draw.uniform(0, 2),
     )
 
 
-def index_of(spec: Synthetic, root: Path, truth: dict[str, object] | None = None) -> ClipIndex:
+def index_of(spec: Synthetic, root: Path = Path(), truth: dict[str, object] | None = None) -> ClipIndex:
     """The index that the dataset's annotation gives, without rendering or writing anything."""
     rows = [
         {
@@ -166,7 +166,7 @@ def in_memory(spec: Synthetic, regions: Sequence[str] = ("face", "eyes", "mouth"
         frames = render(one.subject, one.motion)[one.motion.onset : one.motion.offset + 1]
         for region in regions:
             parts[region].append(cut(frames, region, Box(BORDER, BORDER, FACE, FACE)))
-    return assemble(index_of(spec, Path()), {region: np.concatenate(part) for region, part in parts.items()})
+    return assemble(index_of(spec), {region: np.concatenate(part) for region, part in parts.items()})
 
 
 def apportion(weights: npt.NDArray[np.float64], total: int) -> npt.NDArray[np.int64]:

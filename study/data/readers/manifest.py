@@ -1,0 +1,156 @@
+"""Reader of a user's own dataset: a CSV or Parquet table with the columns of CLIP_INDEX, beside the videos."""
+
+import csv
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from search_spaces.errors import UserError
+from study.data.clips import CLIP_INDEX, ClipIndex
+
+REQUIRED = ("clip_id", "subject", "label", "onset", "offset", "source")
+FACE = ("face_left", "face_top", "face_width", "face_height")
+NAMES = ("clips.csv", "clips.parquet")
+
+Row = dict[str, Any]  # column -> text as written, then value; None where empty
+
+
+def read(path: Path | None, options: Mapping[str, Any]) -> ClipIndex:
+    """Clips of a table, or of the folder that holds it as clips.csv or clips.parquet; sources are relative to it.
+
+    Columns: clip_id, subject, label, onset, offset, source; and, where known, apex, fps, dataset, face_left, face_top,
+    face_width, face_height (pixels of the video). Frames are numbered from 0, the offset is the last. Option
+    `classes`: the labels that there must be, default those that there are. Raises UserError with every problem.
+    """
+    if unknown := set(options) - {"classes"}:
+        raise UserError(
+            [f"dataset: option {name} is not one of a manifest; valid: classes" for name in sorted(unknown)]
+        )
+    file = find(path)
+    try:
+        rows = [(where, typed(row)) for where, row in raw_rows(file)]
+    except (csv.Error, UnicodeDecodeError, pa.ArrowInvalid) as error:
+        raise UserError(f"{file}: not readable as a table ({error}); expected: CSV in UTF-8, or Parquet") from error
+    classes = tuple(options.get("classes") or sorted({str(row["label"]) for _, (row, _) in rows if row["label"]}))
+    problems = [f"{file}, {where}: {problem}" for where, (_, found) in rows for problem in found]
+    checked = [(where, row) for where, (row, found) in rows if not found]
+    problems += [f"{file}, {where}: {p}" for where, row in checked for p in row_problems(row, file.parent, classes)]
+    problems += [f"{file}: {problem}" for problem in table_problems([row for _, (row, _) in rows], classes)]
+    if problems:
+        raise UserError(problems)
+    ordered = sorted((row for _, row in checked), key=lambda row: (row["dataset"], row["subject"], row["clip_id"]))
+    name = "+".join(sorted({row["dataset"] for row in ordered}))
+    planted = file.parent / "truth.json"
+    truth = json.loads(planted.read_text()) if planted.is_file() else None
+    return ClipIndex(pa.Table.from_pylist(ordered, CLIP_INDEX), file.parent, name, classes, truth)
+
+
+def find(path: Path | None) -> Path:
+    """The table's file."""
+    expected = f"a folder with {' or '.join(NAMES)}, or the path of such a table"
+    if path is None:
+        raise UserError(f"dataset: no path is given; expected: {expected}")
+    if not path.exists():
+        raise UserError(f"{path}: there is no such folder or file; expected: {expected}")
+    if path.is_file():
+        return path
+    found = [path / name for name in NAMES if (path / name).is_file()]
+    if not found:
+        raise UserError(f"{path}: holds no annotation; expected: {expected}")
+    return found[0]
+
+
+def raw_rows(file: Path) -> Iterator[tuple[str, Row]]:
+    """Where each row stands and its cells as text, None where empty. Raises UserError when a column is missing."""
+    if file.suffix == ".parquet":
+        table = pq.read_table(file)
+        columns, cells = table.column_names, table.to_pylist()
+        placed = [(f"row {number}", row) for number, row in enumerate(cells, 1)]
+    else:
+        with file.open(newline="", encoding="utf-8-sig") as stream:
+            reader = csv.DictReader(stream)
+            placed = [(f"line {reader.line_num}", dict(row)) for row in reader]
+            columns = list(reader.fieldnames or [])
+    if missing := [name for name in REQUIRED if name not in columns]:
+        raise UserError([f"{file}: the column {name} is missing; there are: {', '.join(columns)}" for name in missing])
+    if not placed:
+        raise UserError(f"{file}: holds no clips; expected: a row for each")
+    for where, row in placed:
+        yield where, {name: str(row[name]).strip() or None for name in columns if row[name] is not None}
+
+
+def typed(row: Row) -> tuple[Row, list[str]]:
+    """A row's cells as values of CLIP_INDEX, and what is wrong with them."""
+    values: Row = {"dataset": "manifest"}
+    problems = []
+    for field in CLIP_INDEX:
+        text = row.get(field.name)
+        if text is None:
+            values.setdefault(field.name, None)
+            problems += [f"{field.name} is empty"] if field.name in REQUIRED else []
+            continue
+        try:
+            values[field.name] = text if pa.types.is_string(field.type) else number(text, field.type)
+        except ValueError:
+            values[field.name] = None
+            kind = "a whole number" if pa.types.is_integer(field.type) else "a number"
+            problems.append(f"{field.name} is {text!r}; valid: {kind}")
+    return values, problems
+
+
+def number(text: str, kind: pa.DataType) -> int | float:
+    """A cell's number; `12.0` is the whole number 12, as spreadsheets write it. Raises ValueError."""
+    value = float(text)
+    if pa.types.is_integer(kind):
+        if not value.is_integer():
+            raise ValueError(text)
+        return int(value)
+    return value
+
+
+def row_problems(row: Row, root: Path, classes: tuple[str, ...]) -> Iterator[str]:
+    """What is wrong with one clip whose cells are readable."""
+    onset, apex, offset = row["onset"], row["apex"], row["offset"]
+    if onset < 0:
+        yield f"onset is {onset}; frames are numbered from 0"
+    if onset > offset:
+        yield f"onset {onset} lies after offset {offset}"
+    elif apex is not None and not onset <= apex <= offset:
+        yield f"apex {apex} does not lie between onset {onset} and offset {offset}; leave it empty where it is unknown"
+    if row["label"] not in classes:
+        yield f"label is {row['label']!r}; valid: {', '.join(classes)}"
+    if row["fps"] is not None and not 0 < row["fps"] < float("inf"):
+        yield f"fps is {row['fps']}; valid: more than 0"
+    if not (root / row["source"]).is_file():
+        yield f"source {row['source']} is missing; expected: {root / row['source']}"
+    yield from face_problems([row[name] for name in FACE])
+
+
+def face_problems(face: list[int | None]) -> Iterator[str]:
+    """What is wrong with a face box (left, top, width, height)."""
+    given = [side for side in face if side is not None]
+    if given and len(given) < len(face):
+        yield f"the face box is incomplete; give all of {', '.join(FACE)}, or none (then the whole frame is the face)"
+    elif given and (min(given[:2]) < 0 or min(given[2:]) < 1):
+        yield f"the face box is {given}; valid: left and top from 0, width and height from 1"
+
+
+def table_problems(rows: list[Row], classes: tuple[str, ...]) -> Iterator[str]:
+    """What is wrong with the clips taken together."""
+    for (dataset, clip_id), times in Counter((row["dataset"], row["clip_id"]) for row in rows).items():
+        if times > 1 and clip_id is not None:
+            yield f"clip_id {clip_id} stands {times} times in dataset {dataset}; each clip needs a name of its own"
+    subjects = {(row["dataset"], row["subject"]) for row in rows if row["subject"] is not None}
+    if len(subjects) < 2:
+        yield f"there is {len(subjects)} subject; leave-one-subject-out needs at least 2"
+    if len(classes) < 2:
+        yield f"there is {len(classes)} class ({', '.join(classes)}); at least 2 are needed"
+    labels = {row["label"] for row in rows}
+    for name in classes:
+        if name not in labels:
+            yield f"class {name} has no clips"

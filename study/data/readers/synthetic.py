@@ -1,0 +1,54 @@
+"""Reader of the synthetic dataset: its index without rendering anything, and the same index with videos on disk."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from search_spaces.errors import UserError
+from search_spaces.identity import digest
+from study.data.clips import ClipIndex
+from study.data.readers import manifest
+from study.data.synthesis import synthesize
+from study.data.synthetic import Synthetic, index_of
+from study.data.truth import truth
+
+PLANNED = Path("synthetic")  # root of an index whose videos are not written yet
+
+
+def read(path: Path | None, options: Mapping[str, Any]) -> ClipIndex:
+    """The index that these options give, from parameters alone; a path is not needed and not looked at."""
+    spec = from_options(options)
+    return index_of(spec, PLANNED, truth(spec))
+
+
+def from_options(options: Mapping[str, Any]) -> Synthetic:
+    """Options of a study file or the command line -> the dataset's parameters. Raises UserError for each bad one."""
+    defaults = asdict(Synthetic())
+    problems = [
+        f"dataset: option {name} is not one of synthetic data; valid: {', '.join(defaults)}"
+        for name in options
+        if name not in defaults
+    ]
+    for name, value in options.items():
+        whole = isinstance(defaults.get(name), int)
+        if name in defaults and (isinstance(value, bool) or not isinstance(value, int if whole else int | float)):
+            problems.append(f"dataset: option {name} is {value!r}; valid: {'a whole number' if whole else 'a number'}")
+    if problems:
+        raise UserError(problems)
+    return Synthetic(**{name: type(defaults[name])(value) for name, value in options.items()})
+
+
+def is_planned(index: ClipIndex) -> bool:
+    """Whether this is an index that `read` gave, whose videos need not be there."""
+    return index.root == PLANNED and index.truth is not None
+
+
+def materialise(index: ClipIndex, folder: Path, progress: Callable[[int, int], None] | None = None) -> ClipIndex:
+    """A planned index with its videos, which are rendered into `folder`/synthetic-DIGEST unless they are there."""
+    assert index.truth is not None
+    spec = from_options(index.truth["options"])  # type: ignore[arg-type]
+    target = folder / f"synthetic-{digest(index.truth)[:12]}"
+    if not target.exists():
+        synthesize(target, spec, progress)
+    return manifest.read(target, {})

@@ -1,0 +1,118 @@
+"""The planted answer of a synthetic dataset: what an ideal observer scores, and which effects a study must find."""
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from fractions import Fraction
+from itertools import product
+
+import numpy as np
+import numpy.typing as npt
+
+from study.data.synthetic import BROW, CLASSES, MOUTH, Clip, Synthetic, clips
+
+# Which of (brow, mouth) a level of `regions` shows.
+SEEN = {
+    "face": (True, True),
+    "eyes": (True, False),
+    "mouth": (False, True),
+    "eyes+mouth": (True, True),
+    "face+eyes+mouth": (True, True),
+    "frame": (True, True),
+}
+EFFECTS = (
+    ("regions", "eyes", "lower"),
+    ("regions", "mouth", "lower"),
+    ("input", "gray", "lower"),
+    ("control", "single_frame", "lower"),
+    ("control", "shuffled_time", "lower"),
+    ("control", "permuted_labels", "chance"),
+)
+
+Cue = tuple[int, ...]
+Joint = Mapping[tuple[int, int], Mapping[str, Fraction]]  # (brow, mouth) -> label -> probability
+
+
+def truth(spec: Synthetic) -> dict[str, object]:
+    """What `truth.json` holds: the options, the planted effects, and the scores (pooled UF1) by level of `regions`.
+
+    ideal: of an observer who says the most probable label and tosses a coin where two are equally probable; balanced
+    (equal shares, no mistaken label) and with the dataset's shares and mistakes. best: the most that any rule scores
+    on the dataset, chance allowed; it is more where UF1 rewards naming a class that is never the most probable.
+    """
+    dataset = joint(clips(spec))
+    return {
+        "options": asdict(spec),
+        "ideal": {"balanced": scores(balanced(), ideal_uf1), "dataset": scores(dataset, ideal_uf1)},
+        "best": scores(dataset, best_uf1),
+        "effects": [{"factor": factor, "level": level, "expect": expect} for factor, level, expect in EFFECTS],
+    }
+
+
+def scores(table: Joint, score: Callable[[list[list[Fraction]]], float]) -> dict[str, float]:
+    """A score for each level of `regions`, to 4 digits."""
+    return {level: round(score(marginal(table, seen)), 4) for level, seen in SEEN.items()}
+
+
+def balanced() -> Joint:
+    """Equal class shares, no mistaken label."""
+    share = Fraction(1, len(CLASSES))
+    return weigh({(name, name): share for name in CLASSES})
+
+
+def joint(dataset: Sequence[Clip]) -> Joint:
+    """The dataset's shares of shown and annotated classes, each with the mouths that its expression may have."""
+    pairs = Counter((one.expression, one.label) for one in dataset)
+    return weigh({pair: Fraction(number, len(dataset)) for pair, number in pairs.items()})
+
+
+def weigh(pairs: Mapping[tuple[str, str], Fraction]) -> Joint:
+    """Probabilities of (shown, annotated) -> of labels by cue; an expression's possible mouths are equally probable."""
+    table: dict[tuple[int, int], dict[str, Fraction]] = defaultdict(lambda: dict.fromkeys(CLASSES, Fraction(0)))
+    for (expression, label), probability in pairs.items():
+        for mouth in MOUTH[expression]:
+            table[BROW[expression], mouth][label] += probability / len(MOUTH[expression])
+    return table
+
+
+def marginal(table: Joint, seen: tuple[bool, bool]) -> list[list[Fraction]]:
+    """Probabilities [cue, label] of what an observer can tell apart who sees only these parts."""
+    cues: dict[Cue, list[Fraction]] = defaultdict(lambda: [Fraction(0)] * len(CLASSES))
+    for parts, labels in sorted(table.items()):
+        cue = tuple(part for part, visible in zip(parts, seen, strict=True) if visible)
+        cues[cue] = [old + labels[name] for old, name in zip(cues[cue], CLASSES, strict=True)]
+    return list(cues.values())
+
+
+def ideal_uf1(table: list[list[Fraction]]) -> float:
+    """UF1 of saying the most probable label, ties at random; table [cue, label]."""
+    rule = [[Fraction(p == max(row), row.count(max(row))) for p in row] for row in table]
+    return float(uf1(np.array(table, float), np.array(rule, float)))
+
+
+def best_uf1(table: list[list[Fraction]], steps: int = 20) -> float:
+    """The most UF1 of any rule, probabilities of answers in steps of 1/20: coordinate ascent from every plain rule."""
+    probabilities = np.array(table, float)
+    mixtures = np.array([m for m in product(range(steps + 1), repeat=len(CLASSES)) if sum(m) == steps]) / steps
+    starts = product(np.eye(len(CLASSES)), repeat=len(table))
+    return max(climb(probabilities, np.array(start), mixtures) for start in starts)
+
+
+def climb(table: npt.NDArray[np.float64], rule: npt.NDArray[np.float64], mixtures: npt.NDArray[np.float64]) -> float:
+    """UF1 after giving each cue in turn its best mixture of answers, until none gains."""
+    score, before = uf1(table, rule), -1.0
+    while score > before + 1e-12:
+        before = float(score)
+        for cue in range(len(rule)):
+            trials = np.repeat(rule[None], len(mixtures), axis=0)
+            trials[:, cue] = mixtures
+            found = uf1(table, trials)
+            rule, score = trials[found.argmax()], found.max()
+    return float(score)
+
+
+def uf1(table: npt.NDArray[np.float64], rule: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Unweighted mean F1 of answering cue c with label k at probability rule[..., c, k]."""
+    hits = np.einsum("ck,...ck->...k", table, rule)
+    answers = np.einsum("c,...ck->...k", table.sum(1), rule)
+    return np.asarray((2 * hits / (table.sum(0) + answers)).mean(-1))
