@@ -11,10 +11,10 @@ from study.models.bits import permutation
 
 
 def sample(clips: Clips, config: TrialConfig, seed: int) -> dict[str, npt.NDArray[np.uint8]]:
-    """Every region's pixels of every clip, uint8 [N, T, side, side]: T frames evenly from onset to offset, resized by area.
+    """Every region's pixels, uint8 [N, T, side, side]: T frames evenly from onset to offset, resized by area.
 
-    `single_frame` repeats the apex (the middle where it is unknown); `shuffled_time` puts the clip's frames into a random
-    order before anything else, the same one for all regions, from the stream of (seed, clip).
+    `single_frame` repeats the apex (the middle where it is unknown). `shuffled_time` puts the clip's frames into a
+    random order before anything else, one for all regions, from the stream of (seed, clip).
     """
     rows = np.stack([_rows(clips, clip, config, seed) for clip in range(len(clips))])
     return {region: _resized(clips.pixels[region], rows, side(config, region)) for region in config.streams()}

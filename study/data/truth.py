@@ -1,7 +1,7 @@
 """The planted answer of a synthetic dataset: what an ideal observer scores, and which effects a study must find."""
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from fractions import Fraction
 from itertools import product
@@ -20,7 +20,7 @@ SEEN = {
     "face+eyes+mouth": (True, True),
     "frame": (True, True),
 }
-EFFECTS = (
+PLANTED = (
     ("regions", "eyes", "lower"),
     ("regions", "mouth", "lower"),
     ("input", "gray", "lower"),
@@ -34,24 +34,26 @@ Joint = Mapping[tuple[int, int], Mapping[str, Fraction]]  # (brow, mouth) -> lab
 
 
 def truth(spec: Synthetic) -> dict[str, object]:
-    """What `truth.json` holds: the options, the planted effects, and the scores (pooled UF1) by level of `regions`.
+    """What `truth.json` holds: the options, the planted effects, and pooled UF1 by level of `regions`.
 
-    ideal: of an observer who says the most probable label and tosses a coin where two are equally probable; balanced
-    (equal shares, no mistaken label) and with the dataset's shares and mistakes. best: the most that any rule scores
-    on the dataset, chance allowed; it is more where UF1 rewards naming a class that is never the most probable.
+    balanced, actual: of an observer who says the most probable label, and tosses a coin where two are equally probable;
+    with equal shares and no mistaken label, and with the dataset's shares and mistakes. limit: the most that any rule
+    scores on the dataset, chance allowed: UF1 rewards naming a class that is never the most probable.
     """
-    dataset = joint(clips(spec))
+    even, actual = balanced(), joint(clips(spec))
+    scores = {
+        level: {
+            "balanced": ideal_uf1(marginal(even, seen)),
+            "actual": ideal_uf1(marginal(actual, seen)),
+            "limit": best_uf1(marginal(actual, seen)),
+        }
+        for level, seen in SEEN.items()
+    }
     return {
         "options": asdict(spec),
-        "ideal": {"balanced": scores(balanced(), ideal_uf1), "dataset": scores(dataset, ideal_uf1)},
-        "best": scores(dataset, best_uf1),
-        "effects": [{"factor": factor, "level": level, "expect": expect} for factor, level, expect in EFFECTS],
+        "ideal_uf1": {"regions": scores},
+        "planted": [{"factor": factor, "level": level, "expect": expect} for factor, level, expect in PLANTED],
     }
-
-
-def scores(table: Joint, score: Callable[[list[list[Fraction]]], float]) -> dict[str, float]:
-    """A score for each level of `regions`, to 4 digits."""
-    return {level: round(score(marginal(table, seen)), 4) for level, seen in SEEN.items()}
 
 
 def balanced() -> Joint:
@@ -87,7 +89,7 @@ def marginal(table: Joint, seen: tuple[bool, bool]) -> list[list[Fraction]]:
 def ideal_uf1(table: list[list[Fraction]]) -> float:
     """UF1 of saying the most probable label, ties at random; table [cue, label]."""
     rule = [[Fraction(p == max(row), row.count(max(row))) for p in row] for row in table]
-    return float(uf1(np.array(table, float), np.array(rule, float)))
+    return round(float(uf1(np.array(table, float), np.array(rule, float))), 4)
 
 
 def best_uf1(table: list[list[Fraction]], steps: int = 20) -> float:
@@ -95,7 +97,7 @@ def best_uf1(table: list[list[Fraction]], steps: int = 20) -> float:
     probabilities = np.array(table, float)
     mixtures = np.array([m for m in product(range(steps + 1), repeat=len(CLASSES)) if sum(m) == steps]) / steps
     starts = product(np.eye(len(CLASSES)), repeat=len(table))
-    return max(climb(probabilities, np.array(start), mixtures) for start in starts)
+    return round(max(climb(probabilities, np.array(start), mixtures) for start in starts), 4)
 
 
 def climb(table: npt.NDArray[np.float64], rule: npt.NDArray[np.float64], mixtures: npt.NDArray[np.float64]) -> float:
