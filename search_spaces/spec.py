@@ -1,9 +1,9 @@
 """StudySpec: everything a study file says, as pydantic models."""
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import Field, field_validator
+from pydantic import AfterValidator, Field, field_validator
 
 from search_spaces.config import TrialConfig, resolve
 from search_spaces.levels import LevelLists, Levels, Space, Strict
@@ -78,6 +78,11 @@ class Resources(Strict):
     memory: Annotated[float, Field(gt=0)] = 2
 
 
+def _in_order(stages: dict[Stage, Design]) -> dict[Stage, Design]:
+    """Stages run in this order, whatever the file's."""
+    return {stage: stages[stage] for stage in get_args(Stage) if stage in stages}
+
+
 class StudySpec(Strict):
     """A study: its question, data, protocol, baseline and stages. `resources` and `storage` never change a number."""
 
@@ -86,7 +91,7 @@ class StudySpec(Strict):
     dataset: Dataset
     protocol: Literal["loso"] = "loso"
     baseline: Levels = Levels()
-    stages: Annotated[dict[Stage, Design], Field(min_length=1)]
+    stages: Annotated[dict[Stage, Design], Field(min_length=1), AfterValidator(_in_order)]
     resources: Resources = Resources()
     storage: Path = Path("studies")
     tracking_uri: str | None = None

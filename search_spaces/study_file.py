@@ -16,9 +16,12 @@ from search_spaces.spec import Dataset, Factorial, Listed, OneAtATime, Resources
 READY = Path(__file__).parent  # the ready studies lie beside this file
 
 
-def load_study(path: Path, overrides: dict[str, Any] | None = None) -> StudySpec:
+def load_study(
+    path: Path, overrides: dict[str, Any] | None = None, *, proposals: int | None = None, seeds: int | None = None
+) -> StudySpec:
     """The study in a YAML file, with parts of it replaced by `overrides` (nested as in the file).
 
+    `proposals` replaces those of the search stages, `seeds` those of the fixed designs' arms.
     Raises UserError with every mistake: file, key, value, and what would be valid.
     """
     try:
@@ -31,7 +34,7 @@ def load_study(path: Path, overrides: dict[str, Any] | None = None) -> StudySpec
     if not isinstance(content, dict):
         raise UserError(f"{path}: a study file is a mapping of keys such as name, dataset, baseline and stages")
     try:
-        spec = StudySpec.model_validate(_merged(content, overrides or {}))
+        spec = StudySpec.model_validate(_resized(_merged(content, overrides or {}), proposals, seeds))
     except ValidationError as invalid:
         raise UserError([f"{path}: {_sentence(error)}" for error in invalid.errors()]) from None
     if found := conflicts(spec):
@@ -57,6 +60,22 @@ def _merged(content: dict[str, Any], overrides: dict[str, Any]) -> dict[str, Any
         below = merged.get(key)
         merged[key] = _merged(below, value) if isinstance(below, dict) and isinstance(value, dict) else value
     return merged
+
+
+def _resized(content: dict[str, Any], proposals: int | None, seeds: int | None) -> dict[str, Any]:
+    """The file with other numbers of proposals in its searches and of seeds in its fixed designs."""
+    stages = content.get("stages")
+    if not isinstance(stages, dict):
+        return content  # validation says so
+    sizes = {stage: _size(design, proposals, seeds) for stage, design in stages.items() if isinstance(design, dict)}
+    return content | {
+        "stages": {stage: design | sizes[stage] if stage in sizes else design for stage, design in stages.items()}
+    }
+
+
+def _size(design: dict[str, Any], proposals: int | None, seeds: int | None) -> dict[str, int]:
+    name, number = ("proposals", proposals) if design.get("design") == "search" else ("seeds", seeds)
+    return {} if number is None else {name: number}
 
 
 _TAGS = {"listed", "factorial", "one_at_a_time", "search", "levels", "range"}

@@ -1,7 +1,7 @@
 """The agenda: which trial comes next, and what its results mean. Executors drive it; the ledger is its memory."""
 
 import platform
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -22,6 +22,12 @@ class Source(Protocol):
         """The next trial that is not done, or None when there are no more; raises `study.clock.Wait`."""
 
 
+class Watch(Protocol):
+    """Sees what happens: folds `reused` or `trained`; a trial `started`, or ended `complete`, `failed` or `lost`."""
+
+    def __call__(self, trial: Trial, event: str, number: int, uf1: float | None = None, /) -> None: ...
+
+
 class Listed:
     """The trials of a fixed design, in the plan's order. One that failed in an earlier run is tried again."""
 
@@ -35,9 +41,7 @@ class Listed:
 class Agenda:
     """Hands out trials, writes down what comes back, and knows when a trial is complete."""
 
-    def __init__(
-        self, sources: Sequence[Source], ledger: Ledger, clips: Clips, watch: Callable[[Trial, str, int], None]
-    ) -> None:
+    def __init__(self, sources: Sequence[Source], ledger: Ledger, clips: Clips, watch: Watch) -> None:
         self.sources, self.ledger, self.clips, self.watch = sources, ledger, clips, watch
         self.running: dict[int, int] = {}  # trial -> attempt
         self.lost_trials: list[Trial] = []
@@ -46,8 +50,9 @@ class Agenda:
         """The next trial to run, None when all are given out; raises Wait when the next one is still open."""
         while (trial := self._next()) is not None:
             self.running[trial.number] = self.ledger.attempt(trial.number, platform.node())
+            self.watch(trial, "reused", len(self.ledger.done(trial)))
             if not self._settle(trial):
-                self.watch(trial, "started", len(self.ledger.done(trial)))
+                self.watch(trial, "started", 0)
                 return trial
         return None
 
@@ -60,9 +65,8 @@ class Agenda:
         """Write down a block, and the outcome that it causes, in one transaction."""
         with self.ledger.transaction():
             self.ledger.add_folds(self.running[trial.number], folds)
-            complete = self._settle(trial)
-        if not complete:
-            self.watch(trial, "folds", len(folds))
+            self._settle(trial)
+        self.watch(trial, "trained", len(folds))
 
     def fail(self, trial: Trial, why: str) -> None:
         """The trial raised: it would again, so it is not given out again in this run."""
@@ -85,13 +89,13 @@ class Agenda:
         scores = [self._uf1(rows) for rows in self.ledger.predictions(trial).values()]
         kept = len(trial.seeds) * len(set(self.clips.subjects.tolist()))
         self.ledger.settle(trial.number, Outcome("complete", kept, float(np.mean(scores))))
-        self._end(trial, "complete")
+        self._end(trial, "complete", uf1=float(np.mean(scores)))
         return True
 
     def _uf1(self, rows: list[list[object]]) -> float:
         y_true, y_pred = [str(row[1]) for row in rows], [str(row[2]) for row in rows]
         return float(uf1(count(y_true=y_true, y_pred=y_pred, classes=self.clips.classes)))
 
-    def _end(self, trial: Trial, state: str, error: str | None = None) -> None:
+    def _end(self, trial: Trial, state: str, error: str | None = None, uf1: float | None = None) -> None:
         self.ledger.end_attempt(self.running.pop(trial.number), error)
-        self.watch(trial, state, 0)
+        self.watch(trial, state, 0, uf1)

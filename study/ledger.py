@@ -78,6 +78,17 @@ class Outcome:
     why: str | None = None
 
 
+@dataclass(frozen=True)
+class StudyRecord:
+    """A study as the ledger keeps it: its file, what may not change in it, and what its readers have to know."""
+
+    name: str
+    file: str  # as given
+    resolved: dict[str, Any]
+    identity: dict[str, Any]
+    description: dict[str, Any]
+
+
 def ledger_path(folder: Path) -> Path:
     return folder / "ledger.sqlite"
 
@@ -135,26 +146,23 @@ class Ledger:
             raise
         self.db.execute("commit")
 
-    def begin(
-        self, name: str, file: str, resolved: Any, identity: Any, description: Any, *, accept_code: bool = False
-    ) -> None:
+    def begin(self, study: StudyRecord, *, accept_code: bool = False) -> None:
         """Write the study down, or check that the one written down is this one. Raises UserError where it is not."""
+        resolved, description = json.dumps(study.resolved), json.dumps(study.description)
         row = self.db.execute("select identity, code from study").fetchone()
         if row is None:
+            values = (study.name, study.file, resolved, json.dumps(study.identity), description, code_digest())
             began = (json.dumps(provenance()), time.time())
-            values = (name, file, json.dumps(resolved), json.dumps(identity), json.dumps(description), code_digest())
             self.db.execute("insert into study values (?,?,?,?,?,?,?,?)", values + began)
             return
-        if problems := _changes(json.loads(row["identity"]), identity):
+        if problems := _changes(json.loads(row["identity"]), study.identity):
             raise UserError([f"{self.folder}: {p}; give the changed study a new name" for p in problems])
         if row["code"] != code_digest() and not accept_code:
             raise UserError(
                 f"{self.folder}: the code that trains has changed since this study began and TRAINING_VERSION has not; "
                 "give the study a new name, or go on with --accept-code, which marks it"
             )
-        self.db.execute(
-            "update study set file=?, resolved=?, description=?", (file, json.dumps(resolved), json.dumps(description))
-        )
+        self.db.execute("update study set file=?, resolved=?, description=?", (study.file, resolved, description))
 
     def propose(
         self,
@@ -186,6 +194,10 @@ class Ledger:
         return [
             _proposal(row) for row in self.db.execute("select * from proposal where stage=? order by number", (stage,))
         ]
+
+    def trials(self) -> list[Trial]:
+        """Every trial that was written down, in that order."""
+        return [_proposal(row).trial for row in self.db.execute("select * from proposal order by trial")]
 
     def attempt(self, trial: int, node: str) -> int:
         """Note that a trial starts on a node; returns the attempt's id."""

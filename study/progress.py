@@ -2,11 +2,13 @@
 
 import time
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
-from study.trials import Trial
+if TYPE_CHECKING:
+    from study.trials import Trial
 
 
 class LiveLine:
@@ -32,8 +34,8 @@ class LiveLine:
         self.bar.stop()
         self.console.print(self.text(), highlight=False)
 
-    def saw(self, trial: Trial, event: str, number: int, uf1: float | None = None) -> None:
-        """An event of the agenda: `number` folds were `reused` or `trained`; or the trial started, ended or was lost."""
+    def saw(self, trial: "Trial", event: str, number: int, uf1: float | None = None) -> None:
+        """An event of the agenda: `number` folds were `reused` or `trained`; or the trial started or ended."""
         if event in ("trained", "reused"):
             setattr(self, event, getattr(self, event) + number)
         elif event == "started":
@@ -55,13 +57,14 @@ class LiveLine:
         parts += [f"best uf1 {self.best:.3f}"] * (self.best is not None)
         if self.trained and done < self.folds:
             left = (time.monotonic() - self.began) / self.trained * (self.folds - done)
-            parts.append(f"{_duration(left)} left")
+            parts.append(f"{duration(left)} left")
         else:
-            parts.append(_duration(time.monotonic() - self.began))
+            parts.append(duration(time.monotonic() - self.began))
         return " · ".join(parts)
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """Seconds as m:ss or h:mm:ss."""
     minutes, seconds = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"

@@ -1,0 +1,219 @@
+"""The command line: `losolab run | plan | status | report | ui | synthesize`."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from search_spaces.errors import UserError
+from search_spaces.spec import StudySpec
+from search_spaces.study_file import READY, load_study
+from study.progress import duration
+
+if TYPE_CHECKING:  # commands import what they need: `losolab --help` and `report` need neither torch nor ray
+    from study.executors import Executor
+    from study.plan import Cost, Plan
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+console = Console(highlight=False)
+errors = Console(stderr=True, highlight=False)
+
+Study = Annotated[Path, typer.Argument(help="a study file; the default study where none is given")]
+Folder = Annotated[Path, typer.Argument(help="a study's folder: STORAGE/NAME")]
+Data = Annotated[Path | None, typer.Option(help="the dataset's folder or manifest, in place of the study file's")]
+Storage = Annotated[Path | None, typer.Option(help="where studies, caches and the MLflow store lie")]
+Trials = Annotated[int | None, typer.Option(min=1, help="proposals of the search stage")]
+Seeds = Annotated[int | None, typer.Option(min=1, help="seeds of every arm of the fixed designs")]
+Resources = Annotated[str | None, typer.Option(help="of one trial, e.g. cpu=1,gpu=0.25,memory=4 (GiB)")]
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run a command. A user's mistake is told without a traceback, with exit code 2."""
+    try:
+        app(arguments, prog_name="losolab")
+    except UserError as mistake:
+        for problem in mistake.problems:
+            errors.print(f"[red]error:[/] {_plain(problem)}")
+        sys.exit(2)
+    except KeyboardInterrupt:
+        errors.print("stopped; every finished block is in the ledger: the same command goes on from there")
+        sys.exit(130)
+
+
+@app.command()
+def run(
+    study: Study = READY / "default.yaml",
+    data: Data = None,
+    trials: Trials = None,
+    seeds: Seeds = None,
+    storage: Storage = None,
+    resources: Resources = None,
+    slots: Annotated[int | None, typer.Option(min=1, help="trials at a time; as many as fit where not given")] = None,
+    address: Annotated[str | None, typer.Option(envvar="RAY_ADDRESS", help="a running Ray cluster")] = None,
+    serial: Annotated[
+        bool, typer.Option("--serial", help="one trial after another in this process, without Ray")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="print the plan and start nothing")] = False,
+    tracking_uri: Annotated[str | None, typer.Option(envvar="MLFLOW_TRACKING_URI", help="an MLflow server")] = None,
+    accept_code: Annotated[
+        bool, typer.Option("--accept-code", help="go on although the training code changed")
+    ] = False,
+) -> None:
+    """Run a study, or go on with it: train the missing folds, mirror to MLflow, write the report."""
+    from study import driver
+
+    spec = _load(
+        study,
+        data=data,
+        trials=trials,
+        seeds=seeds,
+        storage=storage,
+        resources=resources,
+        tracking_uri=tracking_uri,
+    )
+    prepared = driver.prepare(spec, study.read_text(encoding="utf-8"))
+    if dry_run:
+        _print_plan(prepared.plan)
+        return
+    clips = driver.load_clips(prepared, console)
+    from study.tracking import mirrored
+
+    with mirrored(prepared.folder, spec.tracking_uri) as mirror:
+        driver.run(prepared, clips, _executor(serial, slots, address), console, accept_code=accept_code)
+        report_path = _report(prepared.folder)
+    console.print(f"\nreport   {report_path}")
+    console.print(f"mlflow   {mirror.summary()}; open it with: losolab ui {prepared.folder}")
+
+
+@app.command()
+def plan(
+    study: Study = READY / "default.yaml",
+    data: Data = None,
+    trials: Trials = None,
+    seeds: Seeds = None,
+    resources: Resources = None,
+) -> None:
+    """Print what a study would train and what it would cost. Starts and writes nothing."""
+    from study import driver
+
+    spec = _load(study, data=data, trials=trials, seeds=seeds, resources=resources)
+    _print_plan(driver.prepare(spec, "").plan)
+
+
+@app.command()
+def report(folder: Folder) -> None:
+    """Write a study's report again, from its ledger."""
+    from study.export import export
+    from study.ledger import ledger_path
+
+    if ledger_path(folder).is_file():
+        export(folder)
+    console.print(f"\nreport   {_report(folder)}")
+
+
+@app.command()
+def ui(
+    folder: Folder,
+    port: Annotated[int, typer.Option(min=1, max=65535)] = 5000,
+    tracking_uri: Annotated[str | None, typer.Option(envvar="MLFLOW_TRACKING_URI", help="an MLflow server")] = None,
+) -> None:
+    """Open the MLflow UI on a study's store, at its table of runs."""
+    from study.tracking import serve
+
+    serve(folder, tracking_uri, port, console.print)
+
+
+@app.command()
+def synthesize(
+    folder: Annotated[Path, typer.Argument(help="the folder to make")],
+    subjects: Annotated[int, typer.Option(min=2)] = 12,
+    clips: Annotated[int, typer.Option(min=2, help="clips a subject, on average")] = 12,
+    seed: int = 0,
+    mislabelled: Annotated[float, typer.Option(min=0, max=1, help="share of clips with a wrong label")] = 0.1,
+    motion: Annotated[float, typer.Option(min=0, help="pixels on a face of 128 pixels")] = 5.0,
+) -> None:
+    """Render a dataset of synthetic faces as video files, with an annotation table and its planted answer."""
+    from study.data.synthesis import synthesize as write
+    from study.data.synthetic import Synthetic
+
+    spec = Synthetic(subjects=subjects, clips=clips, seed=seed, mislabelled=mislabelled, motion=motion)
+    with console.status("rendering"):
+        write(folder, spec)
+    console.print(f"wrote {folder}: clips.csv, truth.json and the videos")
+
+
+def _load(
+    study: Path,
+    *,
+    data: Path | None = None,
+    trials: int | None = None,
+    seeds: int | None = None,
+    storage: Path | None = None,
+    resources: str | None = None,
+    tracking_uri: str | None = None,
+) -> StudySpec:
+    """The study file with the options in their places."""
+    options = {
+        "dataset": data and {"reader": "manifest", "path": str(data), "options": {}},
+        "storage": storage and str(storage),
+        "resources": resources and _parsed(resources),
+        "tracking_uri": tracking_uri,
+    }
+    given = {key: value for key, value in options.items() if value is not None}
+    return load_study(study, given, proposals=trials, seeds=seeds)
+
+
+def _parsed(resources: str) -> dict[str, str]:
+    parts = [part.partition("=") for part in resources.split(",")]
+    if wrong := ["".join(part) for part in parts if not part[1]]:
+        raise UserError(f"--resources {resources}: {wrong[0]!r} is not NAME=NUMBER, e.g. cpu=1,gpu=0.25,memory=4")
+    return {name.strip(): amount.strip() for name, _, amount in parts}
+
+
+def _plain(text: str) -> str:
+    """Text in which Rich sees no markup."""
+    return text.replace("[", r"\[")
+
+
+def _executor(serial: bool, slots: int | None, address: str | None) -> "Executor":
+    if serial:
+        from study import executors
+
+        return executors.serial
+    from study.tune import RayTune
+
+    return RayTune(slots, address)
+
+
+def _report(folder: Path) -> Path:
+    """Write the report of a study's folder, print its main table, and return the HTML file's path."""
+    from analysis import report
+    from analysis.results import Results
+
+    results = Results.load(folder)
+    return report.write(results, folder / "report")
+
+
+def _print_plan(plan: "Plan") -> None:
+    table = Table(title=f"{plan.spec.name}: {plan.clips} clips, {plan.subjects} subjects", title_justify="left")
+    for column in ("stage", "arm", "changes", "trials", "folds", "parameters", "time"):
+        table.add_column(column, justify="right" if column in ("trials", "folds", "parameters", "time") else "left")
+    for search in plan.searches:
+        cost = search.cost
+        space = f"{search.feasible} of {search.sampled} configurations can be built"
+        table.add_row(search.stage, "(proposals)", space, str(cost.trials), str(cost.folds), *_figures(cost))
+    for arm, cost in plan.arms:
+        changes = ", ".join(f"{name}={level}" for name, level in arm.changes.items()) or "-"
+        table.add_row(arm.stage, arm.name, changes, str(cost.trials), str(cost.folds), *_figures(cost))
+    console.print(table)
+    console.print(
+        f"{plan.trials} trials, {plan.folds} folds; about {duration(plan.seconds)} on one device (assumed speed), "
+        f"divided by the devices; up to {plan.memory / 2**20:.0f} MiB a trial. Nothing was started."
+    )
+
+
+def _figures(cost: "Cost") -> tuple[str, str]:
+    return f"{cost.parameters:,}", duration(cost.seconds)

@@ -1,0 +1,122 @@
+"""The driver: runs a study from its file to its exported results. It holds the ledger's one writer."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from search_spaces.config import TrialConfig
+from search_spaces.designs import BASELINE
+from search_spaces.spec import Search, StudySpec
+from study.agenda import Agenda, Listed, Source
+from study.data import cache, readers
+from study.data.clips import ClipIndex, Clips
+from study.executors import Executor
+from study.export import export
+from study.ledger import Ledger, StudyRecord
+from study.plan import Plan, fold_cost, make_plan, problems_of
+from study.progress import LiveLine
+from study.search import Proposals, configuration, sample_space
+
+
+@dataclass(frozen=True)
+class Study:
+    """A study that was found fit to run: its specification, its file as given, its clips' index and its plan."""
+
+    spec: StudySpec
+    file: str
+    index: ClipIndex
+    plan: Plan
+
+    @property
+    def folder(self) -> Path:
+        return self.spec.storage / self.spec.name
+
+
+def prepare(spec: StudySpec, file: str) -> Study:
+    """Read the dataset's index and make the plan. Writes nothing. Raises UserError with all that is wrong."""
+    dataset = spec.dataset
+    index = readers.read(dataset.reader, dataset.path, dataset.options)
+    return Study(spec, file, index, make_plan(spec, index))
+
+
+def run(study: Study, clips: Clips, executor: Executor, console: Console, *, accept_code: bool = False) -> None:
+    """Train the folds that the ledger does not have, and export. Raises KeyboardInterrupt when the user stopped it."""
+    with Ledger(study.folder) as ledger:
+        ledger.begin(_record(study, clips), accept_code=accept_code)
+        line = LiveLine(console, study.plan.trials, study.plan.folds)
+        agenda = Agenda(_sources(study, ledger, clips), ledger, clips, line.saw)
+        try:
+            with line:
+                _show_what_is_done(ledger, line)
+                executor(agenda, clips, study.spec.resources)
+        finally:
+            export(study.folder)
+
+
+def load_clips(study: Study, console: Console) -> Clips:
+    """The dataset's clips, decoded into the storage's cache or found there. Raises UserError with every bad video."""
+    with console.status("reading videos"):
+        index = readers.materialise(study.index, study.spec.storage / "data")
+        return cache.load(index, _regions(study.spec, study.plan), study.spec.storage / "cache")
+
+
+def _record(study: Study, clips: Clips) -> StudyRecord:
+    identity = study.spec.identity() | {"data": clips.digests["index"]}
+    resolved = study.spec.model_dump(mode="json")
+    return StudyRecord(study.spec.name, study.file, resolved, identity, _description(study, clips))
+
+
+def _description(study: Study, clips: Clips) -> dict[str, Any]:
+    """What the report has to know of a study: analysis.results.Metadata, and each clip's place in its dataset."""
+    rows = study.index.table.to_pylist()
+    places = [[str(i), row["dataset"], row["subject"], row["clip_id"]] for i, row in zip(clips.ids, rows, strict=True)]
+    planned = [arm for arm, _ in study.plan.arms]
+    return {
+        "question": study.spec.question,
+        "dataset": study.index.name,
+        "dataset_digest": clips.data_digest(tuple(_regions(study.spec, study.plan))),
+        "protocol": study.spec.protocol,
+        "classes": list(clips.classes),
+        "baseline": BASELINE if planned else None,
+        "arms": [{"arm": a.name, "stage": a.stage, "changes": a.changes, "impossible": None} for a in planned],
+        "truth": study.index.truth,
+        "notes": [],
+        "clips": places,
+    }
+
+
+def _sources(study: Study, ledger: Ledger, clips: Clips) -> list[Source]:
+    """Where each stage's trials come from, in the order of the stages."""
+
+    def cost(config: TrialConfig) -> float:
+        return fold_cost(config, len(clips), len(clips.classes))
+
+    sources: list[Source] = []
+    for stage, design in study.spec.stages.items():
+        if isinstance(design, Search):
+            sources.append(Proposals(stage, study.spec, ledger, cost, problems_of))
+        else:
+            own = [arm for arm, _ in study.plan.arms if arm.stage == stage]
+            trials = [ledger.propose(stage, arm.name, arm.config, (seed,)) for arm in own for seed in arm.seeds]
+            sources.append(Listed(trials, ledger))
+    return sources
+
+
+def _regions(spec: StudySpec, plan: Plan) -> list[str]:
+    """Every region that a configuration of the study may see."""
+    configs = [arm.config for arm, _ in plan.arms] + [
+        configuration(spec.baseline_config(), levels)
+        for search in plan.searches
+        for levels in sample_space(search.design)
+    ]
+    return sorted({region for config in configs for region in config.streams()})
+
+
+def _show_what_is_done(ledger: Ledger, line: LiveLine) -> None:
+    for trial in ledger.trials():
+        outcome = ledger.outcome(trial.number)
+        if outcome and outcome.state == "complete":
+            line.saw(trial, "reused", outcome.kept)
+            line.saw(trial, "complete", 0, outcome.value)
