@@ -7,7 +7,7 @@ _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_THRESHOLD = -1, -2, -3
 
 
 def tune_malloc() -> None:
-    """Keep the memory of freed tensors: at glibc's defaults page faults take 25-55 % of training. Call at process start."""
+    """Keep the memory of freed tensors, from process start: by default page faults take 25-55 % of training."""
     if libc := _glibc():
         libc.mallopt(_M_MMAP_THRESHOLD, 2**31 - 1)
         libc.mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)

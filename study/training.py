@@ -1,4 +1,4 @@
-"""Training: the folds of a group as one network, from clips to the probabilities of their held-out clips. No ray, no mlflow."""
+"""Training: the folds of a group as one network, from clips to the probabilities of held-out clips. torch only."""
 
 from collections.abc import Iterator, Sequence
 
@@ -14,7 +14,8 @@ from study.data.clips import Clips
 from study.data.sampling import sample
 from study.models import scaling
 from study.models.bits import permutation
-from study.models.networks import DTYPES, FoldedNetwork, Scaling, dropout, no_dropout
+from study.models.dropout import Dropout, nothing
+from study.models.networks import DTYPES, FoldedNetwork, Scaling
 from study.protocol import Fold
 
 
@@ -25,7 +26,7 @@ class Diverged(ArithmeticError):
 def train(
     config: TrialConfig, clips: Clips, folds: Sequence[Fold], device: str = "cpu"
 ) -> list[npt.NDArray[np.float64]]:
-    """Probabilities of every fold's held-out clips, [n_test, C] in the order of `clips`; the softmax is taken in float64.
+    """Probabilities of every fold's held-out clips, [n_test, C] in the order of `clips`; the softmax is in float64.
 
     `folds` are a group: of one seed, trained as one network. A fold's result depends on the others by rounding alone.
     The caller sets the threads. Raises Diverged, and geometry.Infeasible.
@@ -72,7 +73,7 @@ class Material:
                 self.scaling[region] = self._scaling(scaling.table(sets, config.normalisation))
 
     def inputs(self, rows: Tensor) -> dict[str, Tensor]:
-        """What the network reads of these clips: pixels of each region, or their signed difference to the first frame."""
+        """What the network reads of these clips: a region's pixels, or their signed difference to the first frame."""
         return {region: self._input(region, rows) for region in self.pixels}
 
     def _input(self, region: str, rows: Tensor) -> Tensor:
@@ -90,7 +91,7 @@ class Material:
 
 
 def permuted(labels: npt.NDArray[np.int64], subjects: npt.NDArray[np.str_], seed: int) -> npt.NDArray[np.int64]:
-    """Labels permuted within each subject, from the stream of (seed, subject): every subject keeps its share of classes."""
+    """Labels permuted within each subject, by the stream (seed, subject): each keeps its share of classes."""
     out = labels.copy()
     for subject in np.unique(subjects):
         rows = np.flatnonzero(subjects == subject)
@@ -99,7 +100,7 @@ def permuted(labels: npt.NDArray[np.int64], subjects: npt.NDArray[np.str_], seed
 
 
 def batches(names: Sequence[tuple[str, str]], seed: int, epochs: int, size: int) -> Iterator[npt.NDArray[np.int64]]:
-    """Rows of every step's clips. Each epoch's order is that of hashes of (seed, epoch, subject, clip): of no group or place."""
+    """Rows of every step's clips; an epoch's order is that of the hashes of (seed, epoch, subject, clip)."""
     for epoch in range(epochs):
         order = np.argsort(np.array([stream("shuffle", seed, epoch, *name) for name in names], dtype=np.uint64))
         for start in range(0, len(order), size):
@@ -109,10 +110,11 @@ def batches(names: Sequence[tuple[str, str]], seed: int, epochs: int, size: int)
 def _fit(network: FoldedNetwork, material: Material, config: TrialConfig, names: Sequence[tuple[int, str]]) -> None:
     """SGD with momentum (torch.optim would import torch._dynamo, which takes 1.2 CPU-seconds)."""
     weights = list(network.parameters())
+    dropout = Dropout(names, config.dropout)
     velocity = [torch.zeros_like(weight) for weight in weights]
     for step, chosen in enumerate(batches(material.names, material.seed, config.epochs, config.batch_size)):
         rows = torch.from_numpy(chosen).to(material.labels.device)
-        logits = network(material.inputs(rows), material.scaling, dropout(names, config.dropout, step))
+        logits = network(material.inputs(rows), material.scaling, dropout.at(step))
         gradients = torch.autograd.grad(loss(logits, material.labels[rows], material.train[:, rows]), weights)
         with torch.no_grad():
             for weight, moving, gradient in zip(weights, velocity, gradients, strict=True):
@@ -133,7 +135,7 @@ def _probabilities(network: FoldedNetwork, material: Material, size: int) -> npt
     """Of every fold [F, N, C], in the clips' own order; NaN for the clips that no fold of the group holds out."""
     rows = torch.from_numpy(np.flatnonzero(material.test)).to(material.labels.device)
     with torch.inference_mode():
-        logits = [network(material.inputs(part), material.scaling, no_dropout) for part in rows.split(size)]
+        logits = [network(material.inputs(part), material.scaling, nothing) for part in rows.split(size)]
         found = torch.softmax(torch.cat(logits, dim=1).double(), dim=2).cpu().numpy()
     out = np.full((len(found), len(material.order), found.shape[2]), np.nan)
     out[:, material.order[material.test]] = found

@@ -1,4 +1,4 @@
-"""Random numbers that are the same on every machine: raw Philox bits, by the name of their stream (torch.randn differs by CPU)."""
+"""Random numbers that are the same on every machine: raw Philox bits (torch.randn differs with the instruction set)."""
 
 from math import prod
 
@@ -8,15 +8,14 @@ import numpy.typing as npt
 
 def uniform(seed: int, shape: tuple[int, ...]) -> npt.NDArray[np.float32]:
     """Uniform numbers in [-1, 1), multiples of 2^-23, from the stream with this seed (`identity.stream`)."""
-    count = prod(shape)
-    words = np.random.Philox(key=seed).random_raw(count // 2 + 1).view(np.uint32)[:count]
+    words = np.random.Philox(key=seed).random_raw(prod(shape) // 2 + 1).view(np.uint32)[: prod(shape)]
     return ((words >> 8).astype(np.float32) * np.float32(2**-23) - np.float32(1)).reshape(shape)
 
 
 def keep(seed: int, step: int, share: float, shape: tuple[int, ...]) -> npt.NDArray[np.bool_]:
-    """Which units a dropout mask keeps at a step of the stream with this seed: `share` of them, to the nearest 1/65536."""
-    count = prod(shape)
-    words = np.random.Philox(key=seed, counter=[0, step, 0, 0]).random_raw(count // 4 + 1).view(np.uint16)[:count]
+    """Which units a mask keeps at a step of the stream with this seed: a share of them, to the nearest 1/65536."""
+    philox = np.random.Philox(key=seed, counter=[0, step, 0, 0])
+    words = philox.random_raw(prod(shape) // 4 + 1).view(np.uint16)[: prod(shape)]
     return (words < round(share * 65536)).reshape(shape)
 
 

@@ -1,4 +1,4 @@
-"""What a configuration's network is made of, by arithmetic alone: shapes, parameters, multiply-adds, memory. No torch."""
+"""A configuration's network by arithmetic alone: shapes, parameters, multiply-adds, memory. No torch."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,8 +10,6 @@ from search_spaces.errors import UserError
 Shape = tuple[int, int, int]  # frames, height, width
 
 POOL = 3  # of the first block, on every axis (arXiv 1904.01390)
-
-
 CPU_FOLDS = 4  # larger groups gain nothing on a CPU and take more memory
 
 
@@ -21,7 +19,7 @@ class Infeasible(UserError):
 
 @dataclass(frozen=True)
 class Block:
-    """A convolution block: convolution, max-pool, bias, ReLU, dropout. The convolution is `convolved`, after pooling `shape`."""
+    """Convolution (its result has shape `convolved`), max-pool (`shape`), bias, ReLU, dropout."""
 
     name: str
     inputs: int
@@ -84,8 +82,10 @@ class Geometry:
     @property
     def layers(self) -> list[Block | Dense]:
         """Every layer with parameters, in the order of the forward pass."""
-        own = [layer for stream in self.streams for layer in (*stream.blocks, *stream.dense)]
-        return [*own, *self.dense]
+        layers: list[Block | Dense] = []
+        for stream in self.streams:
+            layers += [*stream.blocks, *stream.dense]
+        return [*layers, *self.dense]
 
     @property
     def parameters(self) -> int:
@@ -98,7 +98,7 @@ class Geometry:
 
 
 def geometry(config: TrialConfig, n_classes: int) -> Geometry:
-    """The layers of a configuration's network. Raises Infeasible with every problem, naming the factor and what would fit."""
+    """The layers of a configuration's network. Raises Infeasible: every problem, its factor and what would fit."""
     if problems := infeasible(config):
         raise Infeasible(problems)
     late = config.fusion == "late"
@@ -109,7 +109,7 @@ def geometry(config: TrialConfig, n_classes: int) -> Geometry:
 
 
 def infeasible(config: TrialConfig) -> list[str]:
-    """Every reason why the configuration's first block does not fit in its input; later blocks fit in whatever is left."""
+    """Every reason why the first block does not fit in its input; later blocks fit in whatever is left."""
     problems = _misfit("kernel_time", config.kernel_time, "frames", config.frames, "frames", step=1)
     sides = {side(config, region): region for region in config.streams()}
     smallest = min(sides)
@@ -129,9 +129,9 @@ def fold_group(config: TrialConfig, n_classes: int, memory_bytes: int, device: s
 
 
 def training_bytes(config: TrialConfig, n_classes: int, folds: int) -> int:
-    """Estimate of the memory in bytes that training `folds` folds as one network takes, beside interpreter and clips.
+    """Estimate of the bytes that training `folds` folds as one network takes, beside interpreter and clips.
 
-    Weights, gradients and momentum; of the activations the convolution and its gradient, and what is kept after pooling.
+    Weights, gradients and momentum; the largest convolution and its gradient, and what is kept after pooling.
     """
     network = geometry(config, n_classes)
     blocks = [block for stream in network.streams for block in stream.blocks]
@@ -150,9 +150,7 @@ def _misfit(factor: str, kernel: int, where: str, size: int, unit: str, step: in
     if most < 1:
         return [f"{where.split()[-1]}: {size} {unit} of a stream are too few for the first block; at least {POOL}"]
     most -= (most - 1) % step
-    return [
-        f"{factor}: {kernel} {unit} do not fit in {where}: {size} {unit}, of which the pooling needs {POOL}; at most {most}"
-    ]
+    return [f"{factor}: {kernel} {unit} do not fit in {where}: {size} {unit} (pooling needs {POOL}); at most {most}"]
 
 
 def _stream(config: TrialConfig, region: str, late: bool) -> Stream:

@@ -1,11 +1,11 @@
-"""The folded network: the networks of several folds as one, so that the first block reads its input once for all of them.
+"""The folded network: the networks of several folds as one, so that the first block reads its input once for all.
 
-Weights are stacked, [F, ...] for F folds; activations are channels-last, the channels being F x filters. The first block
-is a 2-D convolution with the kernel's frames as input channels, and every block pools before bias and ReLU, which gives
-the same numbers from 27 times fewer elements: max(relu(x + b)) = relu(max(x) + b).
+Weights are stacked, [F, ...] for F folds; activations are channels-last, the channels being F x filters. The first
+block is a 2-D convolution with the kernel's frames as input channels, and every block pools before bias and ReLU, which
+gives the same numbers from 27 times fewer elements: max(relu(x + b)) = relu(max(x) + b).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from math import prod, sqrt
 from typing import NamedTuple
 
@@ -17,12 +17,10 @@ from torch import Tensor, nn
 from search_spaces.config import TrialConfig
 from search_spaces.identity import stream
 from study.models import bits
+from study.models.dropout import Drop
 from study.models.geometry import POOL, Block, Dense, Shape, Stream, geometry
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
-
-# Multiplies the activations after a layer, [F, B, positions, channels], by the layer's dropout mask.
-Drop = Callable[[str, Tensor], Tensor]
 
 
 class Scaling(NamedTuple):
@@ -43,26 +41,26 @@ class FoldedNetwork(nn.Module):
         plan = geometry(config, n_classes)
         initial = Initial(folds, DTYPES[config.precision])
         self.streams = nn.ModuleDict({part.region: RegionStream(config, part, initial) for part in plan.streams})
-        self.dense = nn.ModuleList([DenseLayer(layer, initial) for layer in plan.dense])
-        self.activation = _activation(config)
+        self.hidden = nn.ModuleList([HiddenLayer(config, layer, initial) for layer in plan.dense[:-1]])
+        self.output = DenseLayer(plan.dense[-1], initial)
 
     def forward(self, inputs: dict[str, Tensor], scaling: dict[str, Scaling], drop: Drop) -> Tensor:
         """Logits [F, B, classes] of B clips: each region's pixels [B, T, side, side], not yet scaled."""
         parts = [part(inputs[region], scaling[region], drop) for region, part in self.streams.items()]
         x = torch.cat(parts, dim=2)
-        for layer in self.dense[:-1]:
-            x = drop(layer.name, self.activation(layer(x)))
-        return self.dense[-1](x)
+        for layer in self.hidden:
+            x = layer(x, drop)
+        return self.output(x)
 
 
 class Initial:
-    """Initial weights: Glorot-uniform (Keras's default, as in the paper's code), from the stream of (seed, fold, layer)."""
+    """Initial weights: Glorot-uniform (Keras's default, as in the paper's code), of the stream (seed, fold, layer)."""
 
     def __init__(self, folds: Sequence[tuple[int, str]], dtype: torch.dtype) -> None:
         self.folds, self.dtype = folds, dtype
 
     def weight(self, layer: str, shape: tuple[int, ...], fans: int) -> nn.Parameter:
-        """Weights [F, *shape] of a layer, uniform within sqrt(6 / fans); fans = inputs and outputs of a unit (Glorot 2010)."""
+        """Weights [F, *shape] of a layer, within sqrt(6 / fans); fans: a unit's inputs and outputs (Glorot 2010)."""
         draws = [bits.uniform(stream("weights", seed, held_out, layer), shape) for seed, held_out in self.folds]
         return nn.Parameter(torch.from_numpy(np.stack(draws)).to(self.dtype) * sqrt(6 / fans))
 
@@ -71,72 +69,69 @@ class Initial:
 
 
 class RegionStream(nn.Module):
-    """A region's blocks and head, and its own dense layers under late fusion: pixels [B, T, side, side] -> [F, B, features]."""
+    """A region's blocks and head, and its dense layers under late fusion: [B, T, side, side] -> [F, B, features]."""
+
+    cells: Tensor | None
 
     def __init__(self, config: TrialConfig, plan: Stream, initial: Initial) -> None:
         super().__init__()
         self.first = FirstBlock(plan.blocks[0], initial)
         self.later = nn.ModuleList([LaterBlock(block, initial) for block in plan.blocks[1:]])
-        self.dense = nn.ModuleList([DenseLayer(layer, initial) for layer in plan.dense])
-        self.activation = _activation(config)
+        self.hidden = nn.ModuleList([HiddenLayer(config, layer, initial) for layer in plan.dense])
         self.folds = len(initial.folds)
-        cells = averages(plan.blocks[-1].shape, config.grid) if config.head == "pool" else None
-        self.register_buffer("cells", cells if cells is None else cells.to(initial.dtype))
+        cells = averages(plan.blocks[-1].shape, config.grid).to(initial.dtype) if config.head == "pool" else None
+        self.register_buffer("cells", cells)
 
     def forward(self, x: Tensor, scaling: Scaling, drop: Drop) -> Tensor:
-        x = self._drop(self.first(x, scaling), self.first.name, drop)
+        x = self.first(x, scaling, drop)
         for block in self.later:
-            x = self._drop(block(x), block.name, drop)
+            x = block(x, drop)
         x = x.permute(0, 2, 3, 4, 1).flatten(1, 3)
         if self.cells is not None:
             x = self.cells @ x
         x = x.unflatten(2, (self.folds, -1)).permute(2, 0, 1, 3).flatten(2)
-        for layer in self.dense:
-            x = drop(layer.name, self.activation(layer(x)))
+        for layer in self.hidden:
+            x = layer(x, drop)
         return x
-
-    def _drop(self, x: Tensor, layer: str, drop: Drop) -> Tensor:
-        """Dropout of a block's output [B, F x filters, T, H, W]: the folds come first for the masks, and go back."""
-        folds_first = x.unflatten(1, (self.folds, -1)).permute(1, 0, 3, 4, 5, 2)
-        return drop(layer, folds_first).permute(1, 0, 5, 2, 3, 4).flatten(1, 2)
 
 
 class FirstBlock(nn.Module):
-    """The paper's block on pixels that all folds share: valid convolution, max-pool 3, bias, ReLU.
+    """The paper's block on pixels that all folds share: valid convolution, max-pool 3, bias, ReLU, dropout.
 
-    The folds' scaling enters by algebra, so that no fold copies the input: w (x - m) / s + b = (w / s) x + (b - m / s sum w).
+    The folds' scaling enters by algebra, so that no fold copies the input:
+    w (x - m) / s + b = (w / s) x + (b - m / s sum w).
     """
 
     def __init__(self, plan: Block, initial: Initial) -> None:
         super().__init__()
-        self.name, self.computed, self.kernel = plan.name, plan.computed, plan.kernel
+        self.plan = plan
         self.weight = initial.weight(plan.name, (plan.filters, *plan.kernel), prod(plan.kernel) * (1 + plan.filters))
         self.bias = initial.bias((plan.filters,))
 
-    def forward(self, x: Tensor, scaling: Scaling) -> Tensor:
-        frames, height, width = self.computed
-        taps, rows, columns = self.kernel
+    def forward(self, x: Tensor, scaling: Scaling, drop: Drop) -> Tensor:
+        frames, height, width = self.plan.computed
+        taps, rows, columns = self.plan.kernel
         x = x[:, : frames + taps - 1, : height + rows - 1, : width + columns - 1].unfold(1, taps, 1)
         weight = (self.weight / scaling.scale[:, None, None, None, None]).flatten(0, 1)
         y = F.conv2d(x.flatten(0, 1).permute(0, 3, 1, 2), weight)
         y = y.permute(0, 2, 3, 1).unflatten(0, (-1, frames)).permute(0, 4, 1, 2, 3)
         shift = self.bias - (scaling.mean / scaling.scale)[:, None] * self.weight.sum((2, 3, 4))
-        return F.relu(F.max_pool3d(y, POOL) + shift.reshape(-1, 1, 1, 1))
+        return _finished(F.max_pool3d(y, POOL), shift, self.plan.name, drop)
 
 
 class LaterBlock(nn.Module):
-    """3x3x3 'same' convolution, a group of channels for every fold, max-pool, bias, ReLU."""
+    """3x3x3 'same' convolution, a group of channels for every fold, max-pool, bias, ReLU, dropout."""
 
     def __init__(self, plan: Block, initial: Initial) -> None:
         super().__init__()
-        self.name, self.pool = plan.name, plan.pool
+        self.plan = plan
         fans = prod(plan.kernel) * (plan.inputs + plan.filters)
         self.weight = initial.weight(plan.name, (plan.filters, plan.inputs, *plan.kernel), fans)
         self.bias = initial.bias((plan.filters,))
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, drop: Drop) -> Tensor:
         y = F.conv3d(x, self.weight.flatten(0, 1), padding=1, groups=len(self.weight))
-        return F.relu(F.max_pool3d(y, self.pool) + self.bias.reshape(-1, 1, 1, 1))
+        return _finished(F.max_pool3d(y, self.plan.pool), self.bias, self.plan.name, drop)
 
 
 class DenseLayer(nn.Module):
@@ -144,7 +139,6 @@ class DenseLayer(nn.Module):
 
     def __init__(self, plan: Dense, initial: Initial) -> None:
         super().__init__()
-        self.name = plan.name
         self.weight = initial.weight(plan.name, (plan.inputs, plan.units), plan.inputs + plan.units)
         self.bias = initial.bias((1, plan.units))
 
@@ -152,10 +146,22 @@ class DenseLayer(nn.Module):
         return torch.baddbmm(self.bias, x, self.weight)
 
 
+class HiddenLayer(nn.Module):
+    """Dense layer, activation, dropout."""
+
+    def __init__(self, config: TrialConfig, plan: Dense, initial: Initial) -> None:
+        super().__init__()
+        self.name, self.dense = plan.name, DenseLayer(plan, initial)
+        self.activation = nn.ReLU() if config.dense_activation == "relu" else nn.Identity()
+
+    def forward(self, x: Tensor, drop: Drop) -> Tensor:
+        return drop(self.name, self.activation(self.dense(x)))
+
+
 def averages(shape: Shape, grid: int) -> Tensor:
-    """Matrix [grid^3, T x H x W] that takes the means of adaptive average pooling: a product, so that it is deterministic."""
-    axes = [_cells(size, grid) for size in shape]
-    return torch.kron(torch.kron(axes[0], axes[1]), axes[2])
+    """Matrix [grid^3, T x H x W] of adaptive average pooling: a product is deterministic on every device."""
+    frames, height, width = (_cells(size, grid) for size in shape)
+    return torch.kron(torch.kron(frames, height), width)
 
 
 def _cells(size: int, grid: int) -> Tensor:
@@ -167,22 +173,8 @@ def _cells(size: int, grid: int) -> Tensor:
     return matrix
 
 
-def no_dropout(_layer: str, x: Tensor) -> Tensor:
-    """Of a network that predicts."""
-    return x
-
-
-def dropout(folds: Sequence[tuple[int, str]], share: float, step: int) -> Drop:
-    """Dropout at a training step: masks from the streams of (seed, fold, layer) at this step, for a group's folds."""
-    kept = round((1 - share) * 65536) / 65536
-
-    def drop(layer: str, x: Tensor) -> Tensor:
-        seeds = [stream("dropout", seed, held_out, layer) for seed, held_out in folds]
-        masks = np.stack([bits.keep(seed, step, kept, tuple(x.shape[1:])) for seed in seeds])
-        return x * torch.from_numpy(masks).to(x.device, x.dtype).mul_(1 / kept)
-
-    return drop if share else no_dropout
-
-
-def _activation(config: TrialConfig) -> Callable[[Tensor], Tensor]:
-    return F.relu if config.dense_activation == "relu" else nn.Identity()
+def _finished(pooled: Tensor, bias: Tensor, name: str, drop: Drop) -> Tensor:
+    """Bias [F, filters], ReLU and dropout of a block [B, F x filters, T, H, W]; masks have the folds first."""
+    x = F.relu(pooled + bias.reshape(-1, 1, 1, 1))
+    folds_first = x.unflatten(1, (len(bias), -1)).permute(1, 0, 3, 4, 5, 2)
+    return drop(name, folds_first).permute(1, 0, 5, 2, 3, 4).flatten(1, 2)
