@@ -117,6 +117,8 @@ class Results:
         """From tables in memory of schemas PREDICTIONS and TRIALS. Raises UserError as `load` does."""
         rows = predictions.to_pandas().sort_values(["trial", "seed", *CLIP], ignore_index=True)
         runs = trials.to_pandas().sort_values("trial", ignore_index=True)
+        for column in ("arm", "device", "why"):
+            runs[column] = runs[column].astype(object).where(runs[column].notna(), None)
         problems = _problems_of_trials(rows, runs, metadata) or _problems_of_clips(rows, runs, metadata)
         if problems:
             raise UserError(problems)
@@ -145,12 +147,15 @@ def _problems_of_trials(rows: pd.DataFrame, runs: pd.DataFrame, metadata: Metada
     problems = [f"trial {trial}: there twice in trials.parquet" for trial in runs.trial[runs.trial.duplicated()].unique()]
     for run in runs[~runs.state.isin(STATES)].itertuples():
         problems.append(f"trial {run.trial}: state {run.state!r} is none of {', '.join(STATES)}")
-    names = [arm.arm for arm in metadata.arms]
-    problems += [f"arm {name!r}: there twice in the study" for name in sorted({n for n in names if names.count(n) > 1})]
-    for run in runs[runs.arm.notna() & ~runs.arm.isin(names)].itertuples():
-        problems.append(f"trial {run.trial}: arm {run.arm!r} is none of the study's: {', '.join(names)}")
-    if metadata.baseline is not None and metadata.baseline not in names:
-        problems.append(f"baseline {metadata.baseline!r} is none of the study's arms: {', '.join(names)}")
+    names = [(arm.stage, arm.arm) for arm in metadata.arms]
+    known = ", ".join(f"{arm} ({stage})" for stage, arm in names)
+    for stage, arm in sorted({name for name in names if names.count(name) > 1}):
+        problems.append(f"arm {arm!r}: there twice in stage {stage}")
+    for run in runs[runs.arm.notna()].itertuples():
+        if (run.stage, run.arm) not in names:
+            problems.append(f"trial {run.trial}: arm {run.arm!r} of stage {run.stage} is none of the study's: {known}")
+    if metadata.baseline is not None and metadata.baseline not in {arm for _, arm in names}:
+        problems.append(f"baseline {metadata.baseline!r} is none of the study's arms: {known}")
     seeds = dict(zip(runs.trial, runs.seeds, strict=True))
     for trial, seed in rows[["trial", "seed"]].drop_duplicates().itertuples(index=False):
         if seed not in seeds.get(trial, ()):

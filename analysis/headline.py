@@ -1,0 +1,167 @@
+"""The one-at-a-time table around a baseline, the per-class table, and what they say in one sentence."""
+
+from collections.abc import Sequence
+
+from analysis.ablation import Ablation, Finding, is_permuted, median_detectable
+from analysis.inference import RESAMPLES, ROPE
+from analysis.results import Results
+from analysis.tables import Cell, Column, Row, Table, interval, number, tally, text
+
+COLUMNS = (
+    Column("Variant", ("variant",), numeric=False),
+    Column("UF1 [95 % CI]", ("uf1", "uf1_low", "uf1_high")),
+    Column("Seed SD", ("seed_sd",)),
+    Column("UAR", ("uar",)),
+    Column("Acc", ("accuracy",)),
+    Column("ΔUF1 [95 % CI]", ("difference", "difference_low", "difference_high")),
+    Column("p", ("p",)),
+    Column("p adj", ("p_adjusted",)),
+    Column("W/T/L", ("wins", "ties", "losses")),
+    Column("Verdict", ("verdict",), numeric=False),
+    Column("Bound on Δ", ("bound",)),
+    Column("Params", ("parameters",)),
+    Column("M mult-adds", ("million_multiply_adds",)),
+    Column("Seconds", ("seconds",)),
+    Column("Seeds", ("seeds",)),
+)
+
+
+def headline(results: Results, found: Ablation) -> Table:
+    """Every arm: its pooled metrics, its difference to the baseline, verdict and cost."""
+    rows = tuple(Row("missing" if f.score is None else f.kind, _cells(f)) for f in found.findings)
+    return Table(found.stage, title(found), _caption(results, found), COLUMNS, rows, tuple(_notes(found)))
+
+
+def per_class(results: Results, found: Ablation) -> Table:
+    """F1, recall and precision of each class, and macro-precision, which is not UAR."""
+    classes = results.metadata.classes
+    measures = ("F1", "recall", "precision")
+    columns = [Column("Variant", ("variant",), numeric=False)]
+    columns += [Column(f"{m} {c}", (f"{m.lower()}_{c}",)) for m in measures for c in classes]
+    columns.append(Column("Macro-precision", ("macro_precision",)))
+    rows = tuple(
+        Row(f.kind, (text(f.arm.arm), *(number(v, 3) for v in (*s.f1, *s.recall, *s.precision, s.macro_precision))))
+        for f in found.findings
+        if (s := f.score)
+    )
+    caption = "Of the pooled confusions, mean over seeds; – where a class is never predicted, so that 0/0 is no number."
+    return Table(f"{found.stage}-classes", f"{title(found)}: classes", caption, tuple(columns), rows)
+
+
+def title(found: Ablation) -> str:
+    """The stage's name as a heading."""
+    return {"ablate": "Ablation", "confirm": "Confirmation"}.get(found.stage, f"Stage {found.stage}")
+
+
+def sentence(found: Ablation) -> str:
+    """The table in one sentence: which variants are worse, better, equivalent, undecided."""
+    base = found.baseline
+    if base is None or base.score is None:
+        return "No complete baseline, so no differences: the arms' own scores are below."
+    value = base.score.interval
+    groups = [
+        f"{verdict}: {', '.join(f.arm.arm for f in found.family if f.comparison and f.comparison.verdict == verdict)}"
+        for verdict in ("worse", "better", "equivalent", "inconclusive")
+        if any(f.comparison and f.comparison.verdict == verdict for f in found.family)
+    ]
+    name = "The baseline" if base.arm.arm == "baseline" else f"The baseline {base.arm.arm}"
+    start = f"{name} reaches UF1 {value.estimate:.3f} [{value.low:.3f}, {value.high:.3f}]"
+    return f"{start}; against it {'; '.join(groups) or 'nothing was compared'}."
+
+
+def verdict(finding: Finding) -> str | None:
+    """The verdict's word in the table, or what is missing."""
+    if finding.missing is not None:
+        return finding.missing
+    if is_permuted(finding.arm) and finding.score:
+        near = finding.score.interval
+        above, below = near.low > finding.score.chance, near.high < finding.score.chance
+        return "ABOVE CHANCE" if above else "below chance" if below else "at chance"
+    if finding.kind == "null":
+        return "noise floor"
+    return finding.comparison.verdict if finding.comparison else None
+
+
+def _cells(finding: Finding) -> tuple[Cell, ...]:
+    score, found, cost = finding.score, finding.comparison, finding.cost
+    mark = "" if finding.kind in (finding.arm.arm, "variant", "null") else f" ({finding.kind})"
+    own = score.interval if score else None
+    return (
+        text(finding.arm.arm + mark),
+        interval((own.estimate, own.low, own.high) if own else None),
+        number(score.seed_sd if score else None, 3),
+        number(score.uar if score else None, 3),
+        number(score.accuracy if score else None, 3),
+        interval((found.difference, found.low, found.high) if found else None, signed=True),
+        number(found.p if found else None, 4),
+        number(found.p_adjusted if found else None, 4),
+        tally((found.wins, found.ties, found.losses) if found else None),
+        text(verdict(finding)),
+        number(max(map(abs, found.narrow)) if found else None, 3),
+        number(cost.parameters),
+        number(None if cost.multiply_adds is None else cost.multiply_adds / 1e6, 2),
+        number(cost.seconds, 1),
+        number(len(finding.seeds) or None),
+    )
+
+
+def _caption(results: Results, found: Ablation) -> str:
+    about, rows = results.metadata, results.predictions
+    clips = len(rows[["dataset", "subject", "clip_id"]].drop_duplicates())
+    parts = [
+        f"Pooled UF1 (confusions summed over all folds, MEGC 2019), {about.protocol}, {about.dataset}: "
+        f"{found.subjects} subjects, {clips} clips.",
+        "Unit of all intervals and tests: the subject. UF1: 95 % interval by subject jackknife, t(n − 1), logit scale.",
+    ]
+    if found.swaps:
+        kind = f"all {2**found.subjects:,}" if found.swaps.exact else f"{RESAMPLES:,} random"
+        family = len(found.family)
+        parts.append(
+            f"Δ: variant minus baseline, seed-averaged; p and 95 % interval from {kind} studentised subject swaps; "
+            f"p adj: step-down max-T over the {family} variant{'s' * (family != 1)}."
+        )
+    parts.append(f"{_seeds(found.findings)}; seed SD over them. Seconds: one LOSO run.")
+    detectable = median_detectable(found.findings)
+    if detectable is not None:
+        parts.append(f"Minimum detectable difference (80 % power): {detectable:.3f}, median of the rows.")
+    return " ".join(parts)
+
+
+def _seeds(findings: Sequence[Finding]) -> str:
+    counts = sorted({len(f.seeds) for f in findings if f.score})
+    return f"{' to '.join(map(str, sorted({counts[0], counts[-1]})))} seeds an arm" if counts else "No complete arm"
+
+
+def _notes(found: Ablation) -> list[str]:
+    notes = []
+    if any(f.comparison for f in found.findings):
+        notes.append(
+            f"Verdict: better or worse if p adj ≤ 0.05; equivalent if the 90 % interval lies within ±{ROPE} (declared "
+            "beforehand); else inconclusive, which is not “no effect”: Bound on Δ is the largest difference that the 90 % "
+            "interval leaves. Nothing is bold: the best of several rows is not a finding."
+        )
+    if any(f.kind == "null" for f in found.findings):
+        notes.append("null: the baseline with other seeds, the table's noise floor; outside the family.")
+    if any(f.kind == "control" for f in found.findings):
+        notes.append("Controls take something from the data; they are outside the family, their p is not adjusted.")
+    for f in found.findings:
+        if is_permuted(f.arm) and f.score:
+            notes.append(
+                f"{f.arm.arm}: chance is {f.score.chance:.3f}, the expected UF1 when labels are permuted within subjects."
+            )
+        if f.score and f.score.interval.method != "jackknife, logit":
+            notes.append(f"{f.arm.arm}: a UF1 of exactly 0 or 1 has no variance; its interval is that of n of n subjects.")
+    return notes + _limits(found)
+
+
+def _limits(found: Ablation) -> list[str]:
+    """What these numbers cannot say."""
+    counts = {len(f.seeds) for f in found.findings if f.score}
+    limits = []
+    if found.swaps and found.swaps.exact and 2 / 2**found.subjects > 0.05:
+        limits.append(f"With {found.subjects} subjects no p can be below {2 / 2**found.subjects:.4g}.")
+    if counts == {1}:
+        limits.append("One seed: p refers to these trained models; seed variance is not assessed.")
+    elif counts and min(counts) < 3:
+        limits.append("Fewer than 3 seeds: variance that moves a whole run at once is not in the intervals.")
+    return limits

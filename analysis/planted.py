@@ -1,0 +1,79 @@
+"""Synthetic data knows its answer: what was planted beside what was found."""
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from analysis.ablation import Ablation, Finding, control
+from analysis.results import Results
+from analysis.tables import Cell, Column, Row, Table, absent, interval, number, text
+
+COLUMNS = (
+    Column("Factor", ("factor",), numeric=False),
+    Column("Level", ("level",), numeric=False),
+    Column("Planted", ("planted",), numeric=False),
+    Column("Ideal UF1, balanced", ("ideal_balanced",)),
+    Column("Ideal UF1, these clips", ("ideal_actual",)),
+    Column("Arm", ("arm",), numeric=False),
+    Column("Found UF1 [95 % CI]", ("uf1", "uf1_low", "uf1_high")),
+    Column("Found ΔUF1 [95 % CI]", ("difference", "difference_low", "difference_high")),
+    Column("Agrees", ("agrees",), numeric=False),
+)
+
+
+def planted(results: Results, found: Ablation) -> Table | None:
+    """One row for each planted effect and arm that shows it, then the ideal observer's other levels; None for real data."""
+    truth = results.metadata.truth
+    if truth is None:
+        return None
+    ideal = {(factor, level): s for factor, levels in truth["ideal_uf1"].items() for level, s in levels.items()}
+    effects = {(effect["factor"], effect["level"]): effect["expect"] for effect in truth["planted"]}
+    keys = [*effects, *(key for key in ideal if key not in effects)]
+    rows = tuple(row for key in keys for row in _rows(key, effects.get(key), ideal.get(key, {}), results, found))
+    caption = (
+        "What the synthetic data was made to show, and what the study found. Ideal UF1: of an observer that knows how the "
+        "clips were made and sees this level's regions; no network can be expected to exceed it. Agrees: a planted loss "
+        "has a negative difference (the interval says how sure that is), a planted chance has an interval that is not "
+        "above chance."
+    )
+    return Table(f"{found.stage}-planted", "Planted and found", caption, COLUMNS, rows)
+
+
+def agrees(expect: str, finding: Finding) -> bool | None:
+    """Whether an arm shows what was planted; None where it has no score to show it with."""
+    if expect == "chance":
+        return finding.score and finding.score.interval.low <= finding.score.chance
+    return finding.comparison and finding.comparison.difference < 0
+
+
+def _rows(
+    key: tuple[str, Any], expect: str | None, ideal: Mapping[str, float], results: Results, found: Ablation
+) -> Iterator[Row]:
+    """A row an arm that has this level; one empty row if there is none."""
+    factor, level = key
+    start = (text(factor), text(str(level)), text(expect), number(ideal.get("balanced"), 3), number(ideal.get("actual"), 3))
+    arms = [f for f in found.findings if f.kind != "null" and _shows(f, factor, level, expect is not None, results)]
+    for finding in arms:
+        yield Row("plain", (*start, *_found(finding, expect)))
+    if not arms:
+        yield Row("missing", (*start, text("not in this study"), absent(3), absent(3), absent()))
+
+
+def _shows(finding: Finding, factor: str, level: Any, is_effect: bool, results: Results) -> bool:
+    """An arm shows a level by changing the factor to it; the baseline, which shows no effect, by being at it."""
+    if finding.kind == "baseline":
+        mine = results.trials[(results.trials.arm == finding.arm.arm) & (results.trials.stage == finding.arm.stage)]
+        return not is_effect and any(json.loads(factors).get(factor) == level for factors in mine.factors)
+    return level == (control(finding.arm) if factor == "control" else finding.arm.changes.get(factor))
+
+
+def _found(finding: Finding, expect: str | None) -> tuple[Cell, ...]:
+    score = finding.score.interval if finding.score else None
+    seen = finding.comparison
+    verdict = None if expect is None else agrees(expect, finding)
+    return (
+        text(finding.arm.arm),
+        interval((score.estimate, score.low, score.high) if score else None),
+        interval((seen.difference, seen.low, seen.high) if seen else None, signed=True),
+        text({True: "yes", False: "NO", None: finding.missing}[verdict] if expect else None),
+    )

@@ -1,0 +1,248 @@
+"""The report of a study: HTML, Markdown, LaTeX, CSV, figure and JSON from one set of findings."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from platform import python_version
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+from matplotlib.figure import Figure
+
+from analysis import figures
+from analysis.ablation import Ablation, Finding, ablations
+from analysis.headline import headline, per_class, sentence
+from analysis.inference import LEVEL, RESAMPLES, ROPE
+from analysis.planted import planted
+from analysis.results import Results
+from analysis.selection import ranking
+from analysis.tables import Column, Row, Table, number, text
+
+PACKAGES = ("losolab", "numpy", "scipy", "pandas", "pyarrow", "matplotlib")
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """What a report says of one stage. answer: its table in a sentence. drawing: the forest plot, if there is one."""
+
+    found: Ablation
+    answer: str
+    headline: Table
+    planted: Table | None
+    classes: Table
+    drawing: Figure | None
+
+    @classmethod
+    def of(cls, results: Results, found: Ablation) -> "Part":
+        tables = headline(results, found), planted(results, found), per_class(results, found)
+        return cls(found, sentence(found), *tables, drawing=figures.forest(found))
+
+    def svg(self) -> Markup:
+        """The forest plot as SVG, empty without one; matplotlib escapes the names that it draws."""
+        return Markup(figures.svg(self.drawing)) if self.drawing else Markup()
+
+
+@dataclass(frozen=True, eq=False)
+class Report:
+    """All that a report says. warnings: what it must open with. parts: one a stage that has arms; the last one claims."""
+
+    results: Results
+    warnings: tuple[str, ...]
+    parts: tuple[Part, ...]
+    search: Table | None
+    failures: Table | None
+    data: dict[str, str]
+    provenance: dict[str, str]
+
+    def tables(self) -> list[Table]:
+        """The tables of this report, in order; what a terminal prints is the first of them."""
+        of_parts = (t for part in reversed(self.parts) for t in (part.headline, part.planted, part.classes))
+        return [t for t in (*of_parts, self.search, self.failures) if t and t.rows]
+
+
+def report(results: Results) -> Report:
+    """Compute everything once."""
+    parts = tuple(Part.of(results, found) for found in ablations(results))
+    return Report(
+        results=results,
+        warnings=tuple(warnings(results, [part.found for part in parts])),
+        parts=parts,
+        search=ranking(results),
+        failures=failures(results),
+        data=data(results),
+        provenance=provenance(results),
+    )
+
+
+def write(results: Results, folder: Path) -> Path:
+    """Compute the report and publish it into `folder`; the path of report.html."""
+    return publish(report(results), folder)
+
+
+def publish(made: Report, folder: Path) -> Path:
+    """Write report.html, .md, .json, search.csv, and of the last stage table.tex, table.csv, forest.pdf.
+
+    Files of earlier stages bear the stage's name in front. Each file appears whole or not at all.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    _put(folder / "report.html", _render("report.html.j2", made))
+    _put(folder / "report.md", _render("report.md.j2", made))
+    _put(folder / "report.json", json.dumps(to_json(made), indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+    if made.search:
+        _put(folder / "search.csv", made.search.to_csv())
+    for part in made.parts:
+        prefix = "" if part is made.parts[-1] else f"{part.found.stage}-"
+        _put(folder / f"{prefix}table.tex", part.headline.to_latex())
+        _put(folder / f"{prefix}table.csv", part.headline.to_csv())
+        if part.drawing:
+            _put(folder / f"{prefix}forest.pdf", figures.pdf(part.drawing))
+    return folder / "report.html"
+
+
+def warnings(results: Results, stages: Sequence[Ablation]) -> list[str]:
+    """What a reader must know before any number."""
+    return [warning for found in stages for warning in _warnings(found)] + list(results.metadata.notes)
+
+
+def _warnings(found: Ablation) -> list[str]:
+    said = [
+        f"Labels were permuted in {f.arm.arm}, and its UF1 is {f.score.interval.estimate:.3f} "
+        f"[{f.score.interval.low:.3f}, {f.score.interval.high:.3f}], above chance ({f.score.chance:.3f}): something leaks, "
+        "or the evaluation is wrong. Believe no number below before this is explained."
+        for f in found.above_chance()
+        if f.score
+    ]
+    if found.baseline and found.baseline.score is None:
+        said.append(f"The baseline has no score ({found.baseline.missing}), so that nothing could be compared.")
+    said += [_floor(f) for f in found.findings if f.kind == "null" and f.comparison and f.comparison.p <= 1 - LEVEL]
+    missing = [f.arm.arm for f in found.findings if f.score is None]
+    if missing:
+        said.append(f"No score for {len(missing)} of {len(found.findings)} arms: {', '.join(missing)}.")
+    return said
+
+
+def failures(results: Results) -> Table | None:
+    """Every trial that is not complete, with its reason; None if there is none."""
+    short = results.trials[results.trials.state != "complete"]
+    columns = tuple(
+        Column(title, (title.lower(),), numeric=title == "Trial") for title in ("Trial", "Stage", "Arm", "Seeds", "State", "Why")
+    )
+    rows = tuple(
+        Row("missing", (number(t.trial), *map(text, (t.stage, t.arm, ", ".join(map(str, t.seeds)), t.state, t.why))))
+        for t in short.itertuples()
+    )
+    caption = f"{len(short)} of {len(results.trials)} trials are not complete; none of their predictions is in any score."
+    return Table("failures", "Trials without a result", caption, columns, rows) if rows else None
+
+
+def data(results: Results) -> dict[str, str]:
+    """The data and protocol in words."""
+    about = results.metadata
+    clips = results.predictions.drop_duplicates(["dataset", "subject", "clip_id"])
+    sizes = clips.groupby(["dataset", "subject"]).size()
+    labels = clips.y_true.value_counts()
+    spread = f"; clips a subject: {sizes.min()} to {sizes.max()}, median {sizes.median():g}" if len(sizes) else ""
+    return {
+        "Dataset": about.dataset,
+        "Digest of the data": about.dataset_digest,
+        "Clips": f"{len(clips)} of {len(sizes)} subjects{spread}",
+        "Classes": ", ".join(f"{name} {labels.get(name, 0)}" for name in about.classes),
+        "Protocol": about.protocol,
+        "Baseline": about.baseline or "none",
+        "Trials": ", ".join(f"{n} {state}" for state, n in results.trials.state.value_counts().sort_index().items()),
+    }
+
+
+def provenance(results: Results) -> dict[str, str]:
+    """Where the numbers come from: what the study recorded, the digest of the predictions, and the versions here."""
+    recorded = {key: v if isinstance(v, str) else json.dumps(v) for key, v in results.metadata.provenance.items()}
+    versions = {package: version(package) for package in PACKAGES}
+    return {
+        **recorded,
+        "predictions (sha256)": _digest(results),
+        "resampling": f"stream(“analysis”, “subject swaps”, n), at most {RESAMPLES:,} swaps",
+        "analysis ran with": ", ".join(f"{k} {v}" for k, v in {"Python": python_version(), **versions}.items()),
+    }
+
+
+def to_json(made: Report) -> dict[str, Any]:
+    """Every number as computed, with where it comes from."""
+    about = made.results.metadata
+    return {
+        "study": {"name": about.name, "question": about.question, "baseline": about.baseline, "classes": list(about.classes)},
+        "warnings": list(made.warnings),
+        "data": made.data,
+        "method": {
+            "metric": "UF1 of confusions pooled over folds, mean over seeds",
+            "unit": "subject",
+            "level": LEVEL,
+            "rope": ROPE,
+            "interval": "subject jackknife, t(n-1), logit scale",
+            "test": "studentised subject swaps, step-down max-T over the variants",
+        },
+        "stages": {part.found.stage: _stage(part) for part in made.parts},
+        "tables": {table.name: table.to_json() for table in made.tables()},
+        "provenance": made.provenance,
+    }
+
+
+def _stage(part: Part) -> dict[str, Any]:
+    return {"answer": part.answer, "arms": [_arm(finding) for finding in part.found.findings]}
+
+
+def _arm(finding: Finding) -> dict[str, Any]:
+    """What the tables leave out of an arm: changes, UF1 by seed, SE, all three intervals, confusion."""
+    score, seen = finding.score, finding.comparison
+    return {
+        "arm": finding.arm.arm,
+        "kind": finding.kind,
+        "changes": dict(finding.arm.changes),
+        "missing": finding.missing,
+        "seeds": list(finding.seeds),
+        "uf1_by_seed": list(score.uf1) if score else None,
+        "interval": asdict(score.interval) if score else None,
+        "chance": score.chance if score else None,
+        "confusion": score.counts.sum((0, 1)).tolist() if score else None,
+        "comparison": {**asdict(seen), "detectable": seen.detectable} if seen else None,
+    }
+
+
+def _floor(null: Finding) -> str:
+    seen = null.comparison
+    return (
+        f"The null arm (the baseline with other seeds) differs from the baseline by {seen.difference:+.3f}, p {seen.p:.4f}: "
+        "differences of that size are noise of the seeds here."
+        if seen
+        else ""
+    )
+
+
+def _digest(results: Results) -> str:
+    """SHA-256 of the predicted labels, sorted by trial, seed and clip."""
+    columns = ["trial", "seed", "dataset", "subject", "clip_id", "y_true", "y_pred"]
+    return hashlib.sha256(results.predictions[columns].to_csv(index=False).encode()).hexdigest()
+
+
+def _render(template: str, made: Report) -> str:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("analysis"),
+        autoescape=jinja2.select_autoescape(enabled_extensions=("html.j2",)),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template(template).render(report=made, about=made.results.metadata)
+
+
+def _put(path: Path, content: str | bytes) -> None:
+    """Write beside and rename, so that no reader sees half a file."""
+    part = path.with_name(f".part-{path.name}")
+    try:
+        part.write_bytes(content.encode() if isinstance(content, str) else content)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)

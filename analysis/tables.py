@@ -1,0 +1,151 @@
+"""One table object, written as CSV, Markdown, LaTeX (booktabs) and HTML with the same numbers.
+
+A cell rounds its numbers once; every format shows those digits.
+"""
+
+import csv
+import io
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+ABSENT = "–"
+LATEX = str.maketrans(
+    {"−": "$-$", "–": "--", "Δ": r"$\Delta$", "±": r"$\pm$", "×": r"$\times$", "≤": r"$\leq$", "→": r"$\to$", "·": r"$\cdot$"}
+)
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column: its title, and the names of its numbers in the CSV (an interval has three)."""
+
+    title: str
+    names: tuple[str, ...]
+    numeric: bool = True
+
+
+@dataclass(frozen=True)
+class Cell:
+    """values: as computed. digits: as shown, one by one, in plain ASCII. text: put together for people."""
+
+    values: tuple[Any, ...]
+    digits: tuple[str, ...]
+    text: str
+
+
+@dataclass(frozen=True)
+class Row:
+    """kind says how to show it: baseline, variant, null, control, missing, plain."""
+
+    kind: str
+    cells: tuple[Cell, ...]
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table with its caption and the notes below it."""
+
+    name: str
+    title: str
+    caption: str
+    columns: tuple[Column, ...]
+    rows: tuple[Row, ...]
+    notes: tuple[str, ...] = ()
+
+    def titles(self) -> list[str]:
+        return [column.title for column in self.columns]
+
+    def texts(self) -> list[list[str]]:
+        """The cells as shown, row by row: what a terminal prints."""
+        return [[cell.text for cell in row.cells] for row in self.rows]
+
+    def to_csv(self) -> str:
+        """One column a number, so that an interval gives three."""
+        out = io.StringIO()
+        writer = csv.writer(out, lineterminator="\n")
+        writer.writerow(["kind", *(name for column in self.columns for name in column.names)])
+        writer.writerows([row.kind, *(digits for cell in row.cells for digits in cell.digits)] for row in self.rows)
+        return out.getvalue()
+
+    def to_markdown(self) -> str:
+        """A pipe table under its title and caption, notes below."""
+        rule = ["---:" if column.numeric else ":---" for column in self.columns]
+        rows = [self.titles(), rule, *self.texts()]
+        lines = ["| " + " | ".join(text.replace("|", "\\|").replace("\n", " ") for text in row) + " |" for row in rows]
+        notes = ["", *(f"- {note}" for note in self.notes)] if self.notes else []
+        return "\n".join([f"## {self.title}", "", self.caption, "", *lines, *notes]) + "\n"
+
+    def to_latex(self) -> str:
+        """A table to \\input, without preamble; it needs the packages booktabs and graphicx."""
+        styled = pd.DataFrame(self.texts(), columns=self.titles()).style.hide(axis="index")
+        styled = styled.format(escape="latex").format_index(escape="latex", axis="columns")
+        form = "".join("r" if column.numeric else "l" for column in self.columns)
+        tabular = styled.to_latex(hrules=True, column_format=form).translate(LATEX)
+        caption = " ".join([f"{self.title}.", self.caption, *self.notes])
+        return (
+            "% needs \\usepackage{booktabs,graphicx}\n\\begin{table*}\n\\centering\n"
+            f"\\caption{{{latex_text(caption)}}}\n\\label{{tab:{self.name}}}\n"
+            f"\\resizebox{{\\textwidth}}{{!}}{{%\n{tabular}}}\n\\end{{table*}}\n"
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Every number as computed, under the names of the CSV; NaN and infinity become null."""
+        names = [name for column in self.columns for name in column.names]
+        rows = [
+            {"kind": row.kind, **dict(zip(names, map(_plain, (v for cell in row.cells for v in cell.values)), strict=True))}
+            for row in self.rows
+        ]
+        return {"name": self.name, "title": self.title, "caption": self.caption, "rows": rows, "notes": list(self.notes)}
+
+
+def text(value: str | None) -> Cell:
+    """Words; None leaves the cell empty."""
+    return Cell((value,), (value or "",), value if value else ABSENT)
+
+
+def number(value: float | int | None, digits: int = 0) -> Cell:
+    """A number with this many decimals, thousands set apart by commas; NaN and None are absent."""
+    if value is None or math.isnan(value):
+        return absent()
+    return Cell((value,), (f"{value:.{digits}f}",), f"{value:,.{digits}f}".replace("-", "−"))
+
+
+def interval(values: Sequence[float] | None, digits: int = 3, signed: bool = False) -> Cell:
+    """An estimate with its interval: `0.699 [0.637, 0.755]`."""
+    if values is None:
+        return absent(3)
+    shown = tuple(_signed(v, digits) if signed else f"{v:.{digits}f}" for v in values)
+    middle, low, high = (part.replace("-", "−") for part in shown)
+    return Cell(tuple(values), shown, f"{middle} [{low}, {high}]")
+
+
+def tally(counts: Sequence[int] | None, parts: int = 3) -> Cell:
+    """Counts side by side: `7/1/4`."""
+    if counts is None:
+        return absent(parts)
+    shown = tuple(str(value) for value in counts)
+    return Cell(tuple(counts), shown, "/".join(shown))
+
+
+def absent(parts: int = 1) -> Cell:
+    """Nothing to show."""
+    return Cell((None,) * parts, ("",) * parts, ABSENT)
+
+
+def latex_text(words: str) -> str:
+    """Words as LaTeX: special characters escaped, signs as math."""
+    special = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
+    escaped = "".join(special.get(c, f"\\{c}" if c in "&%$#_{}" else c) for c in words)
+    return escaped.translate(LATEX)
+
+
+def _signed(value: float, digits: int) -> str:
+    shown = f"{value:+.{digits}f}"
+    return shown[1:] if float(shown) == 0 else shown  # zero has no sign
+
+
+def _plain(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
