@@ -30,19 +30,16 @@ def cut(frames: npt.NDArray[np.uint8], region: str, face: Box | None) -> npt.NDA
     """
     height, width = frames.shape[1:]
     whole = Box(0, 0, width, height)
-    left, top, wide, high = within(region, face or whole)
-    if min(face or whole) < 0 or left + wide > width or top + high > height:
-        raise ValueError(
-            f"the face box {tuple(face or whole)} does not lie within the frame, {width} x {height} pixels"
-        )
-    if region == "frame":
-        left, top, wide, high = whole
+    face = face or whole
+    if min(face) < 0 or face.left + face.width > width or face.top + face.height > height:
+        raise ValueError(f"the face box {tuple(face)} does not lie within the frame, {width} x {height} pixels")
+    left, top, wide, high = whole if region == "frame" else within(region, face)
     return area_resize(frames[:, top : top + high, left : left + wide], (MASTER[region], MASTER[region]))
 
 
 def within(region: str, face: Box) -> Box:
     """The region's box on a face, to the nearest pixel, at least one pixel wide and high."""
-    left, top, right, bottom = SHARES.get(region, SHARES["face"])
+    left, top, right, bottom = SHARES[region]
     x, y = (left * face.width + 50) // 100, (top * face.height + 50) // 100
     x_end, y_end = (right * face.width + 50) // 100, (bottom * face.height + 50) // 100
     return Box(face.left + x, face.top + y, max(x_end - x, 1), max(y_end - y, 1))

@@ -13,7 +13,7 @@ from study.data.synthesis import synthesize
 from study.data.synthetic import Synthetic, index_of
 from study.data.truth import truth
 
-PLANNED = Path("synthetic")  # root of an index whose videos are not written yet
+PLANNED = Path("<synthetic, not written yet>")  # root of an index whose videos need not be there
 
 
 def read(path: Path | None, options: Mapping[str, Any]) -> ClipIndex:
@@ -41,7 +41,7 @@ def from_options(options: Mapping[str, Any]) -> Synthetic:
 
 def is_planned(index: ClipIndex) -> bool:
     """Whether this is an index that `read` gave, whose videos need not be there."""
-    return index.root == PLANNED and index.truth is not None
+    return index.root == PLANNED
 
 
 def materialise(index: ClipIndex, folder: Path, progress: Callable[[int, int], None] | None = None) -> ClipIndex:

@@ -1,0 +1,37 @@
+from pathlib import Path
+
+import pytest
+
+from study.data.clips import ClipIndex
+from study.data.readers import manifest
+from study.data.synthesis import synthesize
+from study.data.synthetic import Synthetic
+
+SMALL = Synthetic(subjects=3, clips=4, seed=7)
+
+
+@pytest.fixture(scope="session")
+def spec() -> Synthetic:
+    return SMALL
+
+
+@pytest.fixture(scope="session")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small synthetic dataset as files. Tests that change it copy it first."""
+    folder = tmp_path_factory.mktemp("data") / "faces"
+    synthesize(folder, SMALL)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def index(dataset: Path) -> ClipIndex:
+    return manifest.read(dataset, {})
+
+
+@pytest.fixture(scope="session")
+def media() -> Path:
+    """Real clips, which are never copied into the repository."""
+    folder = Path(__file__).parents[3] / ".." / "shared" / "media"
+    if not folder.is_dir():
+        pytest.skip(f"the real clips are not here: {folder}")
+    return folder

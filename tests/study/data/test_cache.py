@@ -1,0 +1,119 @@
+import shutil
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from search_spaces.errors import UserError
+from study.data import cache, decode
+from study.data.readers import manifest
+from study.data.synthetic import in_memory
+
+REGIONS = ("face", "eyes", "mouth", "frame")
+
+
+@pytest.fixture
+def copy(dataset, tmp_path):
+    return shutil.copytree(dataset, tmp_path / "copy")
+
+
+@pytest.fixture
+def no_decoding(monkeypatch):
+    def refuse(*arguments):
+        raise AssertionError("decoded again")
+
+    return lambda: monkeypatch.setattr(decode, "decode", refuse)
+
+
+def test_videos_hold_what_was_rendered(index, spec, tmp_path):
+    found, rendered = cache.load(index, REGIONS, tmp_path), in_memory(spec, REGIONS)
+    assert found.digests["index"] == rendered.digests["index"]
+    for region in REGIONS:
+        assert np.abs(found.pixels[region].astype(int) - rendered.pixels[region]).mean() < 3
+
+
+def test_files_are_arrow_tensors_read_without_a_copy(index, tmp_path):
+    found = cache.load(index, ("eyes",), tmp_path)
+    pixels = found.pixels["eyes"]
+    assert not pixels.flags.writeable and not pixels.flags.owndata
+    (file,) = tmp_path.iterdir()
+    with pa.memory_map(str(file)) as source:
+        table = pa.ipc.open_file(source).read_all()
+    assert table.schema.field("pixels").type == pa.fixed_shape_tensor(pa.uint8(), (64, 64))
+    assert len(table) == found.frames.sum()
+
+
+def test_a_second_load_decodes_nothing(index, tmp_path, no_decoding):
+    first = cache.load(index, ("eyes", "mouth"), tmp_path)
+    no_decoding()
+    assert cache.load(index, ("mouth", "eyes"), tmp_path).digests == first.digests
+
+
+def test_only_missing_regions_are_built(index, tmp_path):
+    cache.load(index, ("eyes",), tmp_path)
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
+    cache.load(index, ("eyes", "mouth"), tmp_path)
+    assert len(list(tmp_path.iterdir())) == 2
+    assert all(path.stat().st_mtime_ns == time for path, time in before.items())
+
+
+def test_digests_depend_on_neither_path_nor_row_order(index, copy, tmp_path, no_decoding):
+    header, *lines = (copy / "clips.csv").read_text().splitlines()
+    (copy / "clips.csv").write_text("\n".join([header, *reversed(lines)]))
+    first = cache.load(index, ("eyes",), tmp_path / "cache")
+    no_decoding()
+    assert cache.load(manifest.read(copy, {}), ("eyes",), tmp_path / "cache").digests == first.digests
+
+
+def test_another_label_changes_the_index_but_not_the_pixels(index, copy, tmp_path, no_decoding):
+    first = cache.load(index, ("eyes",), tmp_path / "cache")
+    text = (copy / "clips.csv").read_text()
+    (copy / "clips.csv").write_text(text.replace('"negative"', '"surprise"', 1))
+    no_decoding()
+    other = cache.load(manifest.read(copy, {}), ("eyes",), tmp_path / "cache")
+    assert other.digests["eyes"] == first.digests["eyes"]
+    assert other.digests["index"] != first.digests["index"]
+
+
+def test_another_video_under_the_same_name_is_decoded(index, copy, tmp_path):
+    rows = index.table.to_pylist()
+    first = cache.load(index, ("eyes",), tmp_path / "cache")
+    long, short = sorted(rows[:2], key=lambda row: -row["offset"])
+    shutil.copy(copy / long["source"], copy / short["source"])
+    assert cache.load(manifest.read(copy, {}), ("eyes",), tmp_path / "cache").digests != first.digests
+    assert len(list((tmp_path / "cache").iterdir())) == 2
+
+
+def test_all_bad_videos_at_once_and_nothing_written(index, copy, tmp_path):
+    rows = index.table.to_pylist()
+    (copy / rows[0]["source"]).write_bytes(b"")
+    (copy / rows[3]["source"]).write_text("no video" * 100)
+    text = (copy / "clips.csv").read_text()
+    line = next(line for line in text.splitlines() if f'"{rows[5]["clip_id"]}"' in line)
+    longer = line.replace(f",{rows[5]['offset']},", ",500,", 1)
+    (copy / "clips.csv").write_text(text.replace(line, longer))
+    with pytest.raises(UserError) as error:
+        cache.load(manifest.read(copy, {}), ("eyes", "face"), tmp_path / "cache")
+    assert len(error.value.problems) == 3
+    for problem, row, words in zip(
+        error.value.problems, (rows[0], rows[3], rows[5]), ("0 bytes", "not readable", "needs 501"), strict=True
+    ):
+        assert row["clip_id"] in problem and words in problem
+    assert list((tmp_path / "cache").iterdir()) == []
+
+
+def test_a_face_outside_the_frame_is_named(copy, tmp_path):
+    text = (copy / "clips.csv").read_text()
+    (copy / "clips.csv").write_text(text.replace(",24,24,128,128", ",24,90,128,128", 1))
+    with pytest.raises(UserError, match=r"clip s01_01: .*176 x 176"):
+        cache.load(manifest.read(copy, {}), ("face",), tmp_path / "cache")
+
+
+def test_a_crash_leaves_nothing_under_the_name(index, tmp_path, monkeypatch):
+    def full(*arguments, **options):
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(pa.RecordBatchFileWriter, "write_batch", full)
+    with pytest.raises(OSError, match="no space"):
+        cache.load(index, ("eyes",), tmp_path)
+    assert list(tmp_path.iterdir()) == []
