@@ -1,87 +1,38 @@
 """What a study found of each of its arms: scores, comparisons with the baseline, and what is missing."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 import numpy as np
-import pandas as pd
 
-from analysis import metrics
-from analysis.confusion import Confusions, Counts, confusions
-from analysis.inference import Comparison, Interval, Swaps, compare, interval, swaps
-from analysis.results import Arm, Results
+from analysis.confusion import Confusions, confusions
+from analysis.inference import Comparison, Swaps, compare, swaps
+from analysis.results import Arm, Results, Trial
+from analysis.scores import Cost, Score
 from search_spaces.config import Control
 
 Kind = Literal["baseline", "variant", "null", "control"]
 CONTROLS = frozenset(get_args(Control)) - {"none"}
 
 
-@dataclass(frozen=True, eq=False)
-class Score:
-    """Pooled metrics of one configuration, each the mean over its S seeds. counts: [N subjects, S, K, K].
-
-    seed_sd: standard deviation of UF1 over seeds, None for one seed. macro_precision and precision are NaN where a
-    class is never predicted. chance: UF1 expected of predictions that have nothing to do with the labels.
-    """
-
-    counts: Counts
-    interval: Interval
-    uf1: tuple[float, ...]
-    seed_sd: float | None
-    uar: float
-    accuracy: float
-    macro_precision: float
-    f1: tuple[float, ...]
-    recall: tuple[float, ...]
-    precision: tuple[float, ...]
-    chance: float
-
-    @classmethod
-    def of(cls, counts: Counts) -> "Score":
-        pooled = counts.sum(0)
-        uf1 = metrics.uf1(pooled)
-        return cls(
-            counts=counts,
-            interval=interval(counts),
-            uf1=tuple(uf1.tolist()),
-            seed_sd=float(uf1.std(ddof=1)) if len(uf1) > 1 else None,
-            uar=float(metrics.uar(pooled).mean()),
-            accuracy=float(metrics.accuracy(pooled).mean()),
-            macro_precision=float(metrics.macro_precision(pooled).mean()),
-            f1=tuple(metrics.f1(pooled).mean(0).tolist()),
-            recall=tuple(metrics.recall(pooled).mean(0).tolist()),
-            precision=tuple(metrics.precision(pooled).mean(0).tolist()),
-            chance=float(metrics.chance(counts).mean()),
-        )
-
-
 @dataclass(frozen=True)
-class Cost:
-    """What a configuration costs; seconds are of one LOSO run (one seed). None where no trial told."""
+class Gap:
+    """What an arm lacks, in a word for the table, and why."""
 
-    parameters: int | None
-    multiply_adds: int | None
-    seconds: float | None
-
-    @classmethod
-    def of(cls, trials: pd.DataFrame) -> "Cost":
-        """Of the trials of one configuration, complete or not."""
-        done = trials[trials.state == "complete"]
-        runs = done.seeds.map(len).sum()
-        told = bool(len(done)) and bool(done.seconds.notna().all())
-        return cls(_first(trials.parameters), _first(trials.multiply_adds), float(done.seconds.sum() / runs) if told else None)
+    state: Literal["impossible", "not run", "incomplete", "not compared"]
+    reason: str
 
 
 @dataclass(frozen=True, eq=False)
 class Finding:
-    """An arm and what came of it. score is None unless all its trials are complete; missing says why, in words."""
+    """An arm and what came of it. score is None unless all its trials are complete."""
 
     arm: Arm
     kind: Kind
     score: Score | None
     comparison: Comparison | None
-    missing: str | None
+    gap: Gap | None
     cost: Cost
     seeds: tuple[int, ...]
 
@@ -106,7 +57,9 @@ class Ablation:
 
     def above_chance(self) -> tuple[Finding, ...]:
         """Arms with permuted labels whose interval lies above chance: a leak, or a mistake in the evaluation."""
-        return tuple(f for f in self.findings if is_permuted(f.arm) and f.score and f.score.interval.low > f.score.chance)
+        return tuple(
+            f for f in self.findings if is_permuted(f.arm) and f.score and f.score.interval.low > f.score.chance
+        )
 
 
 def ablations(results: Results) -> tuple[Ablation, ...]:
@@ -148,29 +101,26 @@ def is_permuted(arm: Arm) -> bool:
 
 def _finding(arm: Arm, results: Results, counted: Confusions) -> Finding:
     """An arm by itself."""
-    trials = results.trials[(results.trials.arm == arm.arm) & (results.trials.stage == arm.stage)]
-    missing = _missing(arm, trials)
-    score = Score.of(counted.of(trials.trial.tolist())) if missing is None else None
-    seeds = tuple(sorted(int(seed) for seeds in trials[trials.state == "complete"].seeds for seed in seeds))
-    return Finding(arm, kind(arm, results.metadata.baseline), score, None, missing, Cost.of(trials), seeds)
+    trials = [trial for trial in results.trials if (trial.stage, trial.arm) == (arm.stage, arm.arm)]
+    gap = _gap(arm, trials)
+    score = Score.of(counted.of([trial.trial for trial in trials])) if gap is None else None
+    seeds = sorted(seed for trial in trials if trial.complete for seed in trial.seeds)
+    return Finding(arm, kind(arm, results.metadata.baseline), score, None, gap, Cost.of(trials), tuple(seeds))
 
 
-def _missing(arm: Arm, trials: pd.DataFrame) -> str | None:
-    """Why an arm has no score, in words; None if all its trials are complete."""
+def _gap(arm: Arm, trials: Sequence[Trial]) -> Gap | None:
+    """Why an arm has no score; None if all its trials are complete."""
     if arm.impossible is not None:
-        return f"impossible: {arm.impossible}"
-    if trials.empty:
-        return "not run"
-    short = trials[trials.state != "complete"]
-    if short.empty:
+        return Gap("impossible", arm.impossible)
+    if not trials:
+        return Gap("not run", "no trial of it has been started")
+    short = [trial for trial in trials if not trial.complete]
+    if not short:
         return None
-    reasons = [f"{_seeds(run.seeds)} {run.state}{f' ({run.why})' if run.why else ''}" for run in short.itertuples()]
-    done = sum(map(len, trials[trials.state == "complete"].seeds))
-    return f"incomplete, {done} of {sum(map(len, trials.seeds))} seeds: {'; '.join(reasons)}"
-
-
-def _seeds(seeds: Sequence[int]) -> str:
-    return f"seed{'s' if len(seeds) > 1 else ''} {', '.join(str(seed) for seed in seeds)}"
+    planned = sum(len(trial.seeds) for trial in trials)
+    done = planned - sum(len(trial.seeds) for trial in short)
+    reasons = [f"seed {', '.join(map(str, t.seeds))} {t.state}{f' ({t.why})' if t.why else ''}" for t in short]
+    return Gap("incomplete", f"{done} of {planned} seeds; {'; '.join(reasons)}")
 
 
 def _compared(findings: list[Finding], base: Score) -> tuple[Finding, ...]:
@@ -186,15 +136,9 @@ def _compared(findings: list[Finding], base: Score) -> tuple[Finding, ...]:
 
 
 def _with(finding: Finding, comparison: Comparison | None, base: Score) -> Finding:
-    missing = finding.missing
-    if finding.kind != "baseline" and finding.score and comparison is None:
-        missing = f"not compared: {len(finding.score.uf1)} seeds, the baseline has {len(base.uf1)}"
-    return Finding(finding.arm, finding.kind, finding.score, comparison, missing, finding.cost, finding.seeds)
-
-
-def _first(values: "pd.Series[float]") -> int | None:
-    known = values.dropna()
-    return int(known.iloc[0]) if len(known) else None
+    if finding.kind == "baseline" or finding.score is None or comparison is not None:
+        return replace(finding, comparison=comparison)
+    return replace(finding, gap=Gap("not compared", f"{len(finding.seeds)} seeds, the baseline has {len(base.uf1)}"))
 
 
 def median_detectable(findings: Sequence[Finding]) -> float | None:

@@ -1,6 +1,7 @@
 """Figures by matplotlib, without its global state, and with the same bytes every time."""
 
 import io
+from typing import Any
 
 from matplotlib import rc_context
 from matplotlib.axes import Axes
@@ -10,7 +11,7 @@ from analysis.ablation import Ablation, Finding
 from analysis.inference import ROPE, Comparison
 from analysis.tables import interval, number
 
-STYLE = {
+STYLE: dict[Any, Any] = {
     "font.size": 9,
     "svg.hashsalt": "losolab",
     "svg.fonttype": "path",  # no font of the reader's machine is needed
@@ -73,7 +74,9 @@ def _row(axes: Axes, y: int, finding: Finding, seen: Comparison) -> None:
     filled = finding.kind == "variant"
     axes.plot(seen.difference, y, MARKERS[finding.kind], color=colour, markerfacecolor=colour if filled else "white")
     words = f"{interval((seen.difference, seen.low, seen.high), signed=True).text:24}{number(seen.p_adjusted, 4).text}"
-    axes.text(1.02, y, words, transform=axes.get_yaxis_transform(), va="center", family="monospace", fontsize=8, color=colour)
+    axes.text(
+        1.02, y, words, transform=axes.get_yaxis_transform(), va="center", family="monospace", fontsize=8, color=colour
+    )
 
 
 def _frame(axes: Axes, rows: list[Finding]) -> None:

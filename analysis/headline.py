@@ -17,7 +17,7 @@ COLUMNS = (
     Column("p", ("p",)),
     Column("p adj", ("p_adjusted",)),
     Column("W/T/L", ("wins", "ties", "losses")),
-    Column("Verdict", ("verdict",), numeric=False),
+    Column("Verdict", ("verdict", "why"), numeric=False),
     Column("Bound on Δ", ("bound",)),
     Column("Params", ("parameters",)),
     Column("M mult-adds", ("million_multiply_adds",)),
@@ -70,9 +70,9 @@ def sentence(found: Ablation) -> str:
 
 
 def verdict(finding: Finding) -> str | None:
-    """The verdict's word in the table, or what is missing."""
-    if finding.missing is not None:
-        return finding.missing
+    """The verdict's word in the table, or the word for what is missing."""
+    if finding.gap is not None:
+        return finding.gap.state
     if is_permuted(finding.arm) and finding.score:
         near = finding.score.interval
         above, below = near.low > finding.score.chance, near.high < finding.score.chance
@@ -96,7 +96,7 @@ def _cells(finding: Finding) -> tuple[Cell, ...]:
         number(found.p if found else None, 4),
         number(found.p_adjusted if found else None, 4),
         tally((found.wins, found.ties, found.losses) if found else None),
-        text(verdict(finding)),
+        text(verdict(finding), finding.gap.reason if finding.gap else ""),
         number(max(map(abs, found.narrow)) if found else None, 3),
         number(cost.parameters),
         number(None if cost.multiply_adds is None else cost.multiply_adds / 1e6, 2),
@@ -133,12 +133,12 @@ def _seeds(findings: Sequence[Finding]) -> str:
 
 
 def _notes(found: Ablation) -> list[str]:
-    notes = []
+    notes = [f"{f.arm.arm}: {f.gap.state}: {f.gap.reason}." for f in found.findings if f.gap]
     if any(f.comparison for f in found.findings):
         notes.append(
             f"Verdict: better or worse if p adj ≤ 0.05; equivalent if the 90 % interval lies within ±{ROPE} (declared "
-            "beforehand); else inconclusive, which is not “no effect”: Bound on Δ is the largest difference that the 90 % "
-            "interval leaves. Nothing is bold: the best of several rows is not a finding."
+            "beforehand); else inconclusive, which is not “no effect”: Bound on Δ is the largest difference that the "
+            "90 % interval leaves. Nothing is bold: the best of several rows is not a finding."
         )
     if any(f.kind == "null" for f in found.findings):
         notes.append("null: the baseline with other seeds, the table's noise floor; outside the family.")
@@ -147,10 +147,13 @@ def _notes(found: Ablation) -> list[str]:
     for f in found.findings:
         if is_permuted(f.arm) and f.score:
             notes.append(
-                f"{f.arm.arm}: chance is {f.score.chance:.3f}, the expected UF1 when labels are permuted within subjects."
+                f"{f.arm.arm}: chance is {f.score.chance:.3f}, the expected UF1 of its predictions when labels are "
+                "permuted within subjects."
             )
         if f.score and f.score.interval.method != "jackknife, logit":
-            notes.append(f"{f.arm.arm}: a UF1 of exactly 0 or 1 has no variance; its interval is that of n of n subjects.")
+            notes.append(
+                f"{f.arm.arm}: a UF1 of exactly 0 or 1 has no variance; its interval is that of n of n subjects."
+            )
     return notes + _limits(found)
 
 

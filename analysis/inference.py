@@ -229,7 +229,7 @@ def _comparison(test: _Test, arm: Counts, baseline: Counts) -> Comparison:
 
 
 def _verdict(compared: Comparison) -> Verdict:
-    """By the adjusted p where there is one; equivalent if the 90 % interval lies within +-ROPE (two one-sided tests)."""
+    """By the adjusted p where there is one; equivalent if the 90 % interval is within +-ROPE (two one-sided tests)."""
     p = compared.p if compared.p_adjusted is None else compared.p_adjusted
     if p <= 1 - LEVEL + 1e-12:
         return "better" if compared.difference > 0 else "worse"

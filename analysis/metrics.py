@@ -4,11 +4,13 @@ All functions take counts [..., K true, K predicted]. A ratio 0/0 is NaN, never 
 leaves out a class that a resample has lost (0 true and 0 predicted clips); `empty` counts where that happens.
 """
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
-Array = npt.NDArray[np.int64] | npt.NDArray[np.float64]
+Array = npt.NDArray[Any]
 
 
 def uf1(counts: Array) -> Floats:
@@ -62,7 +64,7 @@ def uf1_gradient(counts: Array) -> Floats:
     margins = np.maximum(_margins(counts), 1).astype(np.float64)
     slope = 2 * _hits(counts) / margins**2
     gradient = -(slope[..., :, None] + slope[..., None, :])
-    gradient[..., *np.diag_indices(counts.shape[-1])] += 2 / margins
+    gradient += np.eye(counts.shape[-1]) * (2 / margins)[..., None]
     return gradient / (_margins(counts) > 0).sum(-1)[..., None, None]
 
 

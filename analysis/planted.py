@@ -1,6 +1,5 @@
 """Synthetic data knows its answer: what was planted beside what was found."""
 
-import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -22,7 +21,10 @@ COLUMNS = (
 
 
 def planted(results: Results, found: Ablation) -> Table | None:
-    """One row for each planted effect and arm that shows it, then the ideal observer's other levels; None for real data."""
+    """A row for each planted effect and arm that shows it, then the ideal observer's other levels.
+
+    None for real data.
+    """
     truth = results.metadata.truth
     if truth is None:
         return None
@@ -31,10 +33,10 @@ def planted(results: Results, found: Ablation) -> Table | None:
     keys = [*effects, *(key for key in ideal if key not in effects)]
     rows = tuple(row for key in keys for row in _rows(key, effects.get(key), ideal.get(key, {}), results, found))
     caption = (
-        "What the synthetic data was made to show, and what the study found. Ideal UF1: of an observer that knows how the "
-        "clips were made and sees this level's regions; no network can be expected to exceed it. Agrees: a planted loss "
-        "has a negative difference (the interval says how sure that is), a planted chance has an interval that is not "
-        "above chance."
+        "What the synthetic data was made to show, and what the study found. Ideal UF1: of an observer that knows how "
+        "the clips were made and sees this level's regions; no network can be expected to exceed it. Agrees: a planted "
+        "loss has a negative difference (the interval says how sure that is), a planted chance has an interval that is "
+        "not above chance."
     )
     return Table(f"{found.stage}-planted", "Planted and found", caption, COLUMNS, rows)
 
@@ -42,8 +44,8 @@ def planted(results: Results, found: Ablation) -> Table | None:
 def agrees(expect: str, finding: Finding) -> bool | None:
     """Whether an arm shows what was planted; None where it has no score to show it with."""
     if expect == "chance":
-        return finding.score and finding.score.interval.low <= finding.score.chance
-    return finding.comparison and finding.comparison.difference < 0
+        return None if finding.score is None else finding.score.interval.low <= finding.score.chance
+    return None if finding.comparison is None else finding.comparison.difference < 0
 
 
 def _rows(
@@ -51,7 +53,13 @@ def _rows(
 ) -> Iterator[Row]:
     """A row an arm that has this level; one empty row if there is none."""
     factor, level = key
-    start = (text(factor), text(str(level)), text(expect), number(ideal.get("balanced"), 3), number(ideal.get("actual"), 3))
+    start = (
+        text(factor),
+        text(str(level)),
+        text(expect),
+        number(ideal.get("balanced"), 3),
+        number(ideal.get("actual"), 3),
+    )
     arms = [f for f in found.findings if f.kind != "null" and _shows(f, factor, level, expect is not None, results)]
     for finding in arms:
         yield Row("plain", (*start, *_found(finding, expect)))
@@ -62,18 +70,19 @@ def _rows(
 def _shows(finding: Finding, factor: str, level: Any, is_effect: bool, results: Results) -> bool:
     """An arm shows a level by changing the factor to it; the baseline, which shows no effect, by being at it."""
     if finding.kind == "baseline":
-        mine = results.trials[(results.trials.arm == finding.arm.arm) & (results.trials.stage == finding.arm.stage)]
-        return not is_effect and any(json.loads(factors).get(factor) == level for factors in mine.factors)
+        own = (t for t in results.trials if (t.stage, t.arm) == (finding.arm.stage, finding.arm.arm))
+        return not is_effect and any(trial.factors.get(factor) == level for trial in own)
     return level == (control(finding.arm) if factor == "control" else finding.arm.changes.get(factor))
 
 
 def _found(finding: Finding, expect: str | None) -> tuple[Cell, ...]:
     score = finding.score.interval if finding.score else None
     seen = finding.comparison
-    verdict = None if expect is None else agrees(expect, finding)
+    right = None if expect is None else agrees(expect, finding)
+    unknown = finding.gap.state if finding.gap and expect else None
     return (
         text(finding.arm.arm),
         interval((score.estimate, score.low, score.high) if score else None),
         interval((seen.difference, seen.low, seen.high) if seen else None, signed=True),
-        text({True: "yes", False: "NO", None: finding.missing}[verdict] if expect else None),
+        text(unknown if right is None else "yes" if right else "NO"),
     )

@@ -19,7 +19,7 @@ from analysis.headline import headline, per_class, sentence
 from analysis.inference import LEVEL, RESAMPLES, ROPE
 from analysis.planted import planted
 from analysis.results import Results
-from analysis.selection import ranking
+from analysis.selection import ranking, states
 from analysis.tables import Column, Row, Table, number, text
 
 PACKAGES = ("losolab", "numpy", "scipy", "pandas", "pyarrow", "matplotlib")
@@ -48,7 +48,7 @@ class Part:
 
 @dataclass(frozen=True, eq=False)
 class Report:
-    """All that a report says. warnings: what it must open with. parts: one a stage that has arms; the last one claims."""
+    """All that a report says. warnings: what it must open with. parts: one a stage that has arms; the last claims."""
 
     results: Results
     warnings: tuple[str, ...]
@@ -111,13 +111,16 @@ def warnings(results: Results, stages: Sequence[Ablation]) -> list[str]:
 def _warnings(found: Ablation) -> list[str]:
     said = [
         f"Labels were permuted in {f.arm.arm}, and its UF1 is {f.score.interval.estimate:.3f} "
-        f"[{f.score.interval.low:.3f}, {f.score.interval.high:.3f}], above chance ({f.score.chance:.3f}): something leaks, "
-        "or the evaluation is wrong. Believe no number below before this is explained."
+        f"[{f.score.interval.low:.3f}, {f.score.interval.high:.3f}], above chance ({f.score.chance:.3f}): something "
+        "leaks, or the evaluation is wrong. Believe no number below before this is explained."
         for f in found.above_chance()
         if f.score
     ]
-    if found.baseline and found.baseline.score is None:
-        said.append(f"The baseline has no score ({found.baseline.missing}), so that nothing could be compared.")
+    base = found.baseline
+    if base and base.gap:
+        said.append(
+            f"The baseline has no score ({base.gap.state}: {base.gap.reason}), so that nothing could be compared."
+        )
     said += [_floor(f) for f in found.findings if f.kind == "null" and f.comparison and f.comparison.p <= 1 - LEVEL]
     missing = [f.arm.arm for f in found.findings if f.score is None]
     if missing:
@@ -127,15 +130,18 @@ def _warnings(found: Ablation) -> list[str]:
 
 def failures(results: Results) -> Table | None:
     """Every trial that is not complete, with its reason; None if there is none."""
-    short = results.trials[results.trials.state != "complete"]
+    short = [trial for trial in results.trials if not trial.complete]
     columns = tuple(
-        Column(title, (title.lower(),), numeric=title == "Trial") for title in ("Trial", "Stage", "Arm", "Seeds", "State", "Why")
+        Column(title, (title.lower(),), numeric=title == "Trial")
+        for title in ("Trial", "Stage", "Arm", "Seeds", "State", "Why")
     )
     rows = tuple(
         Row("missing", (number(t.trial), *map(text, (t.stage, t.arm, ", ".join(map(str, t.seeds)), t.state, t.why))))
-        for t in short.itertuples()
+        for t in short
     )
-    caption = f"{len(short)} of {len(results.trials)} trials are not complete; none of their predictions is in any score."
+    caption = (
+        f"{len(short)} of {len(results.trials)} trials are not complete; none of their predictions is in any score."
+    )
     return Table("failures", "Trials without a result", caption, columns, rows) if rows else None
 
 
@@ -153,7 +159,7 @@ def data(results: Results) -> dict[str, str]:
         "Classes": ", ".join(f"{name} {labels.get(name, 0)}" for name in about.classes),
         "Protocol": about.protocol,
         "Baseline": about.baseline or "none",
-        "Trials": ", ".join(f"{n} {state}" for state, n in results.trials.state.value_counts().sort_index().items()),
+        "Trials": states(results.trials),
     }
 
 
@@ -173,7 +179,12 @@ def to_json(made: Report) -> dict[str, Any]:
     """Every number as computed, with where it comes from."""
     about = made.results.metadata
     return {
-        "study": {"name": about.name, "question": about.question, "baseline": about.baseline, "classes": list(about.classes)},
+        "study": {
+            "name": about.name,
+            "question": about.question,
+            "baseline": about.baseline,
+            "classes": list(about.classes),
+        },
         "warnings": list(made.warnings),
         "data": made.data,
         "method": {
@@ -201,7 +212,7 @@ def _arm(finding: Finding) -> dict[str, Any]:
         "arm": finding.arm.arm,
         "kind": finding.kind,
         "changes": dict(finding.arm.changes),
-        "missing": finding.missing,
+        "gap": asdict(finding.gap) if finding.gap else None,
         "seeds": list(finding.seeds),
         "uf1_by_seed": list(score.uf1) if score else None,
         "interval": asdict(score.interval) if score else None,
@@ -214,8 +225,8 @@ def _arm(finding: Finding) -> dict[str, Any]:
 def _floor(null: Finding) -> str:
     seen = null.comparison
     return (
-        f"The null arm (the baseline with other seeds) differs from the baseline by {seen.difference:+.3f}, p {seen.p:.4f}: "
-        "differences of that size are noise of the seeds here."
+        f"The null arm (the baseline with other seeds) differs from the baseline by {seen.difference:+.3f}, "
+        f"p {seen.p:.4f}: differences of that size are noise of the seeds here."
         if seen
         else ""
     )

@@ -1,7 +1,8 @@
 """Results: the predictions and trials of one study, read from its folder and checked before anything is computed."""
 
 import json
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -90,39 +91,67 @@ class Metadata:
         return cls(**{**raw, "classes": tuple(raw["classes"]), "arms": arms, "notes": tuple(raw["notes"])})
 
 
+@dataclass(frozen=True)
+class Trial:
+    """A row of trials.parquet, its factors decoded."""
+
+    trial: int
+    stage: str
+    arm: str | None
+    configuration: str
+    state: str
+    uf1: float | None
+    seeds: tuple[int, ...]
+    factors: Mapping[str, Any]
+    parameters: int | None
+    multiply_adds: int | None
+    seconds: float | None
+    peak_memory: float | None
+    device: str | None
+    why: str | None
+
+    @property
+    def name(self) -> str:
+        """What a message calls it."""
+        return f"trial {self.trial}" if self.arm is None else f"arm {self.arm!r}"
+
+    @property
+    def complete(self) -> bool:
+        return self.state == "complete"
+
+
 @dataclass(frozen=True, eq=False)
 class Results:
-    """A study's results. predictions: rows of complete trials only, sorted by trial, seed and clip. trials: all of them.
+    """A study's results: the predictions of its complete trials, sorted by trial, seed and clip, and all its trials.
 
     Every complete (trial, seed) predicts every clip exactly once, with the same truth.
     """
 
     predictions: pd.DataFrame
-    trials: pd.DataFrame
+    trials: tuple[Trial, ...]
     metadata: Metadata
 
     @classmethod
     def load(cls, folder: Path) -> "Results":
         """Read `predictions.parquet` and `trials.parquet` of a study's folder; UserError names all that is wrong."""
-        trials = _read(folder / "trials.parquet", TRIALS)
-        predictions = _read(folder / "predictions.parquet", PREDICTIONS)
+        path = folder / "trials.parquet"
+        trials, predictions = _read(path, TRIALS), _read(folder / "predictions.parquet", PREDICTIONS)
         try:
             metadata = Metadata.decode(trials.schema.metadata[METADATA_KEY])
         except (KeyError, TypeError, ValueError) as error:
-            raise UserError(f"{folder / 'trials.parquet'}: no valid study metadata ({error!r}); export it again") from None
+            raise UserError(f"{path}: no valid study metadata ({error!r}); export the study again") from None
         return cls.of(predictions, trials, metadata)
 
     @classmethod
     def of(cls, predictions: pa.Table, trials: pa.Table, metadata: Metadata) -> "Results":
         """From tables in memory of schemas PREDICTIONS and TRIALS. Raises UserError as `load` does."""
         rows = predictions.to_pandas().sort_values(["trial", "seed", *CLIP], ignore_index=True)
-        runs = trials.to_pandas().sort_values("trial", ignore_index=True)
-        for column in ("arm", "device", "why"):
-            runs[column] = runs[column].astype(object).where(runs[column].notna(), None)
+        decoded = [r | {"seeds": tuple(r["seeds"]), "factors": json.loads(r["factors"])} for r in trials.to_pylist()]
+        runs = tuple(sorted((Trial(**row) for row in decoded), key=lambda run: run.trial))
         problems = _problems_of_trials(rows, runs, metadata) or _problems_of_clips(rows, runs, metadata)
         if problems:
             raise UserError(problems)
-        complete = runs.loc[runs.state == "complete", "trial"]
+        complete = [run.trial for run in runs if run.complete]
         return cls(rows[rows.trial.isin(complete)].reset_index(drop=True), runs, metadata)
 
 
@@ -142,62 +171,72 @@ def _read(path: Path, schema: pa.Schema) -> pa.Table:
         raise UserError(f"{path}: {error}; expected the types of analysis.results") from None
 
 
-def _problems_of_trials(rows: pd.DataFrame, runs: pd.DataFrame, metadata: Metadata) -> list[str]:
+def _problems_of_trials(rows: pd.DataFrame, runs: Sequence[Trial], metadata: Metadata) -> list[str]:
     """What is wrong with the list of trials itself: nothing about clips can be said before this is right."""
-    problems = [f"trial {trial}: there twice in trials.parquet" for trial in runs.trial[runs.trial.duplicated()].unique()]
-    for run in runs[~runs.state.isin(STATES)].itertuples():
-        problems.append(f"trial {run.trial}: state {run.state!r} is none of {', '.join(STATES)}")
-    names = [(arm.stage, arm.arm) for arm in metadata.arms]
-    known = ", ".join(f"{arm} ({stage})" for stage, arm in names)
-    for stage, arm in sorted({name for name in names if names.count(name) > 1}):
-        problems.append(f"arm {arm!r}: there twice in stage {stage}")
-    for run in runs[runs.arm.notna()].itertuples():
-        if (run.stage, run.arm) not in names:
+    arms = [(arm.stage, arm.arm) for arm in metadata.arms]
+    known = ", ".join(f"{arm} ({stage})" for stage, arm in arms)
+    problems = [f"trial {n}: there twice in trials.parquet" for n in _repeated([run.trial for run in runs])]
+    problems += [f"arm {arm!r}: there twice in stage {stage}" for stage, arm in _repeated(arms)]
+    for run in runs:
+        if run.state not in STATES:
+            problems.append(f"trial {run.trial}: state {run.state!r} is none of {', '.join(STATES)}")
+        if run.arm is not None and (run.stage, run.arm) not in arms:
             problems.append(f"trial {run.trial}: arm {run.arm!r} of stage {run.stage} is none of the study's: {known}")
-    if metadata.baseline is not None and metadata.baseline not in {arm for _, arm in names}:
+    if metadata.baseline is not None and metadata.baseline not in {arm for _, arm in arms}:
         problems.append(f"baseline {metadata.baseline!r} is none of the study's arms: {known}")
-    seeds = dict(zip(runs.trial, runs.seeds, strict=True))
-    for trial, seed in rows[["trial", "seed"]].drop_duplicates().itertuples(index=False):
-        if seed not in seeds.get(trial, ()):
-            problems.append(f"trial {trial}, seed {seed}: has predictions, but trials.parquet knows no such trial and seed")
+    seeds = {(run.trial, seed) for run in runs for seed in run.seeds}
+    for trial, seed in rows[["trial", "seed"]].drop_duplicates().itertuples(index=False, name=None):
+        if (trial, seed) not in seeds:
+            problems.append(
+                f"trial {trial}, seed {seed}: has predictions, but trials.parquet has no such trial and seed"
+            )
     return problems
 
 
-def _problems_of_clips(rows: pd.DataFrame, runs: pd.DataFrame, metadata: Metadata) -> list[str]:
+def _problems_of_clips(rows: pd.DataFrame, runs: Sequence[Trial], metadata: Metadata) -> list[str]:
     """Clips twice or missing, truths that differ, labels unknown, classes that never occur."""
-    named = {run.trial: f"arm {run.arm!r}" if run.arm else f"trial {run.trial}" for run in runs.itertuples()}
-    problems = _list(rows[rows.duplicated(["trial", "seed", *CLIP])], named, "is predicted twice")
-    problems += _missing(rows, runs, named)
+    names, classes = {run.trial: run.name for run in runs}, metadata.classes
+    problems = _list(rows[rows.duplicated(["trial", "seed", *CLIP])], names, "is predicted twice")
+    problems += _list(_missing(rows, runs), names, "is missing though the trial is complete")
     usual = rows.groupby(CLIP).y_true.transform(lambda truth: truth.value_counts(sort=True).index[0])
-    problems += _list(rows[rows.y_true != usual], named, "has another y_true than in most trials")
+    problems += _list(rows[rows.y_true != usual], names, "has another y_true than in most trials")
     for column in ("y_true", "y_pred"):
-        strange = rows[~rows[column].isin(metadata.classes)]
-        problems += _list(strange, named, f"has a {column} that is none of {', '.join(metadata.classes)}")
-    width = rows.probabilities.map(len)
-    problems += _list(rows[width != len(metadata.classes)], named, f"needs {len(metadata.classes)} probabilities, one a class")
+        strange = rows[~rows[column].isin(classes)]
+        problems += _list(strange, names, f"has a {column} that is none of {', '.join(classes)}")
+    narrow = rows[rows.probabilities.map(len) != len(classes)]
+    problems += _list(narrow, names, f"needs {len(classes)} probabilities, one a class")
     if len(rows) and len(rows[["dataset", "subject"]].drop_duplicates()) < 2:
         problems.append(f"subject {rows.subject[0]!r} is the only one; intervals over subjects need at least 2")
-    absent = [name for name in metadata.classes if len(rows) and name not in set(rows.y_true)]
+    absent = [name for name in classes if len(rows) and name not in set(rows.y_true)]
     return problems + [f"class {name!r}: no clip has this y_true; leave it out of the classes" for name in absent]
 
 
-def _missing(rows: pd.DataFrame, runs: pd.DataFrame, named: dict[int, str]) -> list[str]:
-    """Every (complete trial, seed) has every clip that any trial has."""
+def _missing(rows: pd.DataFrame, runs: Sequence[Trial]) -> pd.DataFrame:
+    """The clips that some trial has and a (complete trial, seed) has not: columns trial, seed and those of CLIP."""
     clips = pd.MultiIndex.from_frame(rows[CLIP].drop_duplicates())
     there = {key: pd.MultiIndex.from_frame(clip) for key, clip in rows.groupby(["trial", "seed"])[CLIP]}
-    nothing = clips[:0]
     lost = [
-        clips.difference(there.get((run.trial, seed), nothing)).to_frame(index=False).assign(trial=run.trial, seed=seed)
-        for run in runs[runs.state == "complete"].itertuples()
+        clips.difference(there.get((run.trial, seed), clips[:0]))
+        .to_frame(index=False)
+        .assign(trial=run.trial, seed=seed)
+        for run in runs
         for seed in run.seeds
+        if run.complete
     ]
-    return _list(pd.concat(lost), named, "is missing though the trial is complete") if lost else []
+    return pd.concat(lost) if lost else rows[:0]
 
 
-def _list(rows: pd.DataFrame, named: dict[int, str], what: str) -> list[str]:
+def _list(rows: pd.DataFrame, names: Mapping[int, str], what: str) -> list[str]:
     """One line for each (trial, seed, subject) with its clips."""
+    clips: dict[tuple[int, int, str], list[str]] = {}
+    for trial, seed, subject, clip in rows[["trial", "seed", "subject", "clip_id"]].itertuples(index=False, name=None):
+        clips.setdefault((trial, seed, subject), []).append(clip)
     lines = [
-        f"{named[trial]}, seed {seed}, subject {subject!r}: clip {', '.join(clips)} {what}"
-        for (trial, seed, subject), clips in rows.groupby(["trial", "seed", "subject"]).clip_id.unique().items()
+        f"{names[trial]}, seed {seed}, subject {subject!r}: clip {', '.join(dict.fromkeys(found))} {what}"
+        for (trial, seed, subject), found in clips.items()
     ]
     return lines[:SHOWN] + ([f"... and {len(lines) - SHOWN} more: a clip that {what}"] if len(lines) > SHOWN else [])
+
+
+def _repeated(values: Sequence[Any]) -> list[Any]:
+    return [value for value, times in Counter(values).items() if times > 1]

@@ -14,7 +14,16 @@ import pandas as pd
 
 ABSENT = "–"
 LATEX = str.maketrans(
-    {"−": "$-$", "–": "--", "Δ": r"$\Delta$", "±": r"$\pm$", "×": r"$\times$", "≤": r"$\leq$", "→": r"$\to$", "·": r"$\cdot$"}
+    {
+        "−": "$-$",
+        "–": "--",
+        "Δ": r"$\Delta$",
+        "±": r"$\pm$",
+        "×": r"$\times$",
+        "≤": r"$\leq$",
+        "→": r"$\to$",
+        "·": r"$\cdot$",
+    }
 )
 
 
@@ -84,26 +93,35 @@ class Table:
         styled = styled.format(escape="latex").format_index(escape="latex", axis="columns")
         form = "".join("r" if column.numeric else "l" for column in self.columns)
         tabular = styled.to_latex(hrules=True, column_format=form).translate(LATEX)
-        caption = " ".join([f"{self.title}.", self.caption, *self.notes])
+        notes = f"\\par\\smallskip\\parbox{{\\textwidth}}{{\\footnotesize {latex_text(' '.join(self.notes))}}}\n"
         return (
-            "% needs \\usepackage{booktabs,graphicx}\n\\begin{table*}\n\\centering\n"
-            f"\\caption{{{latex_text(caption)}}}\n\\label{{tab:{self.name}}}\n"
-            f"\\resizebox{{\\textwidth}}{{!}}{{%\n{tabular}}}\n\\end{{table*}}\n"
+            "% needs \\usepackage{booktabs,graphicx}\n\\begin{table*}\n\\centering\n\\setlength{\\tabcolsep}{3pt}\n"
+            f"\\caption{{{latex_text(f'{self.title}. {self.caption}')}}}\n\\label{{tab:{self.name}}}\n"
+            f"\\resizebox{{\\textwidth}}{{!}}{{%\n{tabular}}}\n{notes if self.notes else ''}\\end{{table*}}\n"
         )
 
     def to_json(self) -> dict[str, Any]:
         """Every number as computed, under the names of the CSV; NaN and infinity become null."""
         names = [name for column in self.columns for name in column.names]
         rows = [
-            {"kind": row.kind, **dict(zip(names, map(_plain, (v for cell in row.cells for v in cell.values)), strict=True))}
+            {
+                "kind": row.kind,
+                **dict(zip(names, map(_plain, (v for cell in row.cells for v in cell.values)), strict=True)),
+            }
             for row in self.rows
         ]
-        return {"name": self.name, "title": self.title, "caption": self.caption, "rows": rows, "notes": list(self.notes)}
+        return {
+            "name": self.name,
+            "title": self.title,
+            "caption": self.caption,
+            "rows": rows,
+            "notes": list(self.notes),
+        }
 
 
-def text(value: str | None) -> Cell:
-    """Words; None leaves the cell empty."""
-    return Cell((value,), (value or "",), value if value else ABSENT)
+def text(value: str | None, *more: str) -> Cell:
+    """Words; None leaves the cell empty. `more` goes to further columns of the CSV, where there is room."""
+    return Cell((value, *more), (value or "", *more), value if value else ABSENT)
 
 
 def number(value: float | int | None, digits: int = 0) -> Cell:

@@ -42,7 +42,9 @@ ARMS = (
     SimulatedArm("shuffled_time", 0.05, {"control": "shuffled_time"}),
 )
 TRUTH = {
-    "ideal_uf1": {"regions": {"eyes": {"balanced": 2 / 3, "actual": 0.641}, "eyes+mouth": {"balanced": 1.0, "actual": 0.9}}},
+    "ideal_uf1": {
+        "regions": {"eyes": {"balanced": 2 / 3, "actual": 0.641}, "eyes+mouth": {"balanced": 1.0, "actual": 0.9}}
+    },
     "planted": [
         {"factor": "regions", "level": "eyes", "expect": "lower"},
         {"factor": "input", "level": "gray", "expect": "lower"},
@@ -78,7 +80,10 @@ def clips(subjects: int) -> list[tuple[str, str, str]]:
     generator = np.random.default_rng(stream("simulated clips", subjects))
     found = []
     for i in range(subjects):
-        labels = [*CLASSES[: 3 if i < 2 else 0], *generator.choice(CLASSES, generator.integers(6, 18), p=[0.45, 0.30, 0.25])]
+        labels = [
+            *CLASSES[: 3 if i < 2 else 0],
+            *generator.choice(CLASSES, generator.integers(6, 18), p=[0.45, 0.30, 0.25]),
+        ]
         found += [(f"s{i:02d}", f"s{i:02d}_{j:03d}", str(label)) for j, label in enumerate(labels)]
     return found
 
@@ -93,14 +98,23 @@ def run(trial: int, skill: float, seed: int, stage: str, arm: str | None, subjec
         guess = str(own.choice(CLASSES, p=[0.45, 0.30, 0.25]))
         predicted = label if right else guess
         rows.append(
-            {"trial": trial, "stage": stage, "arm": arm, "configuration": f"{trial:064d}", "seed": seed, "held_out": subject}
+            {
+                "trial": trial,
+                "stage": stage,
+                "arm": arm,
+                "configuration": f"{trial:064d}",
+                "seed": seed,
+                "held_out": subject,
+            }
             | {"dataset": "toy", "subject": subject, "clip_id": clip, "y_true": label, "y_pred": predicted}
             | {"probabilities": [0.8 if name == predicted else 0.1 for name in CLASSES]}
         )
     return rows
 
 
-def trial_row(trial: int, arm: str | None, stage: str, seeds: list[int], state: str, levels: dict[str, Any]) -> dict[str, Any]:
+def trial_row(
+    trial: int, arm: str | None, stage: str, seeds: list[int], state: str, levels: dict[str, Any]
+) -> dict[str, Any]:
     factors = {"regions": "eyes+mouth", "fusion": "intermediate", "depth": 1, "control": "none"} | levels
     return (
         {"trial": trial, "stage": stage, "arm": arm, "configuration": f"{trial:064d}", "state": state, "seeds": seeds}
@@ -136,7 +150,8 @@ def simulate() -> Callable[..., Study]:
 
 def metadata(arms: tuple[SimulatedArm, ...], truth: Any) -> dict[str, Any]:
     listed = [
-        {"arm": arm.name, "stage": arm.stage, "changes": dict(arm.changes), "impossible": arm.impossible} for arm in arms
+        {"arm": arm.name, "stage": arm.stage, "changes": dict(arm.changes), "impossible": arm.impossible}
+        for arm in arms
     ]
     return {
         "name": "toy_study",
