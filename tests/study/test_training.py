@@ -1,0 +1,267 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from search_spaces.config import TrialConfig
+from search_spaces.identity import stream
+from study.data.sampling import sample
+from study.models import bits
+from study.models.geometry import geometry
+from study.models.networks import FoldedNetwork
+from study.protocol import loso
+from study.training import Diverged, batches, loss, permuted, train
+
+SMALL = TrialConfig(
+    frames=9, crop=24, kernel_time=3, filters=3, hidden=4, epochs=2, batch_size=6, momentum=0.9, precision="float64"
+)
+CASES = {
+    "full face": {"dense_activation": "relu"},
+    "eyes alone, mean and maximum": {"regions": "eyes", "normalisation": "mean_max"},
+    "intermediate, depth 2, pooled": {
+        "regions": "eyes+mouth",
+        "fusion": "intermediate",
+        "depth": 2,
+        "head": "pool",
+        "dense_activation": "none",
+    },
+    "late, depth 3, difference": {
+        "regions": "face+eyes+mouth",
+        "fusion": "late",
+        "depth": 3,
+        "input": "frame_difference",
+    },
+    "clips by themselves": {"normalisation": "clip", "depth": 2},
+}
+
+
+class Plain(nn.Module):
+    """The network of one fold as anybody would write it, with the weights and dropout masks of fold f of a folded one."""
+
+    def __init__(self, config, folded, f, name):
+        super().__init__()
+        self.config, self.name = config, name
+        self.plan = geometry(config, 3)
+        state = {key: value[f] for key, value in folded.state_dict().items() if not key.endswith("cells")}
+        self.layers = nn.ModuleDict()
+        for part in self.plan.streams:
+            at = f"streams.{part.region}."
+            places = ["first", *(f"later.{i}" for i in range(len(part.blocks) - 1))]
+            for block, place in zip(part.blocks, places, strict=True):
+                conv = nn.Conv3d(
+                    block.inputs, block.filters, block.kernel, padding="valid" if place == "first" else "same"
+                )
+                self.put(block.name, conv, state[f"{at}{place}.weight"], state[f"{at}{place}.bias"])
+            for i, layer in enumerate(part.dense):
+                self.linear(layer, state, f"{at}hidden.{i}.dense")
+        for i, layer in enumerate(self.plan.dense[:-1]):
+            self.linear(layer, state, f"hidden.{i}.dense")
+        self.linear(self.plan.dense[-1], state, "output")
+
+    def linear(self, layer, state, at):
+        self.put(layer.name, nn.Linear(layer.inputs, layer.units), state[f"{at}.weight"].T, state[f"{at}.bias"])
+
+    def put(self, name, module, weight, bias):
+        module.double()
+        module.load_state_dict({"weight": weight.reshape(module.weight.shape), "bias": bias.flatten()})
+        self.layers[name.replace(".", "_")] = module
+
+    def call(self, name, x):
+        return self.layers[name.replace(".", "_")](x)
+
+    def drop(self, name, x, step):
+        """Masks are drawn with the channels last."""
+        if step is None:
+            return x
+        kept = round((1 - self.config.dropout) * 65536) / 65536
+        last = x.movedim(1, -1)
+        mask = bits.keep(stream("dropout", *self.name, name), step, kept, tuple(last.shape))
+        return (last * torch.from_numpy(mask) / kept).movedim(-1, 1)
+
+    def hidden(self, layers, x, step):
+        for layer in layers:
+            x = self.call(layer.name, x)
+            x = self.drop(layer.name, F.relu(x) if self.config.dense_activation == "relu" else x, step)
+        return x
+
+    def forward(self, inputs, step):
+        parts = []
+        for part in self.plan.streams:
+            x = inputs[part.region][:, None]
+            for block in part.blocks:
+                x = F.max_pool3d(F.relu(self.call(block.name, x)), block.pool)
+                x = self.drop(block.name, x, step)
+            if self.config.head == "pool":
+                x = F.adaptive_avg_pool3d(x, self.config.grid)
+            parts.append(self.hidden(part.dense, x.movedim(1, -1).flatten(1), step))
+        x = self.hidden(self.plan.dense[:-1], torch.cat(parts, 1), step)
+        return self.call(self.plan.dense[-1].name, x)
+
+
+def plain_loop(config, clips, folds):
+    """Fold by fold: normalised by its training clips, stepped by torch.optim.SGD, predicted clip set by clip set."""
+    names = [(fold.seed, fold.held_out) for fold in folds]
+    folded = FoldedNetwork(config, 3, names)
+    labels = torch.from_numpy(clips.labels)
+    found = []
+    for f, fold in enumerate(folds):
+        inputs = {region: normalised(config, x, fold) for region, x in sample(clips, config, fold.seed).items()}
+        network = Plain(config, folded, f, names[f])
+        optimiser = torch.optim.SGD(network.parameters(), lr=config.learning_rate, momentum=config.momentum)
+        order = list(zip(clips.subjects.tolist(), clips.ids.tolist(), strict=True))
+        for step, rows in enumerate(batches(order, fold.seed, config.epochs, config.batch_size)):
+            logits = network({region: x[rows] for region, x in inputs.items()}, step)
+            mine = torch.from_numpy(fold.train[rows])
+            optimiser.zero_grad(set_to_none=False)
+            cost = F.cross_entropy(logits[mine], labels[rows][mine]) if mine.any() else 0 * logits.sum()
+            cost.backward()
+            optimiser.step()
+        with torch.no_grad():
+            logits = network({region: x[fold.test] for region, x in inputs.items()}, None)
+        found.append(torch.softmax(logits, 1).numpy())
+    return found
+
+
+def normalised(config, pixels, fold):
+    x = pixels.astype(np.float64)
+    if config.input == "frame_difference":
+        x = x - x[:, :1]
+    if config.normalisation == "clip":
+        return torch.from_numpy((x - x.mean((1, 2, 3), keepdims=True)) / x.std((1, 2, 3), keepdims=True))
+    mean = x[fold.train].mean()
+    scale = x[fold.train].std() if config.normalisation == "standard" else (x[fold.train] - mean).max()
+    return torch.from_numpy((x - mean) / scale)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_folded_training_equals_a_plain_loop_over_folds(case, random_clips):
+    config, clips = replace(SMALL, **CASES[case]), random_clips()
+    folds = loso(clips, 1)
+    for ours, theirs in zip(train(config, clips, folds), plain_loop(config, clips, folds), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-9)
+
+
+@pytest.mark.parametrize("precision", ["float32", "float64"])
+def test_results_do_not_depend_on_the_group(precision, random_clips):
+    config, clips = replace(SMALL, precision=precision, **CASES["late, depth 3, difference"]), random_clips()
+    folds = loso(clips, 0)
+    together = train(config, clips, folds)
+    backwards = train(config, clips, folds[::-1])[::-1]
+    alone = [train(config, clips, [fold])[0] for fold in folds]
+    for a, b, c in zip(together, backwards, alone, strict=True):
+        for other in (b, c):
+            np.testing.assert_allclose(a, other, rtol=1e-10 if precision == "float64" else 1e-3)
+
+
+def test_the_same_bytes_twice_and_for_any_order_of_rows(random_clips):
+    clips = random_clips()
+    order = np.random.default_rng(1).permutation(len(clips))
+    mixed = replace(
+        clips,
+        **{name: getattr(clips, name)[order] for name in ("ids", "subjects", "labels", "first", "frames", "apex")},
+    )
+    config = replace(SMALL, precision="float32")
+    first, again, turned = (train(config, these, loso(these, 0)) for these in (clips, clips, mixed))
+    for fold, a, b, c in zip(loso(mixed, 0), first, again, turned, strict=True):
+        assert a.tobytes() == b.tobytes()
+        back = np.argsort(mixed.ids[fold.test])
+        assert a.tobytes() == c[back].tobytes()
+
+
+@pytest.mark.parametrize("normalisation", ["standard", "mean_max", "clip"])
+def test_nothing_of_a_held_out_clip_reaches_the_other_predictions(normalisation, random_clips):
+    clips = random_clips()
+    config = replace(SMALL, normalisation=normalisation, batch_size=5)
+    fold = loso(clips, 0)[0]
+    before = train(config, clips, [fold])[0]
+    relabelled = np.where(fold.test, (clips.labels + 1) % 3, clips.labels)
+    assert np.array_equal(train(config, replace(clips, labels=relabelled), [fold])[0], before)
+    victim = np.flatnonzero(fold.test)[0]
+    pixels = clips.pixels["face"].copy()
+    pixels[clips.first[victim] : clips.first[victim] + clips.frames[victim]] //= 3
+    after = train(config, replace(clips, pixels={**clips.pixels, "face": pixels}), [fold])[0]
+    assert np.array_equal(after[1:], before[1:])
+    assert not np.array_equal(after[0], before[0])
+
+
+def test_a_batch_without_a_training_clip_costs_a_fold_nothing():
+    logits = torch.randn(2, 3, 3, requires_grad=True)
+    trained_on = torch.tensor([[0.0, 0.0, 0.0], [1.0, 0.0, 1.0]])
+    cost = loss(logits, torch.tensor([0, 1, 2]), trained_on)
+    torch.testing.assert_close(cost, F.cross_entropy(logits[1, [0, 2]], torch.tensor([0, 2])))
+    cost.backward()
+    assert (logits.grad[0] == 0).all()
+
+
+def test_batches_of_one_clip_train_every_fold(random_clips):
+    clips = random_clips(count=6, subjects=3)
+    config = replace(SMALL, batch_size=1)
+    for ours, theirs in zip(
+        train(config, clips, loso(clips, 0)), plain_loop(config, clips, loso(clips, 0)), strict=True
+    ):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-9)
+
+
+def test_every_epoch_shows_every_clip_once_in_an_order_of_its_own():
+    names = [("s", f"clip{i}") for i in range(10)]
+    steps = list(batches(names, seed=0, epochs=3, size=4))
+    assert [len(rows) for rows in steps] == [4, 4, 2] * 3
+    epochs = [np.concatenate(steps[i : i + 3]).tolist() for i in (0, 3, 6)]
+    assert all(sorted(epoch) == list(range(10)) for epoch in epochs)
+    assert len({tuple(epoch) for epoch in epochs}) == 3
+    turned = np.concatenate(list(batches(names[::-1], seed=0, epochs=1, size=4)))
+    assert [9 - row for row in turned] == epochs[0]
+
+
+def test_permuted_labels_keep_every_subjects_classes():
+    subjects = np.repeat(["a", "b"], 30)
+    labels = np.tile([0, 0, 1, 2, 1], 12)
+    out = permuted(labels, subjects, 0)
+    for subject in ("a", "b"):
+        mine = subjects == subject
+        assert sorted(out[mine]) == sorted(labels[mine])
+        assert (out[mine] != labels[mine]).any()
+    assert np.array_equal(permuted(labels[:30], subjects[:30], 0), out[:30])
+    assert not np.array_equal(permuted(labels, subjects, 1), out)
+
+
+@pytest.mark.parametrize("head", ["flatten", "pool"])
+@pytest.mark.parametrize("fusion", ["none", "intermediate", "late"])
+@pytest.mark.parametrize("regions", ["face", "eyes", "mouth", "eyes+mouth", "face+eyes+mouth", "frame"])
+def test_every_architecture_trains(regions, fusion, head, random_clips):
+    clips = random_clips()
+    config = replace(SMALL, regions=regions, fusion=fusion, head=head, depth=2, epochs=1, precision="float32")
+    for fold, found in zip(loso(clips, 0), train(config, clips, loso(clips, 0)), strict=True):
+        assert found.shape == (fold.test.sum(), 3)
+        np.testing.assert_allclose(found.sum(1), 1)
+
+
+@pytest.mark.parametrize("control", ["permuted_labels", "single_frame", "shuffled_time"])
+def test_controls_change_what_is_learnt(control, random_clips):
+    clips = random_clips()
+    fold = loso(clips, 0)[:1]
+    assert not np.array_equal(train(replace(SMALL, control=control), clips, fold)[0], train(SMALL, clips, fold)[0])
+
+
+def test_a_network_of_blocks_learns_what_can_be_learnt(random_clips):
+    """A bright third of the frame names the class."""
+    clips = random_clips(count=24)
+    pixels = clips.pixels["face"] // 4
+    for label, first, frames in zip(clips.labels, clips.first, clips.frames, strict=True):
+        pixels[first : first + frames, label * 10 : label * 10 + 10] += 60
+    config = replace(SMALL, epochs=15, dropout=0.1, precision="float32")
+    clips = replace(clips, pixels={"face": pixels})
+    right = [
+        (found.argmax(1) == clips.labels[fold.test]).mean()
+        for fold, found in zip(loso(clips, 0), train(config, clips, loso(clips, 0)), strict=True)
+    ]
+    assert np.mean(right) > 0.9
+
+
+def test_divergence_is_told_with_its_fold(random_clips):
+    clips = random_clips()
+    with pytest.raises(Diverged, match="learning_rate: 10.0 .*held out: "):
+        train(replace(SMALL, learning_rate=10.0, epochs=20, precision="float32"), clips, loso(clips, 0)[:1])
