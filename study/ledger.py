@@ -29,7 +29,7 @@ create table proposal (   -- every trial, written down before it is handed out
     unique (stage, number), unique (stage, arm, key, seeds));
 create table attempt (
     id integer primary key, trial integer not null references proposal, node text not null, provenance text not null,
-    began real not null, ended real, error text);
+    began real not null, ended real, trained integer not null default 0, error text);
 create table fold (       -- never changed
     key text not null, arithmetic text not null, configuration text not null, seed integer not null,
     held_out text not null, predictions text not null, seconds real not null, peak_memory real not null,
@@ -220,6 +220,7 @@ class Ledger:
         """
         first = self.db.execute("select arithmetic from fold limit 1").fetchone()
         for fold in folds:
+            self.db.execute("update attempt set trained = trained + 1 where id=?", (attempt,))
             text = json.dumps(asdict(fold.arithmetic), sort_keys=True)
             known = Arithmetic(**json.loads(first["arithmetic"])) if first else fold.arithmetic
             if known.machine() != fold.arithmetic.machine():

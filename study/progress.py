@@ -54,7 +54,7 @@ class LiveLine:
         parts += [f"{len(self.running)} running"] * bool(self.running) + [f"{self.failed} failed"] * bool(self.failed)
         parts.append(f"folds {done}/{self.folds}")
         parts += [f"{self.reused} from the ledger"] * bool(self.reused)
-        parts += [f"best uf1 {self.best:.3f}"] * (self.best is not None)
+        parts += [] if self.best is None else [f"best uf1 {self.best:.3f}"]
         if self.trained and done < self.folds:
             left = (time.monotonic() - self.began) / self.trained * (self.folds - done)
             parts.append(f"{duration(left)} left")

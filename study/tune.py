@@ -169,6 +169,9 @@ class Proposals(Searcher):
         self.agenda, self.slots = agenda, slots
         self.running: dict[str, Trial] = {}  # by Tune's id
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {}  # Tune pickles its searcher too
+
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         if len(self.running) >= self.slots:
             return None  # Tune asks again after its next event

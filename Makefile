@@ -1,0 +1,28 @@
+# `make demo` and `make test` make what they need, the virtual environment included.
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/ready
+
+.PHONY: demo test quick check clean
+
+demo: $(READY)  ## the default study, from rendered videos to a report, in demo/
+	$(BIN)/losolab run --storage demo
+
+test: $(READY)  ## everything, the slow tests included
+	$(BIN)/pytest
+
+quick: $(READY)  ## what ends in under three minutes
+	$(BIN)/pytest -m "not slow"
+
+check: $(READY)  ## lint, format and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+clean:
+	rm -rf .venv demo
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e ".[run,dev]"
+	touch $@

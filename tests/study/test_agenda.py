@@ -1,0 +1,83 @@
+"""The agenda: what is given out, and what becomes of a trial."""
+
+import dataclasses
+
+import pytest
+
+from search_spaces.config import TrialConfig
+from search_spaces.errors import UserError
+from study.agenda import Agenda, Listed
+from study.ledger import Ledger
+from study.trials import MixedArithmetic, run_trial
+
+
+@pytest.fixture
+def seen() -> list[tuple[str, int]]:
+    return []
+
+
+@pytest.fixture
+def agenda(tmp_path, small, seen):
+    with Ledger(tmp_path / "study") as ledger:
+        config = small.prepared().spec.baseline_config()
+        trials = [ledger.propose("ablate", "baseline", config, (seed,)) for seed in (1, 2)]
+        clips = small.clips()
+        yield Agenda([Listed(trials, ledger)], ledger, clips, lambda trial, event, n, uf1=None: seen.append((event, n)))
+
+
+def test_a_trial_is_complete_with_its_last_fold(agenda, small, seen):
+    trial = agenda.take()
+    groups = list(run_trial(trial, agenda.clips, {}, small.prepared().spec.resources))
+    for folds in groups[:-1]:
+        agenda.record(trial, folds)
+        assert agenda.ledger.outcome(trial.number) is None
+    agenda.record(trial, groups[-1])
+    outcome = agenda.ledger.outcome(trial.number)
+    assert (outcome.state, outcome.kept) == ("complete", 5)
+    assert 0 <= outcome.value <= 1
+    assert ("complete", 0) in seen
+    assert sum(n for event, n in seen if event == "trained") == 5
+
+
+def test_a_trial_whose_folds_are_all_there_is_settled_and_not_given_out(agenda, small):
+    trial = agenda.take()
+    for folds in run_trial(trial, agenda.clips, {}, small.prepared().spec.resources):
+        agenda.record(trial, folds)
+    twin = agenda.ledger.propose("ablate", "twin", trial.config, trial.seeds)
+    agenda.sources = [Listed([twin], agenda.ledger)]
+    assert agenda.take() is None
+    assert agenda.ledger.outcome(twin.number).state == "complete"
+
+
+def test_a_lost_trial_is_given_out_again_but_not_for_ever(agenda):
+    first = agenda.take()
+    for _ in range(2):
+        agenda.lost(first)
+        assert agenda.take() == first
+    agenda.lost(first)
+    assert agenda.ledger.outcome(first.number).state == "failed"
+    assert "died 3 times" in agenda.ledger.outcome(first.number).why
+    assert agenda.take().seeds == (2,)
+
+
+def test_a_block_of_another_machine_is_refused_whole(agenda, small):
+    trial = agenda.take()
+    first, second = list(run_trial(trial, agenda.clips, {}, small.prepared().spec.resources))
+    agenda.record(trial, first)
+    other = [dataclasses.replace(f, arithmetic=dataclasses.replace(f.arithmetic, torch="0.1")) for f in second]
+    with pytest.raises(UserError, match=r"0\.1"):
+        agenda.record(trial, other)
+    assert len(agenda.ledger.done(trial)) == len(first)
+
+
+def test_folds_made_by_another_arithmetic_are_not_mixed(agenda, small):
+    trial = agenda.take()
+    first = next(run_trial(trial, agenda.clips, {}, small.prepared().spec.resources))
+    done = {f.key: dataclasses.replace(f.arithmetic, group=1) for f in first}
+    with pytest.raises(MixedArithmetic, match="group=1"):
+        list(run_trial(trial, agenda.clips, done, small.prepared().spec.resources))
+
+
+def test_the_config_of_a_ledger_comes_back(agenda):
+    assert agenda.ledger.trials()[0].config == agenda.take().config
+    assert isinstance(agenda.ledger.trials()[0].config, TrialConfig)

@@ -1,0 +1,142 @@
+"""The same study gives the same bytes under every executor, however many workers, and after a kill."""
+
+import os
+import signal
+import sqlite3
+import time
+from pathlib import Path
+
+import pytest
+
+from study import executors
+from study.ledger import golden_digest, ledger_path
+from study.tune import RayTune
+
+FOLDS = (12 + 4 * 2) * 5  # proposals and arms x seeds, by subjects
+
+
+def query(folder: Path, sql: str) -> list[tuple]:
+    db = sqlite3.connect(ledger_path(folder))
+    try:
+        return db.execute(sql).fetchall()
+    finally:
+        db.close()
+
+
+@pytest.fixture(scope="module")
+def golden() -> dict[str, str]:
+    """The digest of whichever run came first: all others must have it."""
+    return {}
+
+
+@pytest.mark.parametrize(
+    "executor",
+    [
+        pytest.param(executors.serial, id="serial"),
+        pytest.param(executors.serial, id="serial-again"),
+        pytest.param(RayTune(slots=1), id="ray-1", marks=pytest.mark.slow),
+        pytest.param(RayTune(slots=2), id="ray-2", marks=pytest.mark.slow),
+        pytest.param(RayTune(slots=2), id="ray-2-again", marks=pytest.mark.slow),
+    ],
+)
+def test_golden_digest_is_that_of_every_executor(small, golden, executor):
+    folder = small.run(executor)
+    assert query(folder, "select count(*), sum(state = 'complete') from outcome") == [(20, 20)]
+    assert query(folder, "select count(*) from fold") == [(FOLDS,)]
+    assert golden.setdefault("digest", golden_digest(folder)) == golden_digest(folder)
+    proposals = str(
+        query(folder, "select stage, number, arm, key, seeds, levels, rejected from proposal order by trial")
+    )
+    assert golden.setdefault("proposals", proposals) == proposals
+
+
+def test_running_again_trains_nothing(small):
+    folder = small.run()
+    before = query(folder, "select * from fold order by key"), query(folder, "select * from told order by trial")
+    small.run()
+    assert (
+        query(folder, "select * from fold order by key"),
+        query(folder, "select * from told order by trial"),
+    ) == before
+    assert query(folder, "select sum(trained) from attempt") == [(FOLDS,)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("options", [("--serial",), ("--slots", "2")], ids=["serial", "ray-2"])
+def test_a_killed_driver_goes_on_and_repeats_no_finished_block(small, golden, options):
+    driver = small.start(*options)
+    deadline = time.monotonic() + 240
+    try:
+        while not _folds(small.folder) > FOLDS // 3:
+            assert driver.poll() is None, driver.stdout.read()
+            assert time.monotonic() < deadline, "no folds in time"
+            time.sleep(0.02)
+    finally:
+        driver.kill()
+        driver.communicate()
+    finished = _folds(small.folder)
+    assert finished < FOLDS, "it ended before it was killed"
+    folder = small.run(RayTune(slots=2) if "--slots" in options else executors.serial)
+    assert query(folder, "select sum(trained), count(distinct trained) > 0 from attempt") == [(FOLDS, 1)]
+    assert golden.setdefault("digest", golden_digest(folder)) == golden_digest(folder)
+
+
+def _folds(folder: Path) -> int:
+    if not ledger_path(folder).exists():
+        return 0
+    try:
+        return query(folder, "select count(*) from fold")[0][0]
+    except sqlite3.OperationalError:  # the table is not there yet
+        return 0
+
+
+def test_a_trial_that_raises_fails_alone_and_is_tried_again(small, monkeypatch):
+    import study.training
+
+    real = study.training.train
+
+    def train(config, *arguments):
+        if config.input == "gray" and config.control == "none":
+            raise ArithmeticError("diverged")
+        return real(config, *arguments)
+
+    monkeypatch.setattr(study.training, "train", train)
+    folder = small.run()
+    failed = query(folder, "select arm, why from outcome join proposal using (trial) where state = 'failed'")
+    assert [arm for arm, _ in failed] == ["input=gray"] * 2
+    assert "diverged" in failed[0][1]
+    monkeypatch.undo()
+    small.run()
+    assert query(folder, "select count(*) from outcome where state = 'complete'") == [(20,)]
+
+
+@pytest.mark.slow
+def test_killed_workers_cost_the_block_they_were_in(small, golden):
+    driver = small.start("--slots", "2", env={"LOSOLAB_TEST": str(small.folder)})
+    killed = 0
+    try:
+        while driver.poll() is None:
+            if killed < 2 and _folds(small.folder) > killed * FOLDS // 3:
+                killed += _kill_worker(f"LOSOLAB_TEST={small.folder}")
+            time.sleep(0.1)
+    finally:
+        driver.kill()
+        output, _ = driver.communicate()
+    assert driver.returncode == 0, output
+    assert killed == 2
+    assert query(small.folder, "select count(*) from attempt where error = 'its process died'") == [(2,)]
+    assert query(small.folder, "select sum(trained) from attempt") == [(FOLDS,)]
+    assert golden.setdefault("digest", golden_digest(small.folder)) == golden_digest(small.folder)
+
+
+def _kill_worker(mark: str) -> int:
+    """SIGKILL one of our own processes that train: this mark is in its environment. Returns how many were killed."""
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            trains = b"ray::LosoTrial" in (process / "cmdline").read_bytes()
+            if trains and mark.encode() in (process / "environ").read_bytes():
+                os.kill(int(process.name), signal.SIGKILL)
+                return 1
+        except (FileNotFoundError, ProcessLookupError, PermissionError):
+            continue
+    return 0
