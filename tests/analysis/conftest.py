@@ -12,7 +12,6 @@ import pyarrow.parquet as pq
 import pytest
 
 from analysis.results import METADATA_KEY, PREDICTIONS, TRIALS, Metadata, Results
-from search_spaces.config import TrialConfig
 from search_spaces.identity import stream
 
 CLASSES = ("negative", "positive", "surprise")
@@ -169,8 +168,12 @@ def metadata(arms: tuple[SimulatedArm, ...], truth: Any) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="session")
-def default_factors() -> dict[str, Any]:
-    """Every factor of TrialConfig at its default."""
-    from dataclasses import asdict
+def arm() -> type[SimulatedArm]:
+    """The class of simulated arms: arm(name, skill, changes, ...)."""
+    return SimulatedArm
 
-    return asdict(TrialConfig())
+
+@pytest.fixture(scope="session")
+def arms() -> tuple[SimulatedArm, ...]:
+    """Baseline, three worse variants, one like the baseline, null, and two controls."""
+    return ARMS
