@@ -1,0 +1,85 @@
+"""Designs: which arms a study file makes."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from search_spaces.designs import arms
+from search_spaces.study_file import READY, load_study
+
+BASE = {"name": "x", "dataset": {"path": "clips"}, "baseline": {"architecture": "fusion_late", "frames": 24}}
+
+
+def study(tmp_path: Path, design: dict, stage: str = "ablate"):
+    path = tmp_path / "study.yaml"
+    path.write_text(yaml.safe_dump({**BASE, "stages": {stage: design}}))
+    return load_study(path)
+
+
+def test_one_at_a_time_changes_one_thing_an_arm(tmp_path):
+    design = {
+        "design": "one_at_a_time",
+        "seeds": 2,
+        "vary": {"depth": [1, 2, 3], "architecture": ["full_face"]},
+        "arms": {"eyes only": {"regions": "eyes", "fusion": "none"}},
+    }
+    found = {arm.name: arm.changes for arm in arms(study(tmp_path, design))}
+    assert found == {
+        "baseline": {},
+        "architecture=full_face": {"regions": "face", "fusion": "none"},
+        "depth=2": {"depth": 2},
+        "depth=3": {"depth": 3},
+        "eyes only": {"regions": "eyes", "fusion": "none"},
+    }
+
+
+def test_factorial_crosses_every_level_and_holds_the_baseline_once(tmp_path):
+    design = {"design": "factorial", "factors": {"depth": [1, 2], "frames": [18, 24]}}
+    found = arms(study(tmp_path, design))
+    assert len({arm.config.key() for arm in found}) == len(found) == 4
+    assert found[0].name == "baseline"
+
+
+def test_listed_takes_arms_by_name(tmp_path):
+    found = arms(study(tmp_path, {"design": "listed", "arms": {"deep": {"depth": 4, "head": "pool"}}}))
+    assert [(arm.name, arm.changes) for arm in found] == [("baseline", {}), ("deep", {"depth": 4, "head": "pool"})]
+
+
+def test_controls_and_their_seeds(tmp_path):
+    design = {
+        "design": "one_at_a_time",
+        "seeds": 2,
+        "controls": [None, "permuted_labels", "single_frame", "shuffled_time"],  # YAML reads a bare null as None
+    }
+    found = {arm.name: arm for arm in arms(study(tmp_path, design))}
+    assert list(found) == ["baseline", "null", "permuted_labels", "single_frame", "shuffled_time"]
+    assert found["null"].config == found["baseline"].config
+    assert not set(found["null"].seeds) & set(found["baseline"].seeds)
+    assert found["permuted_labels"].seeds == found["baseline"].seeds
+    assert found["permuted_labels"].changes == {"control": "permuted_labels"}
+
+
+def test_a_single_frame_is_shown_as_it_is_and_not_as_a_difference_to_itself(tmp_path):
+    path = tmp_path / "study.yaml"
+    baseline = {**BASE["baseline"], "input": "frame_difference"}
+    stages = {"ablate": {"design": "one_at_a_time", "controls": ["single_frame"]}}
+    path.write_text(yaml.safe_dump({**BASE, "baseline": baseline, "stages": stages}))
+    assert arms(load_study(path))[-1].changes == {"control": "single_frame", "input": "gray"}
+
+
+def test_stages_come_in_their_own_order_and_share_no_seed(tmp_path):
+    path = tmp_path / "study.yaml"
+    listed = {"design": "listed", "seeds": 999, "arms": {"deep": {"depth": 2}}, "controls": ["null"]}
+    path.write_text(yaml.safe_dump({**BASE, "stages": {"ablate": listed, "confirm": {**listed, "controls": []}}}))
+    found = arms(load_study(path))
+    assert [arm.stage for arm in found][:2] == ["confirm", "confirm"]
+    by_kind = {(a.stage, a.name == "null"): set(a.seeds) for a in found}
+    assert sum(len(own) for own in by_kind.values()) == len(set.union(*by_kind.values()))
+
+
+@pytest.mark.parametrize("path", sorted(READY.glob("*.yaml")), ids=lambda path: path.stem)
+def test_ready_studies_load(path):
+    spec = load_study(path)
+    assert spec.name == path.stem
+    assert spec.question
