@@ -1,0 +1,125 @@
+"""Proposals: the same whatever the workers, replayed after a crash, never infeasible, never twice."""
+
+import pytest
+import yaml
+
+from search_spaces.study_file import load_study
+from study.ledger import Ledger, Outcome
+from study.plan import fold_cost, problems_of
+from study.search import Proposals
+
+BASE = {
+    "name": "x",
+    "dataset": {"path": "clips"},
+    "baseline": {"architecture": "fusion_intermediate", "frames": 8, "crop": 32, "kernel_time": 3, "filters": 4},
+}
+
+
+def study(tmp_path, **design):
+    path = tmp_path / "study.yaml"
+    stages = {"search": {"design": "search", "startup": 4, "virtual_slots": 2, **design}}
+    path.write_text(yaml.safe_dump({**BASE, "stages": stages}))
+    return load_study(path)
+
+
+def proposals(spec, ledger):
+    return Proposals("search", spec, ledger, lambda config: fold_cost(config, 25, 3), problems_of)
+
+
+def score(trial):
+    """A made-up UF1 that prefers depth 2 and a learning rate near .03."""
+    return 0.5 + 0.1 * (trial.config.depth == 2) - abs(trial.config.learning_rate - 0.03)
+
+
+def drain(source, ledger, most=None):
+    trials = []
+    while (most is None or len(trials) < most) and (trial := source.next()) is not None:
+        ledger.settle(trial.number, Outcome("complete", 5, score(trial)))
+        trials.append(trial)
+    return trials
+
+
+SPACE = {
+    "architecture": ["full_face", "fusion_intermediate", "fusion_late"],
+    "depth": [1, 2],
+    "learning_rate": {"low": 0.001, "high": 0.1, "log": True},
+}
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "random"])
+@pytest.mark.parametrize("stop", [0, 1, 3, 7, 11])
+def test_a_resumed_search_proposes_what_an_unbroken_one_does(tmp_path, sampler, stop):
+    spec = study(tmp_path, proposals=14, factors=SPACE, sampler=sampler)
+    with Ledger(tmp_path / "whole") as ledger:
+        whole = [t.config for t in drain(proposals(spec, ledger), ledger)]
+    with Ledger(tmp_path / "broken") as ledger:
+        first = drain(proposals(spec, ledger), ledger, stop)
+    with Ledger(tmp_path / "broken") as ledger:
+        rest = drain(proposals(spec, ledger), ledger)
+        assert [t.config for t in [*first, *rest]] == whole
+        assert [p.trial.config for p in ledger.proposals("search")] == whole
+
+
+def test_the_baseline_comes_first_and_no_configuration_twice(tmp_path):
+    spec = study(tmp_path, proposals=14, factors=SPACE)
+    with Ledger(tmp_path / "l") as ledger:
+        trials = drain(proposals(spec, ledger), ledger)
+    assert trials[0].config == spec.baseline_config()
+    assert len({t.config.key() for t in trials}) == 14
+
+
+def test_what_optuna_was_told_never_changes(tmp_path):
+    spec = study(tmp_path, proposals=14, factors=SPACE)
+    with Ledger(tmp_path / "l") as ledger:
+        source = proposals(spec, ledger)
+        drain(source, ledger, 6)
+        told = ledger.db.execute("select * from told order by trial").fetchall()
+        assert 0 < len(told) < 6
+        ledger.settle(told[0]["trial"], Outcome("complete", 5, 0.123))
+        drain(proposals(spec, ledger), ledger)
+        after = ledger.db.execute("select * from told order by trial").fetchall()
+        assert [tuple(row) for row in after[: len(told)]] == [tuple(row) for row in told]
+
+
+def test_a_finite_space_that_is_used_up_ends_the_search(tmp_path):
+    spec = study(tmp_path, proposals=50, factors={"depth": [1, 2], "frames": [6, 8]})
+    with Ledger(tmp_path / "l") as ledger:
+        source = proposals(spec, ledger)
+        assert len(drain(source, ledger)) == 4
+        assert source.next() is None
+
+
+def test_what_cannot_be_built_is_never_proposed_and_rejected_asks_are_kept(tmp_path):
+    factors = {"frames": [4, 6, 8, 16, 24], "kernel_time": [3, 5, 7, 15, 19], "crop": [24, 32]}
+    spec = study(tmp_path, proposals=20, factors=factors)
+    with Ledger(tmp_path / "l") as ledger:
+        trials = drain(proposals(spec, ledger), ledger)
+        rejected = [levels for p in ledger.proposals("search") for levels in p.rejected]
+    assert len(trials) == 20
+    assert not [t for t in trials if problems_of(t.config)]
+    assert rejected, "the case tests nothing"
+    with Ledger(tmp_path / "half") as ledger:
+        drain(proposals(spec, ledger), ledger, 9)
+    with Ledger(tmp_path / "half") as ledger:
+        drain(proposals(spec, ledger), ledger)
+        assert [p.trial.config for p in ledger.proposals("search")] == [t.config for t in trials]
+
+
+def test_failed_trials_are_told_as_failed_and_the_search_goes_on(tmp_path):
+    spec = study(tmp_path, proposals=8, factors=SPACE)
+    with Ledger(tmp_path / "l") as ledger:
+        source, numbers = proposals(spec, ledger), []
+        while (trial := source.next()) is not None:
+            ledger.settle(trial.number, Outcome("failed", 0, None, "diverged"))
+            numbers.append(trial.number)
+        assert len(numbers) == 8
+        assert {row["state"] for row in ledger.db.execute("select state from told")} == {"failed"}
+
+
+def test_a_factor_without_effect_is_not_asked_for(tmp_path):
+    spec = study(tmp_path, proposals=12, factors={"head": ["flatten", "pool"], "grid": [2, 3, 4], "depth": [1, 2]})
+    with Ledger(tmp_path / "l") as ledger:
+        trials = drain(proposals(spec, ledger), ledger)
+        asked = [p.levels for p in ledger.proposals("search")]
+    assert all(("grid" in levels) == (levels["head"] == "pool") for levels in asked)
+    assert len(trials) == 2 + 2 * 3
