@@ -1,4 +1,4 @@
-"""The command line: `losolab run | plan | status | report | ui | synthesize`."""
+"""The command line: `losolab run | plan | status | report | ui | sync | synthesize`."""
 
 import sys
 from pathlib import Path
@@ -121,9 +121,20 @@ def ui(
     tracking_uri: Annotated[str | None, typer.Option(envvar="MLFLOW_TRACKING_URI", help="an MLflow server")] = None,
 ) -> None:
     """Open the MLflow UI on a study's store, at its table of runs."""
-    from study.tracking import serve
+    from study.mlflow_ui import serve
 
     serve(folder, tracking_uri, port, console.print)
+
+
+@app.command()
+def sync(
+    folder: Folder,
+    tracking_uri: Annotated[str | None, typer.Option(envvar="MLFLOW_TRACKING_URI", help="an MLflow server")] = None,
+) -> None:
+    """Send MLflow what it does not have of a study."""
+    from study.tracking import mirror
+
+    console.print(f"mlflow   {_plain(mirror(folder, tracking_uri))}")
 
 
 @app.command()

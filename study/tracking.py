@@ -1,0 +1,185 @@
+"""The MLflow mirror: a process of its own that tails a study's ledger. Whatever befalls it, the study does not notice.
+
+`python -m study.tracking FOLDER` mirrors until its standard input closes, which it does when the driver ends or is
+killed. The URI comes by MLFLOW_TRACKING_URI and not by argument, for it may hold a password.
+"""
+
+import fcntl
+import json
+import logging
+import os
+import select
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from search_spaces.errors import UserError
+from study.mlflow_runs import begun, study_runs
+
+_PAUSE = 3.0  # seconds between two looks at the ledger
+_PATIENCE = 60.0  # seconds that the last pass may take; `losolab sync` sends what is left then
+_NICE = 5  # trials go first where processors are few
+
+
+@dataclass(frozen=True)
+class Place:
+    """An MLflow store. `artifacts` is None where a server decides."""
+
+    uri: str
+    artifacts: Path | None
+
+    @property
+    def is_server(self) -> bool:
+        return self.uri.startswith(("http://", "https://"))
+
+    def __str__(self) -> str:
+        """The store for a person to read: a file's path, or the address without its password."""
+        if self.uri.startswith("sqlite:///"):
+            return self.uri.removeprefix("sqlite:///")
+        parts = urlsplit(self.uri)
+        return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+
+
+def place(folder: Path, uri: str | None) -> Place:
+    """Where a study's runs are: `uri`, else where it was last mirrored to, else STORAGE/mlflow.db."""
+    uri = uri or (study_runs(folder).tracking_uri if begun(folder) else None)
+    storage = folder.absolute().parent
+    found = Place(uri or f"sqlite:///{(storage / 'mlflow.db').as_posix()}", storage / "mlartifacts")
+    return Place(found.uri, None) if found.is_server else found
+
+
+def mirror(folder: Path, uri: str | None) -> str:
+    """Send once what the store does not have of a study; returns where how many runs are. Raises UserError."""
+    study_runs(folder)
+    to = place(folder, uri)
+    with _alone(folder, wait=False):
+        try:
+            runs = _opened(folder, to).update()
+        except UserError:
+            raise
+        except Exception as error:  # mlflow, sqlalchemy and requests each raise their own
+            raise UserError(f"{to}: not everything could be sent to this MLflow store: {_brief(error)}") from error
+    return f"{runs} runs in {to}"
+
+
+class Tail:
+    """The mirror of a running study: its process, and what it said when it ended."""
+
+    def __init__(self, folder: Path, uri: str | None) -> None:
+        self.folder = folder
+        environment = {name: value for name, value in os.environ.items() if name != "MLFLOW_TRACKING_URI"}
+        self.process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "study.tracking", str(folder)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env=environment | ({"MLFLOW_TRACKING_URI": uri} if uri else {}),
+            start_new_session=True,  # Ctrl-C is for the driver, which then lets the mirror make its last pass
+        )
+        self.said = b""
+
+    def end(self) -> None:
+        """Let it make its last pass; after a while, or a second Ctrl-C, kill it."""
+        try:
+            self.said, _ = self.process.communicate(timeout=_PATIENCE)
+        except subprocess.TimeoutExpired:
+            pass
+        finally:
+            with self.process:  # closes its pipes and waits
+                self.process.kill()
+
+    def summary(self) -> str:
+        """One line: how many runs are where, or what to do to get them there."""
+        if self.process.returncode == 0:
+            return str(json.loads(self.said))
+        return f"not all runs were sent (why: {self.folder / 'mirror.log'}); send them with: losolab sync {self.folder}"
+
+
+@contextmanager
+def mirrored(folder: Path, uri: str | None) -> Iterator[Tail]:
+    """Mirror a study while it runs. The folder need not be there yet. No error of the mirror's is raised here."""
+    tail = Tail(folder, uri)
+    try:
+        yield tail
+    finally:
+        tail.end()
+
+
+def main(folder: Path, uri: str | None) -> int:
+    """Mirror until standard input closes; exit code 0 when everything was sent. Errors go to FOLDER/mirror.log."""
+    answer, sys.stdout = sys.stdout, sys.stderr
+    os.nice(_NICE)
+    while not begun(folder):
+        if _closed(sys.stdin.fileno()) and not begun(folder):
+            print(json.dumps("nothing to mirror"), file=answer)
+            return 0
+    with _alone(folder, wait=True):
+        runs = _follow(folder, place(folder, uri))
+    if runs is not None:
+        print(json.dumps(f"{runs} runs in {place(folder, uri)}"), file=answer)
+    return 0 if runs is not None else 1
+
+
+def _follow(folder: Path, to: Place) -> int | None:
+    """Passes over the ledger whenever it changed, and a last one when standard input closes; None if that failed."""
+    log = logging.getLogger("losolab.mirror")
+    handler = logging.FileHandler(folder / "mirror.log", delay=True)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
+    log.addHandler(handler)
+    log.propagate = False
+    store, sent, complaint, runs, last = None, None, "", None, False
+    while not last:
+        last = _closed(sys.stdin.fileno())
+        try:
+            if (seen := _state(folder)) != sent:
+                store = store or _opened(folder, to)
+                runs, sent, complaint = store.update(), seen, ""
+        except Exception as error:  # whatever it is, the study goes on and the next pass tries again
+            store = runs = None
+            if complaint != (complaint := _brief(error)):
+                log.exception("%s: the runs of %s were not all sent", to, folder)
+    return runs
+
+
+def _opened(folder: Path, to: Place):  # type: ignore[no-untyped-def]
+    from study.mlflow_mirror import Mirror  # mlflow: 2 CPU-seconds and 160 MB
+
+    location = (to.artifacts / folder.name).as_uri() if to.artifacts else None
+    return Mirror(folder, to.uri, location)
+
+
+def _closed(stdin: int) -> bool:
+    """Whether standard input closes within a pause."""
+    readable, _, _ = select.select([stdin], [], [], _PAUSE)
+    return bool(readable) and not os.read(stdin, 1024)
+
+
+def _state(folder: Path) -> list[tuple[str, int, int]]:
+    """Size and time of every file that the mirror reads: cheap to compare."""
+    names = ("ledger.sqlite", "ledger.sqlite-wal", "predictions.parquet", "trials.parquet")
+    files = [folder / name for name in names] + sorted((folder / "report").rglob("*"))
+    stats = [(path.name, path.stat()) for path in files if path.is_file()]
+    return [(name, stat.st_size, stat.st_mtime_ns) for name, stat in stats]
+
+
+@contextmanager
+def _alone(folder: Path, *, wait: bool) -> Iterator[None]:
+    """One process mirrors a study: MLflow would let two of them make a run twice."""
+    with (folder / "mirror.lock").open("a", encoding="utf-8") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError:
+            raise UserError(f"{folder}: a process is mirroring this study already; wait until it ends") from None
+        yield
+
+
+def _brief(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}".splitlines()[0][:300]
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1]), os.environ.get("MLFLOW_TRACKING_URI")))
