@@ -14,6 +14,7 @@ from search_spaces.study_file import READY, load_study
 from study.progress import duration
 
 if TYPE_CHECKING:  # commands import what they need: `losolab --help` and `report` need neither torch nor ray
+    import analysis.tables
     from study.executors import Executor
     from study.plan import Cost, Plan
 
@@ -123,7 +124,7 @@ def ui(
     """Open the MLflow UI on a study's store, at its table of runs."""
     from study.mlflow_ui import serve
 
-    serve(folder, tracking_uri, port, console.print)
+    serve(folder, tracking_uri, port, typer.echo)
 
 
 @app.command()
@@ -134,7 +135,7 @@ def sync(
     """Send MLflow what it does not have of a study."""
     from study.tracking import mirror
 
-    console.print(f"mlflow   {_plain(mirror(folder, tracking_uri))}")
+    typer.echo(f"mlflow   {mirror(folder, tracking_uri)}")
 
 
 @app.command()
@@ -200,12 +201,30 @@ def _executor(serial: bool, slots: int | None, address: str | None) -> "Executor
 
 
 def _report(folder: Path) -> Path:
-    """Write the report of a study's folder, print its main table, and return the HTML file's path."""
+    """Write the report of a study's folder, print what it opens with and its table; the path of report.html."""
     from analysis import report
     from analysis.results import Results
 
-    results = Results.load(folder)
-    return report.write(results, folder / "report")
+    made = report.report(Results.load(folder))
+    for warning in made.warnings:
+        console.print(f"[yellow]![/] {_plain(warning)}")
+    for table in made.tables()[:1]:
+        _print_table(table)
+    return report.publish(made, folder / "report")
+
+
+_SHOWN = {"Variant", "UF1 [95 % CI]", "ΔUF1 [95 % CI]", "p adj", "Verdict", "Rank", "Trial", "UF1 (naive)", "State"}
+
+
+def _print_table(table: "analysis.tables.Table") -> None:
+    """The columns of a table that fit a terminal; the report has them all."""
+    shown = [i for i, column in enumerate(table.columns) if column.title in _SHOWN]
+    rich = Table(title=_plain(table.title), title_justify="left")
+    for i in shown:
+        rich.add_column(_plain(table.columns[i].title), justify="right" if table.columns[i].numeric else "left")
+    for row in table.texts():
+        rich.add_row(*(_plain(row[i]) for i in shown))
+    console.print(rich)
 
 
 def _print_plan(plan: "Plan") -> None:

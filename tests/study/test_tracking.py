@@ -1,0 +1,419 @@
+"""The MLflow mirror on real stores, with ledgers of made-up folds."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from urllib.request import urlopen
+
+import pytest
+from mlflow import MlflowClient
+from mlflow.entities import ViewType
+
+from search_spaces.config import TrialConfig
+from search_spaces.errors import UserError
+from study.identity import Arithmetic
+from study.ledger import Ledger, Outcome, StudyRecord
+from study.mlflow_runs import scored, study_runs
+from study.mlflow_ui import runs_page, serve, served
+from study.models.geometry import geometry
+from study.tracking import Place, mirror, mirrored, place
+from study.trials import FoldResult, Trial
+
+CLASSES = ("negative", "positive", "surprise")
+CPU = Arithmetic("cpu", "AVX2", 1, "2.13.0", "float32", 2)
+SUBJECTS = ("p", "q", "r")
+BASE = TrialConfig(regions="eyes+mouth", fusion="late")
+NOWHERE = "http://127.0.0.1:9"  # the port "discard", on which nothing listens
+
+
+@pytest.fixture(scope="module")
+def storage(tmp_path_factory) -> Path:
+    """One for all: the first use of a store takes seconds."""
+    return tmp_path_factory.mktemp("storage")
+
+
+@pytest.fixture
+def folder(storage, request) -> Path:
+    return storage / request.node.name
+
+
+def begin(ledger: Ledger, **resolved) -> None:
+    description = {"question": "Does fusion help?", "dataset": "made-up", "dataset_digest": "d1", "protocol": "loso"}
+    record = StudyRecord(ledger.folder.name, "name: it\n", resolved, {}, {**description, "classes": CLASSES})
+    ledger.begin(record)
+
+
+def fold(trial: Trial, seed: int, subject: str) -> FoldResult:
+    """Two clips of each class; the first negative one is taken for a positive one."""
+    truth = [label for label in CLASSES for _ in range(2)]
+    predicted = ["positive", *truth[1:]]
+    rows = [[f"{subject}{i}", *pair, [0.2, 0.3, 0.5]] for i, pair in enumerate(zip(truth, predicted, strict=True))]
+    key = f"{trial.config.key()}/{seed}/{subject}"
+    return FoldResult(key, CPU, trial.config.key(), seed, subject, json.dumps(rows), 0.5, 100.25)
+
+
+def train(ledger: Ledger, trial: Trial, outcome: Outcome | None, subjects=SUBJECTS) -> None:
+    attempt = ledger.attempt(trial.number, "laptop")
+    with ledger.transaction():
+        for seed in trial.seeds:
+            ledger.add_folds(attempt, [fold(trial, seed, subject) for subject in subjects])
+        if outcome:
+            ledger.settle(trial.number, outcome)
+
+
+def every_state(folder: Path) -> None:
+    """A study with a trial in each state, and one that has not started."""
+    with Ledger(folder) as ledger:
+        begin(ledger)
+        searched = ledger.propose("search", None, TrialConfig(depth=2), (1, 2))
+        pruned = ledger.propose("search", None, TrialConfig(depth=3), (1, 2))
+        arm, failed, running, _ = (
+            ledger.propose("ablate", name, config, (3000,))
+            for name, config in {
+                "baseline": BASE,
+                "eyes only": TrialConfig(regions="eyes"),
+                "face": TrialConfig(),
+                "mouth only": TrialConfig(regions="mouth"),
+            }.items()
+        )
+        train(ledger, searched, Outcome("complete", 6, 0.82222222))
+        train(ledger, pruned, Outcome("pruned", 4, 0.61), SUBJECTS[:2])
+        train(ledger, arm, Outcome("complete", 3, 0.8222))
+        train(ledger, failed, Outcome("failed", 1, None, "ValueError: no"), SUBJECTS[:1])
+        train(ledger, running, None, SUBJECTS[:1])
+
+
+def in_store(folder: Path, uri: str | None = None) -> dict:
+    """All that a store has of a study, by the runs' keys."""
+    client = MlflowClient(place(folder, uri).uri)
+    experiment = client.get_experiment_by_name(study_runs(folder).name)
+    runs = client.search_runs([experiment.experiment_id], run_view_type=ViewType.ALL)
+    assert len(runs) == len({run.data.tags["losolab.key"] for run in runs})
+    return {
+        run.data.tags["losolab.key"].partition("/")[2]: {
+            "id": run.info.run_id,
+            "name": run.info.run_name,
+            "status": run.info.status,
+            "time": (run.info.start_time, run.info.end_time),
+            "parameters": run.data.params,
+            "tags": run.data.tags,
+            "metrics": {
+                name: [(m.value, m.timestamp, m.step) for m in client.get_metric_history(run.info.run_id, name)]
+                for name in run.data.metrics
+            },
+        }
+        for run in runs
+    }
+
+
+def last(run: dict) -> dict[str, float]:
+    return {name: points[-1][0] for name, points in run["metrics"].items()}
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def alive(pid: int) -> bool:
+    stat = Path(f"/proc/{pid}/stat")
+    return stat.exists() and stat.read_text().rpartition(")")[2].split()[0] != "Z"
+
+
+def wait_for(condition, seconds=60.0):
+    limit = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < limit, "it did not happen"
+        time.sleep(0.05)
+    return found
+
+
+def test_every_state_as_a_run(folder):
+    every_state(folder)
+    assert mirror(folder, None) == f"6 runs in {folder.parent / 'mlflow.db'}"
+    runs = in_store(folder)
+
+    study, arm, searched, pruned = runs["study"], runs["trial/3"], runs["trial/1"], runs["trial/2"]
+    assert study["name"] == folder.name and study["status"] == "RUNNING"
+    assert study["tags"]["mlflow.note.content"] == "Does fusion help?"
+    assert last(study) == {"trials_complete": 2, "trials_pruned": 1, "trials_failed": 1}
+
+    assert (searched["name"], arm["name"]) == ("search/0", "ablate/baseline/seed 3000")
+    assert arm["status"] == "FINISHED" and arm["tags"]["mlflow.parentRunId"] == study["id"]
+    assert arm["parameters"]["architecture"] == "fusion_late" and arm["parameters"]["learning_rate"] == "0.01"
+    own = {"stage": "ablate", "arm": "baseline", "seed": "3000", "losolab.status": "complete", "device": "cpu"}
+    assert own.items() <= arm["tags"].items() and arm["tags"]["losolab.config"] == BASE.key()
+    # 15 of 18 clips right: recalls 1/2, 1 and 1.
+    scores = {"uf1": 0.8222, "uar": 0.8333, "accuracy": 0.8333}
+    assert last(arm) == scores | {
+        "seconds": 1.5,
+        "peak_memory": 100.25,
+        "folds_done": 3,
+        "parameters": 6_827_523,
+        "multiply_adds": geometry(BASE, 3).multiply_adds,
+    }
+    assert scores.items() <= last(searched).items() and last(searched)["folds_done"] == 6
+
+    assert pruned["status"] == "KILLED" and pruned["tags"]["losolab.status"] == "pruned"
+    assert last(pruned)["partial/uf1"] == 0.61 and "uf1" not in pruned["metrics"] and "uar" not in pruned["metrics"]
+    assert runs["trial/4"]["status"] == "FAILED" and runs["trial/4"]["tags"]["losolab.why"] == "ValueError: no"
+    assert runs["trial/5"]["status"] == "RUNNING" and last(runs["trial/5"])["folds_done"] == 1
+    assert "trial/6" not in runs
+
+
+def test_times_are_the_ledgers(folder):
+    every_state(folder)
+    with Ledger(folder) as ledger:
+        ledger.db.execute("update attempt set began = 1000.5")
+        ledger.db.execute("update fold set ended = 1001 + rowid")
+        ledger.db.execute("update outcome set ended = 2000 + trial")
+    mirror(folder, None)
+    arm = in_store(folder)["trial/3"]
+    assert arm["time"] == (1_000_500, 2_003_000)
+    assert arm["metrics"]["uf1"] == [(0.8222, 2_003_000, 0)]
+    assert arm["metrics"]["folds_done"] == [(n, 1_011_000 + 1000 * n, n) for n in (1, 2, 3)]
+
+
+def test_sent_twice_nothing_is_added(folder):
+    every_state(folder)
+    (folder / "predictions.parquet").write_bytes(b"rows")
+    (folder / "report").mkdir()
+    (folder / "report" / "report.html").write_text("<p>one")
+    mirror(folder, None)
+    once = in_store(folder)
+    artifacts = folder.parent / "mlartifacts" / folder.name / once["study"]["id"] / "artifacts"
+    names = ["predictions.parquet", "report", "report.html", "study.yaml"]
+    assert sorted(path.name for path in artifacts.rglob("*")) == names
+    sent = (artifacts / "predictions.parquet").stat().st_mtime_ns
+
+    mirror(folder, None)
+    assert in_store(folder) == once
+    # Neither by a store whose marks of what was sent are gone.
+    client = MlflowClient(place(folder, None).uri)
+    for run in once.values():
+        client.delete_tag(run["id"], "losolab.sent")
+    (folder / "report" / "report.html").write_text("<p>two")
+    mirror(folder, None)
+    again = in_store(folder)
+    assert again["study"]["tags"].pop("losolab.artifacts") != once["study"]["tags"].pop("losolab.artifacts")
+    assert again == once
+    assert (artifacts / "report" / "report.html").read_text() == "<p>two"
+    assert (artifacts / "predictions.parquet").stat().st_mtime_ns == sent
+
+
+def test_a_failed_trial_that_is_tried_again_ends_as_complete(folder):
+    with Ledger(folder) as ledger:
+        begin(ledger)
+        trial = ledger.propose("ablate", "baseline", BASE, (3000,))
+        train(ledger, trial, Outcome("failed", 1, None, "killed"), SUBJECTS[:1])
+        mirror(folder, None)
+        assert in_store(folder)["trial/1"]["status"] == "FAILED"
+        train(ledger, trial, Outcome("complete", 3, 0.8222))
+        mirror(folder, None)
+    runs = in_store(folder)
+    assert runs["trial/1"]["status"] == runs["study"]["status"] == "FINISHED"
+    assert last(runs["trial/1"])["seconds"] == 1.5
+    with Ledger(folder) as ledger:  # an arm is added
+        train(ledger, ledger.propose("ablate", "face", TrialConfig(), (3000,)), None, SUBJECTS[:1])
+    mirror(folder, None)
+    assert in_store(folder)["study"]["status"] == "RUNNING"
+
+
+def test_of_a_run_made_twice_one_stays_and_a_deleted_one_stays_deleted(folder):
+    every_state(folder)
+    mirror(folder, None)
+    client, runs = MlflowClient(place(folder, None).uri), in_store(folder)
+    client.delete_run(runs["trial/1"]["id"])
+    experiment = client.get_experiment_by_name(folder.name).experiment_id
+    key = runs["trial/3"]["tags"]["losolab.key"]
+    double = client.create_run(experiment, tags={"losolab.key": key})
+    mirror(folder, None)
+    assert client.get_run(double.info.run_id).info.lifecycle_stage == "deleted"
+    assert client.get_run(runs["trial/3"]["id"]).info.lifecycle_stage == "active"
+    assert client.get_run(runs["trial/1"]["id"]).info.lifecycle_stage == "deleted"
+    client.delete_experiment(experiment)
+    with pytest.raises(UserError, match="mlflow experiments restore"):
+        mirror(folder, None)
+
+
+def test_a_study_made_anew_has_runs_of_its_own(folder):
+    every_state(folder)
+    mirror(folder, None)
+    (folder / "ledger.sqlite").rename(folder / "old.sqlite")
+    every_state(folder)
+    mirror(folder, None)
+    client = MlflowClient(place(folder, None).uri)
+    runs = client.search_runs([client.get_experiment_by_name(folder.name).experiment_id])
+    assert len(runs) == 12
+
+
+def test_mirrored_while_it_runs_and_wholly_at_its_end(folder):
+    with mirrored(folder, None) as tail:
+        assert not folder.exists()
+        with Ledger(folder) as ledger:
+            begin(ledger)
+            train(ledger, ledger.propose("ablate", "baseline", BASE, (3000,)), Outcome("complete", 3, 0.8222))
+            wait_for(lambda: "losolab.sent" in str(_tags(folder)))
+            train(ledger, ledger.propose("ablate", "face", TrialConfig(), (3000,)), Outcome("complete", 3, 0.8222))
+    assert tail.summary() == f"3 runs in {folder.parent / 'mlflow.db'}"
+    assert not alive(tail.process.pid) and not (folder / "mirror.log").exists()
+    assert {run["status"] for run in in_store(folder).values()} == {"FINISHED"}
+
+
+def _tags(folder):
+    client = MlflowClient(place(folder, None).uri)
+    experiment = client.get_experiment_by_name(folder.name)
+    return [run.data.tags for run in client.search_runs([experiment.experiment_id])] if experiment else []
+
+
+def test_killed_in_the_middle_and_sent_again(folder):
+    with Ledger(folder) as ledger:
+        begin(ledger)
+        for n in range(30):
+            trial = ledger.propose("ablate", f"arm {n}", TrialConfig(hidden=100 + n), (3000,))
+            train(ledger, trial, Outcome("complete", 3, 0.8222))
+    with mirrored(folder, None) as tail:
+        there = wait_for(lambda: len(_tags(folder)))
+        tail.process.kill()
+    assert there < 31 and "losolab sync" in tail.summary()
+    mirror(folder, None)
+    runs = in_store(folder)
+    assert len(runs) == 31
+    study = study_runs(folder)
+    for run in study.runs:
+        found = runs[run.key.partition("/")[2]]
+        sent = {(name, *point) for name, points in found["metrics"].items() for point in points}
+        assert sent == set(scored(folder, run, study.classes).metrics)
+        assert found["parameters"] == run.parameters and found["status"] == "FINISHED"
+
+
+def test_without_a_server_the_study_goes_on_and_says_what_to_do(folder):
+    began = time.monotonic()
+    with mirrored(folder, NOWHERE) as tail:
+        every_state(folder)
+    assert time.monotonic() - began < 45
+    assert tail.process.returncode == 1 and not alive(tail.process.pid)
+    assert f"losolab sync {folder}" in tail.summary() and "mirror.log" in tail.summary()
+    assert "Connection refused" in (folder / "mirror.log").read_text()
+    with pytest.raises(UserError, match="could be sent"):
+        mirror(folder, NOWHERE)
+    with pytest.raises(UserError, match="no MLflow server answers"):
+        serve(folder, NOWHERE, 5000, print)
+
+
+@pytest.mark.parametrize("error", [UserError("the study is refused"), KeyboardInterrupt()])
+def test_an_exception_passes_and_no_process_stays(folder, error):
+    with pytest.raises(type(error)), mirrored(folder, None) as tail:
+        raise error
+    assert not alive(tail.process.pid) and tail.process.returncode == 0
+    assert not folder.exists()
+
+
+def test_the_mirror_ends_when_its_driver_is_killed(folder):
+    code = (
+        "import sys, time; from pathlib import Path; from study.tracking import mirrored\n"
+        "with mirrored(Path(sys.argv[1]), None) as tail: print(tail.process.pid, flush=True); time.sleep(600)"
+    )
+    driver = subprocess.Popen([sys.executable, "-c", code, str(folder)], stdout=subprocess.PIPE, text=True)
+    pid = int(driver.stdout.readline())
+    every_state(folder)
+    wait_for(lambda: (folder / "mirror.lock").exists())  # it has seen the ledger
+    with driver:
+        driver.kill()
+    wait_for(lambda: not alive(pid))
+    assert len(in_store(folder)) == 6
+
+
+def test_one_process_mirrors_at_a_time(folder):
+    with mirrored(folder, None):
+        every_state(folder)
+        wait_for(lambda: (folder / "mirror.lock").exists())
+        with pytest.raises(UserError, match="mirroring this study already"):
+            wait_for(lambda: mirror(folder, None) is None)
+
+
+def test_only_the_mirror_imports_mlflow():
+    code = "import sys, study.cli, study.driver, study.tracking, study.mlflow_ui; sys.exit('mlflow' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_no_study_in_the_folder(tmp_path):
+    for call in (lambda: mirror(tmp_path, None), lambda: serve(tmp_path, None, 5000, print)):
+        with pytest.raises(UserError, match="there is no study here"):
+            call()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_which_store(tmp_path):
+    folder = tmp_path / "study"
+    assert place(folder, None) == Place(f"sqlite:///{tmp_path}/mlflow.db", tmp_path / "mlartifacts")
+    assert place(folder, "https://me:secret@host:5000/a") == Place("https://me:secret@host:5000/a", None)
+    assert str(place(folder, "https://me:secret@host:5000/a")) == "https://host:5000/a"
+    assert str(place(folder, "postgresql://me:secret@host/mlflow")) == "postgresql://host/mlflow"
+    with Ledger(folder) as ledger:
+        begin(ledger, tracking_uri="http://host:5000")
+    assert place(folder, None).uri == "http://host:5000"  # where the study's file sends it
+
+
+def test_a_server_that_cannot_start(folder):
+    every_state(folder)
+    to = Place(f"sqlite:///{folder}/none.db", folder)
+    with pytest.raises(UserError, match="no MLflow store yet"), served(folder, to, 5000):
+        pass
+    mirror(folder, None)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        with pytest.raises(UserError, match="give another one: --port"):
+            serve(folder, None, taken.getsockname()[1], print)
+
+
+@pytest.mark.slow
+def test_a_server_shows_the_local_store_and_takes_a_study_over_http(folder, tmp_path):
+    every_state(folder)
+    mirror(folder, None)
+    port = free_port()
+    with served(folder, place(folder, None), port) as address:
+        processes = _children(os.getpid())
+        client = MlflowClient(place(folder, None).uri)
+        experiment = client.get_experiment_by_name(folder.name).experiment_id
+        assert runs_page(address, folder).startswith(f"{address}/#/experiments/{experiment}/runs?")
+        parent = in_store(folder)["study"]["id"]
+        with urlopen(f"{address}/ajax-api/2.0/mlflow/artifacts/list?run_id={parent}") as answer:
+            assert [file["path"] for file in json.load(answer)["files"]] == ["study.yaml"]
+
+        other = tmp_path / "over http"
+        with mirrored(other, address) as tail:
+            every_state(other)
+        assert tail.summary() == f"6 runs in {address}"
+        once = in_store(other, address)
+        assert mirror(other, address) == tail.summary() and in_store(other, address) == once
+        assert once["trial/3"]["status"] == "FINISHED" and last(once["trial/3"])["uar"] == 0.8333
+    assert processes and not any(map(alive, processes))
+
+
+@pytest.mark.slow
+def test_ctrl_c_ends_the_ui_with_its_server(folder):
+    every_state(folder)
+    mirror(folder, None)
+    port = free_port()
+    command = [sys.executable, "-c", "from study.cli import main; main()", "ui", str(folder), "--port", str(port)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as ui:
+        assert "starting" in ui.stdout.readline()
+        assert f"http://127.0.0.1:{port}/#/experiments/" in ui.stdout.readline()
+        servers = _children(ui.pid)
+        ui.send_signal(signal.SIGINT)
+        assert ui.wait(30) == 0
+    assert servers and not any(map(alive, servers))
+
+
+def _children(pid: int) -> list[int]:
+    """The processes below one."""
+    own = [int(child) for file in Path(f"/proc/{pid}/task").glob("*/children") for child in file.read_text().split()]
+    return own + [below for child in own for below in _children(child)]
