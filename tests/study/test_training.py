@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -277,6 +279,23 @@ def test_divergence_is_told_with_its_fold(random_clips):
     clips = random_clips()
     with pytest.raises(Diverged, match=r"learning_rate: 10.0 .*held out: "):
         train(replace(SMALL, learning_rate=10.0, epochs=20, dense_activation="none"), clips, loso(clips, 0)[:1])
+
+
+BARE = """
+import sys
+from importlib.abc import MetaPathFinder
+class Bare(MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in {"pydantic", "yaml", "pandas", "scipy", "ray", "optuna", "mlflow", "decord", "av"}:
+            raise ImportError(name)
+sys.meta_path.insert(0, Bare())
+import study.training
+assert "torch._dynamo" not in sys.modules  # 1.2 CPU-seconds
+"""
+
+
+def test_training_needs_torch_numpy_and_pyarrow_only():
+    subprocess.run([sys.executable, "-c", BARE], check=True)
 
 
 def test_the_portable_digest():
