@@ -121,7 +121,8 @@ class TestSwaps:
             both = np.concatenate([arm, base])
 
             def studentised(first, second, axis, both=both):
-                return np.array([abs(self.t(both, i, j)) for i, j in zip(first.reshape(-1, 7), second.reshape(-1, 7))])
+                pairs = zip(first.reshape(-1, 7), second.reshape(-1, 7), strict=True)
+                return np.array([abs(self.t(both, i, j)) for i, j in pairs])
 
             test = stats.permutation_test(
                 (np.arange(7), np.arange(7) + 7),
@@ -205,7 +206,10 @@ class TestCompare:
 
     def test_step_down_by_brute_force(self):
         base = simulated(8, 1, 0.7, 0)
-        arms = {name: simulated(8, 1, skill, i + 1) for i, (name, skill) in enumerate([("a", 0.3), ("b", 0.55), ("c", 0.68)])}
+        arms = {
+            name: simulated(8, 1, skill, i + 1)
+            for i, (name, skill) in enumerate([("a", 0.3), ("b", 0.55), ("c", 0.68)])
+        }
         found = compare(base, arms, list(arms))
         keep = swaps(8).keep
         t = {name: np.round(np.abs(np.divide(*swapped_differences(arm, base, keep))), 9) for name, arm in arms.items()}
@@ -239,7 +243,7 @@ class TestCompare:
 
 
 def test_size_and_coverage_on_a_small_simulation():
-    """12 subjects, 2 seeds, 300 studies: 5 % size and 95 % coverage within the error of the simulation (3 SE: 0.038)."""
+    """12 subjects, 2 seeds, 300 studies: 5 % size and 95 % coverage within the simulation's error (3 SE: 0.038)."""
     rejected, covered = [], []
     truth = uf1(np.sum([simulated(400, 1, 0.6, key).sum((0, 1)) for key in range(4)], axis=0))
     for key in range(300):

@@ -104,6 +104,6 @@ def test_chance_is_the_mean_over_all_permutations_within_subjects():
     scores = []
     for first, second in itertools.product(*(itertools.permutations(some) for some in labels)):
         pooled = np.zeros((3, 3), dtype=int)
-        np.add.at(pooled, ([*first, *second], sum(predictions, [])), 1)
+        np.add.at(pooled, ([*first, *second], [*predictions[0], *predictions[1]]), 1)
         scores.append(metrics.uf1(pooled))
     assert metrics.chance(counts)[0] == pytest.approx(np.mean(scores))

@@ -38,7 +38,9 @@ def test_all_refusals_come_at_once_with_arm_seed_subject_and_clip(study):
     found = problems(study)
     first, other = rows[0], rows[clips + 1]
     assert f"arm 'baseline', seed 1, subject '{first['subject']}': clip {first['clip_id']} is predicted twice" in found
-    assert any(f"arm 'other', seed 1, subject '{gone['subject']}': clip {gone['clip_id']} is missing" in p for p in found)
+    assert any(
+        f"arm 'other', seed 1, subject '{gone['subject']}': clip {gone['clip_id']} is missing" in p for p in found
+    )
     assert any(f"seed 2, subject '{other['subject']}': clip {other['clip_id']} has another y_true" in p for p in found)
     assert any("has a y_pred that is none of negative, positive, surprise" in p for p in found)
     assert any("needs 3 probabilities" in p for p in found)

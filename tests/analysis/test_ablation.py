@@ -1,0 +1,138 @@
+import copy
+
+import pytest
+
+from analysis.ablation import ablations, kind
+from analysis.headline import headline, per_class, sentence
+from analysis.results import Arm
+
+
+def found(study):
+    return ablations(study.results())[-1]
+
+
+def rows(study):
+    results = study.results()
+    table = headline(results, ablations(results)[-1])
+    return {row.cells[0].values[0]: dict(zip(table.titles(), row.cells, strict=True)) for row in table.rows}
+
+
+@pytest.mark.parametrize(
+    ("arm", "expected"),
+    [
+        (Arm("baseline", "ablate", {}), "baseline"),
+        (Arm("null", "ablate", {}), "null"),
+        (Arm("single_frame", "ablate", {"control": "single_frame", "input": "gray"}), "control"),
+        (Arm("shuffled_time", "ablate", {}), "control"),
+        (Arm("depth=2", "ablate", {"depth": 2}), "variant"),
+    ],
+)
+def test_kinds_of_arms(arm, expected):
+    assert kind(arm, "baseline") == expected
+
+
+def test_planted_effects_come_out_and_the_family_is_the_variants(simulate):
+    result = found(simulate())
+    verdicts = {f.arm.arm: f.comparison.verdict for f in result.family}
+    assert verdicts == {
+        "regions=eyes": "worse",
+        "regions=mouth": "worse",
+        "input=gray": "worse",
+        "depth=2": "inconclusive",
+    }
+    outside = [f for f in result.findings if f.kind in ("null", "control")]
+    assert [f.arm.arm for f in outside] == ["null", "permuted_labels", "shuffled_time"]
+    assert all(f.comparison and f.comparison.p_adjusted is None for f in outside)
+    assert result.above_chance() == ()
+
+
+def test_an_arm_that_is_not_whole_has_no_score(simulate, arms, arm):
+    states = {2: "failed", 3: "running"}
+    extra = (
+        arm("hidden=512", 0.9, {"hidden": 512}, states=states),
+        arm("kernel", 0.9, impossible="15 frames do not fit in 12"),
+    )
+    cells = rows(simulate((*arms, *extra)))
+    assert cells["hidden=512"]["Verdict"].values == (
+        "incomplete",
+        "1 of 3 seeds; seed 2 failed (out of memory); seed 3 running",
+    )
+    assert cells["kernel"]["Verdict"].values == ("impossible", "15 frames do not fit in 12")
+    for name in ("hidden=512", "kernel"):
+        assert cells[name]["UF1 [95 % CI]"].text == cells[name]["ΔUF1 [95 % CI]"].text == cells[name]["p"].text == "–"
+    assert cells["kernel"]["Seeds"].text == "–" and cells["hidden=512"]["Seeds"].text == "1"
+
+
+def test_an_arm_without_trials_is_named_as_such(simulate, arms):
+    study = copy.deepcopy(simulate(arms))
+    study.metadata["arms"].append({"arm": "late", "stage": "ablate", "changes": {"fusion": "late"}, "impossible": None})
+    assert rows(study)["late"]["Verdict"].text == "not run"
+
+
+def test_no_differences_without_a_whole_baseline(simulate, arms, arm):
+    result = found(simulate((arm("baseline", 0.7, states={1: "failed"}), *arms[1:])))
+    assert all(f.comparison is None for f in result.findings)
+    assert sum(f.score is not None for f in result.findings) == len(arms) - 1
+    assert sentence(result).startswith("No complete baseline")
+
+
+def test_other_numbers_of_seeds_are_not_compared(simulate, arms, arm):
+    cells = rows(simulate((*arms, arm("more", 0.7, {"depth": 3}, seeds=(1, 2, 3, 4)))))
+    assert cells["more"]["Verdict"].values == ("not compared", "4 seeds, the baseline has 3")
+    assert cells["more"]["UF1 [95 % CI]"].text != "–"
+
+
+def test_scores_are_means_over_seeds_of_pooled_metrics(simulate):
+    result = found(simulate())
+    score = result.findings[1].score
+    assert score.interval.estimate == pytest.approx(sum(score.uf1) / 3)
+    assert score.counts.shape == (12, 3, 3, 3)
+    cells = rows(simulate())["regions=eyes"]
+    assert cells["UF1 [95 % CI]"].text.startswith(f"{score.interval.estimate:.3f} [")
+    assert cells["Seconds"].values == (4.2,)
+
+
+def test_caption_and_notes_say_how(simulate):
+    results = simulate().results()
+    table = headline(results, ablations(results)[-1])
+    for part in (
+        "Pooled UF1",
+        "12 subjects, 150 clips",
+        "subject jackknife",
+        "all 4,096",
+        "over the 4 variants",
+        "3 seeds an arm",
+    ):
+        assert part in table.caption, part
+    assert "Minimum detectable difference" in table.caption
+    assert any("noise floor" in note for note in table.notes) and any("chance is" in note for note in table.notes)
+
+
+def test_limits_are_told(simulate, arm):
+    few = simulate((arm("baseline", 0.7, seeds=(1,)), arm("other", 0.4, seeds=(1,))), subjects=4)
+    results = few.results()
+    notes = headline(results, ablations(results)[-1]).notes
+    assert any("no p can be below 0.125" in note for note in notes)
+    assert any("One seed" in note for note in notes)
+    perfect = simulate((arm("baseline", 1.0), arm("other", 0.4))).results()
+    assert any("exactly 0 or 1" in note for note in headline(perfect, ablations(perfect)[-1]).notes)
+
+
+def test_stages_have_tables_of_their_own(simulate, arm):
+    arms = arm("baseline", 0.7, stage="confirm", seeds=(5, 6)), arm("top", 0.8, stage="confirm", seeds=(5, 6))
+    both = ablations(simulate((*arms, arm("baseline", 0.7), arm("other", 0.4))).results())
+    assert [a.stage for a in both] == ["confirm", "ablate"]
+    assert [[f.arm.arm for f in a.findings] for a in both] == [["baseline", "top"], ["baseline", "other"]]
+    assert [len(f.seeds) for a in both for f in a.findings] == [2, 2, 3, 3]
+
+
+def test_arms_without_a_baseline_have_scores_alone(simulate, arm):
+    result = found(simulate((arm("one", 0.7), arm("two", 0.4))))
+    assert result.baseline is None and all(f.score and f.comparison is None for f in result.findings)
+
+
+def test_classes_show_precision_beside_recall(simulate):
+    results = simulate().results()
+    table = per_class(results, ablations(results)[-1])
+    assert table.titles()[1:4] == ["F1 negative", "F1 positive", "F1 surprise"]
+    assert table.titles()[-1] == "Macro-precision" and len(table.rows) == 8

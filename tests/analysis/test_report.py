@@ -1,0 +1,193 @@
+import csv
+import json
+import subprocess
+import sys
+from html.parser import HTMLParser
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from analysis.report import publish, report, write
+from analysis.results import PREDICTIONS, TRIALS, Results
+
+LINKS = {"src", "href", "xlink:href", "data", "action", "poster", "srcset", "background", "cite"}
+
+
+class Page(HTMLParser):
+    """Everything that a page refers to, its tags, its cells by table, and its words."""
+
+    def __init__(self, source):
+        super().__init__()
+        self.links, self.tags, self.tables, self.words, self.open = [], [], {}, [], None
+        self.feed(source)
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append(tag)
+        self.links += [value for name, value in attributes if name in LINKS]
+        if tag == "table":
+            self.open = self.tables.setdefault(dict(attributes)["id"], [])
+        elif tag == "tr":
+            self.open.append([])
+        elif tag in ("td", "th"):
+            self.open[-1].append("")
+
+    def handle_endtag(self, tag):
+        self.open = None if tag == "table" else self.open
+
+    def handle_data(self, data):
+        self.words.append(data)
+        if self.open and self.open[-1] and data.strip():
+            self.open[-1][-1] += data
+
+
+@pytest.fixture(scope="module")
+def folder(simulate, arms, arm, tmp_path_factory):
+    extra = arm("hidden=512", 0.9, {"hidden": 512}, states={2: "failed"})
+    where = tmp_path_factory.mktemp("study")
+    write(Results.load(simulate((*arms, extra), search=6).save(where)), where / "report")
+    return where / "report"
+
+
+def page(folder):
+    return Page((folder / "report.html").read_text(encoding="utf-8"))
+
+
+def test_all_files_are_there_and_no_others(folder):
+    names = {"report.html", "report.md", "report.json", "table.tex", "table.csv", "search.csv", "forest.pdf"}
+    assert {path.name for path in folder.iterdir()} == names
+
+
+def test_html_refers_to_nothing_outside_itself(folder):
+    source, found = (folder / "report.html").read_text(encoding="utf-8"), page(folder)
+    assert all(link.startswith("#") for link in found.links)
+    assert not {"script", "link", "iframe", "object", "embed", "img", "base"} & set(found.tags)
+    assert "@import" not in source and "<!DOCTYPE svg" not in source
+    assert all(part.startswith("#") for part in (piece.strip("'\" ") for piece in source.split("url(")[1:]))
+    without_names = source.replace('xmlns="http://www.w3.org/2000/svg"', "").replace(
+        'xmlns:xlink="http://www.w3.org/1999/xlink"', ""
+    )
+    assert "http://" not in without_names and "https://" not in without_names
+    assert len(source) < 3_000_000
+
+
+def test_html_shows_table_and_figure(folder):
+    found = page(folder)
+    assert "svg" in found.tags
+    assert set(found.tables) == {
+        "table-ablate",
+        "table-ablate-planted",
+        "table-ablate-classes",
+        "table-search",
+        "table-failures",
+    }
+    assert [row[0] for row in found.tables["table-ablate"][1:3]] == ["baseline", "regions=eyes"]
+
+
+def test_all_formats_show_the_same_numbers(folder):
+    html = page(folder).tables["table-ablate"][1:]
+    markdown = [
+        [cell.strip() for cell in line.strip("| \n").split(" | ")]
+        for line in (folder / "report.md").read_text(encoding="utf-8").split("## Ablation")[1].splitlines()
+        if line.startswith("|")
+    ][2 : 2 + len(html)]
+    assert markdown == html
+    digits = list(csv.reader((folder / "table.csv").open(encoding="utf-8")))[1:]
+    latex = (folder / "table.tex").read_text(encoding="utf-8")
+    for shown, row in zip(html, digits, strict=True):
+        together = " ".join(shown).replace("−", "-").replace(",", "")
+        assert all(number in together for number in row[2:9] if number)
+        assert all(text.replace("−", "$-$").replace("–", "--").replace("_", r"\_") in latex for text in shown)
+
+
+def test_json_holds_every_number_and_where_it_comes_from(folder):
+    found = json.loads((folder / "report.json").read_text(encoding="utf-8"))
+    eyes = next(a for a in found["stages"]["ablate"]["arms"] if a["arm"] == "regions=eyes")
+    assert len(eyes["uf1_by_seed"]) == 3 and np.sum(eyes["confusion"]) == 450
+    assert eyes["comparison"]["p"] <= 0.05 and len(eyes["comparison"]["joint"]) == 2
+    assert found["tables"]["ablate"]["rows"][1]["uf1"] == eyes["interval"]["estimate"]
+    assert len(found["provenance"]["predictions (sha256)"]) == 64 and found["provenance"]["code"] == "abc123"
+    assert found["method"]["unit"] == "subject"
+
+
+def test_failures_and_gaps_are_named(folder):
+    words = " ".join(page(folder).words)
+    assert "No score for 1 of 9 arms: hidden=512." in words
+    assert "hidden=512: incomplete: 2 of 3 seeds; seed 2 failed (out of memory)." in words
+
+
+def test_the_same_results_give_the_same_bytes_in_any_order(simulate, tmp_path):
+    study = simulate(search=4)
+    shuffled = np.random.default_rng(1).permutation(len(study.predictions))
+    rows = pa.Table.from_pylist([study.predictions[i] for i in shuffled], PREDICTIONS)
+    other = Results.of(rows, pa.Table.from_pylist(study.trials[::-1], TRIALS), study.results().metadata)
+    write(study.results(), tmp_path / "one")
+    write(other, tmp_path / "two")
+    for path in (tmp_path / "one").iterdir():
+        assert path.read_bytes() == (tmp_path / "two" / path.name).read_bytes(), path.name
+
+
+def test_labels_permuted_and_still_above_chance_open_the_report(simulate, arms, arm, tmp_path):
+    leaky = (
+        *(a for a in arms if a.name != "permuted_labels"),
+        arm("permuted_labels", 0.5, {"control": "permuted_labels"}),
+    )
+    made = report(simulate(leaky).results())
+    assert made.warnings[0].startswith("Labels were permuted in permuted_labels") and "above chance" in made.warnings[0]
+    words = "".join(Page(publish(made, tmp_path).read_text(encoding="utf-8")).words)
+    assert words.index("Labels were permuted") < words.index("The baseline reaches")
+    assert any(cell.text == "ABOVE CHANCE" for row in made.parts[0].headline.rows for cell in row.cells)
+
+
+def test_notes_of_the_study_open_the_report(simulate):
+    study = simulate()
+    study.metadata["notes"].append("The code differs from what made these folds.")
+    assert report(study.results()).warnings == ("The code differs from what made these folds.",)
+    study.metadata["notes"].clear()
+
+
+def test_names_are_escaped(simulate, arm, tmp_path):
+    name = "<b>&depth=2"
+    write(simulate((arm("baseline", 0.7), arm(name, 0.6, {"depth": 2}))).results(), tmp_path)
+    source = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "<b>&depth" not in source and "&lt;b&gt;&amp;depth=2" in source
+
+
+def test_stages_before_the_last_have_files_of_their_own(simulate, arm, tmp_path):
+    confirm = [arm(name, skill, stage="confirm", seeds=(5, 6)) for name, skill in (("baseline", 0.7), ("top", 0.8))]
+    write(simulate((*confirm, arm("baseline", 0.7), arm("other", 0.4))).results(), tmp_path)
+    assert {"confirm-table.csv", "confirm-forest.pdf", "table.csv"} <= {path.name for path in tmp_path.iterdir()}
+    assert "other" in (tmp_path / "table.csv").read_text() and "top" in (tmp_path / "confirm-table.csv").read_text()
+
+
+def test_a_study_in_which_nothing_is_complete_still_has_a_report(simulate, arm, tmp_path):
+    broken = (
+        arm("baseline", 0.7, states={1: "failed", 2: "failed", 3: "running"}),
+        arm("other", 0.4, states={1: "failed"}),
+    )
+    words = " ".join(Page(write(simulate(broken).results(), tmp_path).read_text(encoding="utf-8")).words)
+    assert "The baseline has no score" in words and "out of memory" in words
+
+
+def test_a_search_alone_has_a_report(simulate, tmp_path):
+    assert set(Page(write(simulate((), search=5).results(), tmp_path).read_text(encoding="utf-8")).tables) == {
+        "table-search",
+        "table-failures",
+    }
+
+
+def test_a_write_that_fails_leaves_the_old_file_and_no_part(simulate, tmp_path, monkeypatch):
+    made = report(simulate().results())
+    publish(made, tmp_path)
+    before = (tmp_path / "report.html").read_bytes()
+    monkeypatch.setattr("pathlib.Path.replace", lambda self, target: (_ for _ in ()).throw(OSError("disk full")))
+    with pytest.raises(OSError, match="disk full"):
+        publish(made, tmp_path)
+    assert (tmp_path / "report.html").read_bytes() == before
+    assert not list(tmp_path.glob(".part-*"))
+
+
+def test_the_analysis_needs_neither_torch_nor_ray():
+    blocked = ("torch", "ray", "mlflow", "optuna", "av", "decord", "sklearn", "study")
+    code = f"import sys; sys.modules.update(dict.fromkeys({blocked!r})); import analysis.report, search_spaces.config"
+    subprocess.run([sys.executable, "-c", code], check=True)

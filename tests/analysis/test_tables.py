@@ -1,0 +1,91 @@
+import csv
+import io
+import math
+import re
+import shutil
+import subprocess
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from analysis.tables import Column, Row, Table, absent, interval, latex_text, number, tally, text
+
+
+@pytest.fixture()
+def table():
+    columns = (
+        Column("Variant", ("variant",), numeric=False),
+        Column("ΔUF1 [95 % CI]", ("difference", "low", "high")),
+        Column("W/T/L", ("wins", "ties", "losses")),
+        Column("Params", ("parameters",)),
+    )
+    difference = interval((-0.0434, -0.1, 0.02), signed=True)
+    rows = (
+        Row("variant", (text("regions=eyes & 50 %_x"), difference, tally((1, 2, 3)), number(12345))),
+        Row("missing", (text("a|b"), absent(3), absent(3), number(None))),
+    )
+    return Table("toy", "Toy", "A caption with 95 % and n − 1.", columns, rows, ("A note_with underscore.",))
+
+
+def test_every_format_shows_the_same_digits(table):
+    rows = list(csv.reader(io.StringIO(table.to_csv())))
+    assert rows[0] == ["kind", "variant", "difference", "low", "high", "wins", "ties", "losses", "parameters"]
+    assert rows[1] == ["variant", "regions=eyes & 50 %_x", "-0.043", "-0.100", "+0.020", "1", "2", "3", "12345"]
+    assert rows[2] == ["missing", "a|b", *[""] * 7]
+    assert table.texts()[0][1:] == ["−0.043 [−0.100, +0.020]", "1/2/3", "12,345"]
+    assert "| −0.043 [−0.100, +0.020] | 1/2/3 | 12,345 |" in table.to_markdown()
+    assert "$-$0.043 [$-$0.100, +0.020] & 1/2/3 & 12,345" in table.to_latex()
+
+
+def test_json_keeps_the_numbers_as_computed(table):
+    row = table.to_json()["rows"][0]
+    assert (row["difference"], row["low"], row["wins"], row["parameters"]) == (-0.0434, -0.1, 1, 12345)
+    assert table.to_json()["rows"][1]["difference"] is None
+
+
+def test_markdown_escapes_pipes(table):
+    lines = [line for line in table.to_markdown().splitlines() if line.startswith("|")]
+    assert {len(re.findall(r"(?<!\\)\|", line)) for line in lines} == {5}
+
+
+def test_latex_is_an_escaped_booktabs_table_without_preamble(table):
+    latex = table.to_latex()
+    assert r"regions=eyes \& 50 \%\_x" in latex and r"note\_with" in latex
+    for part in (r"\toprule", r"\midrule", r"\bottomrule", r"\begin{tabular}{lrrr}", r"\label{tab:toy}", r"\caption{"):
+        assert part in latex
+    for part in (r"\documentclass", r"\hline", "|", "−", "Δ"):
+        assert part not in latex.replace("a|b", "")
+    assert latex.replace(r"\{", "").count("{") == latex.replace(r"\}", "").count("}")
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no LaTeX engine here")
+def test_latex_compiles(table, tmp_path):
+    (tmp_path / "table.tex").write_text(table.to_latex())
+    page = r"\documentclass{article}\usepackage{booktabs,graphicx}\begin{document}\input{table.tex}\end{document}"
+    (tmp_path / "page.tex").write_text(page)
+    done = subprocess.run(
+        ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "page.tex"], cwd=tmp_path, capture_output=True
+    )
+    if b"booktabs.sty' not found" in done.stdout:
+        pytest.skip("this LaTeX has no booktabs")
+    assert done.returncode == 0, done.stdout.decode()[-2000:]
+
+
+def test_special_characters_of_latex():
+    assert latex_text(r"50 % of a_b & {c} #1 $x ~ ^ \y") == (
+        r"50 \% of a\_b \& \{c\} \#1 \$x \textasciitilde{} \textasciicircum{} \textbackslash{}y"
+    )
+
+
+@given(st.floats(-1, 1))
+def test_zero_has_no_sign_and_minus_is_not_a_hyphen(value):
+    cell = interval((value, value, value), signed=True)
+    assert "-" not in cell.text
+    assert float(cell.digits[0]) == pytest.approx(value, abs=5.01e-4)
+    assert (cell.digits[0][0] in "+-") == (float(cell.digits[0]) != 0)
+
+
+def test_what_is_no_number_is_absent():
+    assert number(math.nan, 3) == number(None, 3) == absent()
+    assert text(None).text == text("").text == "–"
