@@ -8,6 +8,7 @@ import numpy as np
 
 from analysis.confusion import count
 from analysis.metrics import uf1
+from search_spaces.designs import Arm
 from study.data.clips import Clips
 from study.ledger import Ledger, Outcome
 from study.trials import FoldResult, Trial, trial_keys
@@ -29,13 +30,19 @@ class Watch(Protocol):
 
 
 class Listed:
-    """The trials of a fixed design, in the plan's order. One that failed in an earlier run is tried again."""
+    """The trials of a fixed design: every seed of every arm. One that failed in an earlier run is tried again."""
 
-    def __init__(self, trials: Iterable[Trial], ledger: Ledger) -> None:
-        self.trials = [t for t in trials if (o := ledger.outcome(t.number)) is None or o.state == "failed"]
+    def __init__(self, arms: Iterable[Arm], ledger: Ledger) -> None:
+        self.ledger = ledger
+        self.left = ((arm, seed) for arm in arms for seed in arm.seeds)
 
     def next(self) -> Trial | None:
-        return self.trials.pop(0) if self.trials else None
+        for arm, seed in self.left:
+            trial = self.ledger.propose(arm.stage, arm.name, arm.config, (seed,))
+            outcome = self.ledger.outcome(trial.number)
+            if outcome is None or outcome.state == "failed":
+                return trial
+        return None
 
 
 class Agenda:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -219,7 +220,7 @@ _SHOWN = {"Variant", "UF1 [95 % CI]", "ΔUF1 [95 % CI]", "p adj", "Verdict", "Ra
 def _print_table(table: "analysis.tables.Table") -> None:
     """The columns of a table that fit a terminal; the report has them all."""
     shown = [i for i, column in enumerate(table.columns) if column.title in _SHOWN]
-    rich = Table(title=_plain(table.title), title_justify="left")
+    rich = Table(title=_plain(table.title), title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for i in shown:
         rich.add_column(_plain(table.columns[i].title), justify="right" if table.columns[i].numeric else "left")
     for row in table.texts():
@@ -228,7 +229,7 @@ def _print_table(table: "analysis.tables.Table") -> None:
 
 
 def _print_plan(plan: "Plan") -> None:
-    table = Table(title=f"{plan.spec.name}: {plan.clips} clips, {plan.subjects} subjects", title_justify="left")
+    table = Table(title=f"{plan.spec.name}: {plan.clips} clips, {plan.subjects} subjects", title_justify="left", box=SIMPLE_HEAD)
     for column in ("stage", "arm", "changes", "trials", "folds", "parameters", "time"):
         table.add_column(column, justify="right" if column in ("trials", "folds", "parameters", "time") else "left")
     for search in plan.searches:

@@ -98,9 +98,7 @@ def _sources(study: Study, ledger: Ledger, clips: Clips) -> list[Source]:
         if isinstance(design, Search):
             sources.append(Proposals(stage, study.spec, ledger, cost, problems_of))
         else:
-            own = [arm for arm, _ in study.plan.arms if arm.stage == stage]
-            trials = [ledger.propose(stage, arm.name, arm.config, (seed,)) for arm in own for seed in arm.seeds]
-            sources.append(Listed(trials, ledger))
+            sources.append(Listed([arm for arm, _ in study.plan.arms if arm.stage == stage], ledger))
     return sources
 
 

@@ -5,6 +5,7 @@ import dataclasses
 import pytest
 
 from search_spaces.config import TrialConfig
+from search_spaces.designs import Arm
 from search_spaces.errors import UserError
 from study.agenda import Agenda, Listed
 from study.ledger import Ledger
@@ -20,9 +21,9 @@ def seen() -> list[tuple[str, int]]:
 def agenda(tmp_path, small, seen):
     with Ledger(tmp_path / "study") as ledger:
         config = small.prepared().spec.baseline_config()
-        trials = [ledger.propose("ablate", "baseline", config, (seed,)) for seed in (1, 2)]
+        source = Listed([Arm("ablate", "baseline", config, (1, 2), {})], ledger)
         clips = small.clips()
-        yield Agenda([Listed(trials, ledger)], ledger, clips, lambda trial, event, n, uf1=None: seen.append((event, n)))
+        yield Agenda([source], ledger, clips, lambda trial, event, n, uf1=None: seen.append((event, n)))
 
 
 def test_a_trial_is_complete_with_its_last_fold(agenda, small, seen):
@@ -43,9 +44,10 @@ def test_a_trial_whose_folds_are_all_there_is_settled_and_not_given_out(agenda, 
     trial = agenda.take()
     for folds in run_trial(trial, agenda.clips, {}, small.prepared().spec.resources):
         agenda.record(trial, folds)
-    twin = agenda.ledger.propose("ablate", "twin", trial.config, trial.seeds)
-    agenda.sources = [Listed([twin], agenda.ledger)]
+    agenda.sources = [Listed([Arm("ablate", "twin", trial.config, trial.seeds, {})], agenda.ledger)]
     assert agenda.take() is None
+    twin = agenda.ledger.trials()[-1]
+    assert twin.arm == "twin"
     assert agenda.ledger.outcome(twin.number).state == "complete"
 
 
@@ -79,5 +81,5 @@ def test_folds_made_by_another_arithmetic_are_not_mixed(agenda, small):
 
 
 def test_the_config_of_a_ledger_comes_back(agenda):
-    assert agenda.ledger.trials()[0].config == agenda.take().config
+    assert agenda.take().config == agenda.ledger.trials()[0].config
     assert isinstance(agenda.ledger.trials()[0].config, TrialConfig)
