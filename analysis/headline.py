@@ -7,6 +7,7 @@ from analysis.inference import RESAMPLES, ROPE
 from analysis.results import Results
 from analysis.tables import Cell, Column, Row, Table, interval, number, tally, text
 
+PROTOCOLS = {"loso": "leave-one-subject-out"}
 COLUMNS = (
     Column("Variant", ("variant",), numeric=False),
     Column("UF1 [95 % CI]", ("uf1", "uf1_low", "uf1_high")),
@@ -109,7 +110,8 @@ def _caption(results: Results, found: Ablation) -> str:
     about, rows = results.metadata, results.predictions
     clips = len(rows[["dataset", "subject", "clip_id"]].drop_duplicates())
     parts = [
-        f"Pooled UF1 (confusions summed over all folds, MEGC 2019), {about.protocol}, {about.dataset}: "
+        f"Pooled UF1 (confusions summed over all folds, MEGC 2019), {PROTOCOLS.get(about.protocol, about.protocol)}, "
+        f"{about.dataset}: "
         f"{found.subjects} subjects, {clips} clips.",
         "Unit of all intervals and tests: the subject. UF1: 95 % interval by subject jackknife, t(n − 1), logit scale.",
     ]

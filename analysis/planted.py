@@ -13,6 +13,7 @@ COLUMNS = (
     Column("Planted", ("planted",), numeric=False),
     Column("Ideal UF1, balanced", ("ideal_balanced",)),
     Column("Ideal UF1, these clips", ("ideal_actual",)),
+    Column("Limit", ("limit",)),
     Column("Arm", ("arm",), numeric=False),
     Column("Found UF1 [95 % CI]", ("uf1", "uf1_low", "uf1_high")),
     Column("Found ΔUF1 [95 % CI]", ("difference", "difference_low", "difference_high")),
@@ -33,10 +34,11 @@ def planted(results: Results, found: Ablation) -> Table | None:
     keys = [*effects, *(key for key in ideal if key not in effects)]
     rows = tuple(row for key in keys for row in _rows(key, effects.get(key), ideal.get(key, {}), results, found))
     caption = (
-        "What the synthetic data was made to show, and what the study found. Ideal UF1: of an observer that knows how "
-        "the clips were made and sees this level's regions; no network can be expected to exceed it. Agrees: a planted "
-        "loss has a negative difference (the interval says how sure that is), a planted chance has an interval that is "
-        "not above chance."
+        "What the synthetic data was made to show, and what the study found. Ideal UF1: of an observer who knows how "
+        "the clips were made, sees this level's regions and names the most probable class, with balanced classes and "
+        "with the shares and mistaken labels of these clips. Limit: the most that any rule can expect on these clips. "
+        "Agrees: a planted loss has a negative difference (the interval says how sure that is), a planted chance has "
+        "an interval that is not above chance."
     )
     return Table(f"{found.stage}-planted", "Planted and found", caption, COLUMNS, rows)
 
@@ -51,7 +53,7 @@ def agrees(expect: str, finding: Finding) -> bool | None:
 def _rows(
     key: tuple[str, Any], expect: str | None, ideal: Mapping[str, float], results: Results, found: Ablation
 ) -> Iterator[Row]:
-    """A row an arm that has this level; one empty row if there is none."""
+    """A row an arm that has this level; one empty row for a planted effect that no arm shows."""
     factor, level = key
     start = (
         text(factor),
@@ -59,11 +61,12 @@ def _rows(
         text(expect),
         number(ideal.get("balanced"), 3),
         number(ideal.get("actual"), 3),
+        number(ideal.get("limit"), 3),
     )
     arms = [f for f in found.findings if f.kind != "null" and _shows(f, factor, level, expect is not None, results)]
     for finding in arms:
         yield Row("plain", (*start, *_found(finding, expect)))
-    if not arms:
+    if not arms and expect:
         yield Row("missing", (*start, text("not in this study"), absent(3), absent(3), absent()))
 
 
@@ -72,7 +75,9 @@ def _shows(finding: Finding, factor: str, level: Any, is_effect: bool, results: 
     if finding.kind == "baseline":
         own = (t for t in results.trials if (t.stage, t.arm) == (finding.arm.stage, finding.arm.arm))
         return not is_effect and any(trial.factors.get(factor) == level for trial in own)
-    return level == (control(finding.arm) if factor == "control" else finding.arm.changes.get(factor))
+    if control(finding.arm):  # what else a control changes is part of the control
+        return factor == "control" and level == control(finding.arm)
+    return finding.arm.changes.get(factor) == level
 
 
 def _found(finding: Finding, expect: str | None) -> tuple[Cell, ...]:

@@ -42,7 +42,11 @@ ARMS = (
 )
 TRUTH = {
     "ideal_uf1": {
-        "regions": {"eyes": {"balanced": 2 / 3, "actual": 0.641}, "eyes+mouth": {"balanced": 1.0, "actual": 0.9}}
+        "regions": {
+            "eyes": {"balanced": 2 / 3, "actual": 0.641, "limit": 0.65},
+            "eyes+mouth": {"balanced": 1.0, "actual": 0.9},
+            "frame": {"balanced": 1.0, "actual": 0.9},
+        }
     },
     "planted": [
         {"factor": "regions", "level": "eyes", "expect": "lower"},

@@ -20,6 +20,14 @@ def test_planted_and_found_side_by_side(simulate):
     assert len(found) == 5
 
 
+def test_what_a_control_changes_beside_is_no_effect_of_its_own(simulate, arm):
+    changes = {"control": "single_frame", "input": "gray"}
+    arms = arm("baseline", 0.7), arm("input=gray", 0.4, {"input": "gray"}), arm("single_frame", 0.1, changes)
+    found = [(row["Factor"], row["Arm"]) for row in rows(simulate(arms)) if row["Planted"] != "–"]
+    assert ("input", "input=gray") in found and ("control", "single_frame") in found
+    assert ("input", "single_frame") not in found
+
+
 def test_a_planted_effect_that_is_not_found_says_no(simulate, arm):
     arms = arm("baseline", 0.3), arm("regions=eyes", 0.9, {"regions": "eyes"}), arm("permuted_labels", 0.8)
     found = {row["Arm"]: row["Agrees"] for row in rows(simulate(arms))}
