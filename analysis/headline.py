@@ -162,7 +162,12 @@ def _notes(found: Ablation) -> list[str]:
 def _limits(found: Ablation) -> list[str]:
     """What these numbers cannot say."""
     counts = {len(f.seeds) for f in found.findings if f.score}
+    lost = max((f.score.interval.lost for f in found.findings if f.score), default=0)
     limits = []
+    if lost:
+        limits.append(
+            f"Without {lost} of the subjects a class is empty: the intervals rest on UF1 of fewer classes there."
+        )
     if found.swaps and found.swaps.exact and 2 / 2**found.subjects > 0.05:
         limits.append(f"With {found.subjects} subjects no p can be below {2 / 2**found.subjects:.4g}.")
     if counts == {1}:

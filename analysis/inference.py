@@ -14,7 +14,7 @@ import numpy.typing as npt
 from scipy.special import expit, logit, stdtrit
 
 from analysis.confusion import Counts
-from analysis.metrics import uf1, uf1_gradient
+from analysis.metrics import empty, uf1, uf1_gradient
 from search_spaces.identity import stream
 
 Floats = npt.NDArray[np.float64]
@@ -29,13 +29,18 @@ POWER = 2.8  # a difference of 2.8 SE is found with 80 % power at the 5 % level:
 
 @dataclass(frozen=True)
 class Interval:
-    """A pooled UF1 with its confidence interval over subjects. se: on the scale of UF1, the seeds' excess included."""
+    """A pooled UF1 with its confidence interval over subjects.
+
+    se: on the scale of UF1, the seeds' excess included. lost: subjects without whom a class is empty in some seed,
+    so that the UF1 without them is a mean over fewer classes.
+    """
 
     estimate: float
     low: float
     high: float
     se: float
     method: Literal["jackknife, logit", "exact binomial"]
+    lost: int
 
 
 @dataclass(frozen=True)
@@ -99,14 +104,15 @@ def interval(counts: Counts) -> Interval:
         raise ValueError("an interval over subjects needs at least 2 subjects")
     estimate = float(uf1(counts.sum(0)).mean())
     margin = ((1 - LEVEL) / 2) ** (1 / subjects)
+    lost = int(empty(counts.sum(0) - counts).any(-1).sum())
     if estimate >= 1:
-        return Interval(estimate, margin, 1.0, 0.0, "exact binomial")
+        return Interval(estimate, margin, 1.0, 0.0, "exact binomial", lost)
     if estimate <= 0:
-        return Interval(estimate, 0.0, 1 - margin, 0.0, "exact binomial")
+        return Interval(estimate, 0.0, 1 - margin, 0.0, "exact binomial", lost)
     se = float(np.sqrt(_jackknife(_left_out(counts).mean(-1)) + seed_excess(counts) / counts.shape[1]))
     half = stdtrit(subjects - 1, (1 + LEVEL) / 2) * se / (estimate * (1 - estimate))
     low, high = expit(logit(estimate) + np.array([-half, half]))
-    return Interval(estimate, float(low), float(high), se, "jackknife, logit")
+    return Interval(estimate, float(low), float(high), se, "jackknife, logit", lost)
 
 
 def seed_excess(counts: Counts) -> float:

@@ -84,7 +84,7 @@ def write(results: Results, folder: Path) -> Path:
 
 
 def publish(made: Report, folder: Path) -> Path:
-    """Write report.html, .md, .json, search.csv, and of the last stage table.tex, table.csv, forest.pdf.
+    """Write report.html, .md, .json, search.csv, and of the last stage table.tex, table.csv, forest.pdf and .png.
 
     Files of earlier stages bear the stage's name in front. Each file appears whole or not at all.
     """
@@ -100,6 +100,7 @@ def publish(made: Report, folder: Path) -> Path:
         _put(folder / f"{prefix}table.csv", part.headline.to_csv())
         if part.drawing:
             _put(folder / f"{prefix}forest.pdf", figures.pdf(part.drawing))
+            _put(folder / f"{prefix}forest.png", figures.png(part.drawing))
     return folder / "report.html"
 
 

@@ -70,6 +70,13 @@ class TestInterval:
         wrong = interval(np.roll(perfect, 1, axis=-1))
         assert (wrong.estimate, wrong.low) == (0, 0) and wrong.high == pytest.approx(1 - found.low)
 
+    def test_a_class_that_one_subject_alone_has_is_told(self):
+        counts = np.tile(np.diag([3, 3, 0]), (5, 2, 1, 1))
+        counts[:, :, 0, 1] = 1
+        counts[2, :, 2, 2] = 1
+        assert interval(counts).lost == 1
+        assert interval(simulated(9, 2, 0.6, 0)).lost == 0
+
     def test_one_subject_is_refused(self):
         with pytest.raises(ValueError, match="at least 2 subjects"):
             interval(simulated(1, 1, 0.5, 0))

@@ -54,7 +54,16 @@ def page(folder):
 
 
 def test_all_files_are_there_and_no_others(folder):
-    names = {"report.html", "report.md", "report.json", "table.tex", "table.csv", "search.csv", "forest.pdf"}
+    names = {
+        "report.html",
+        "report.md",
+        "report.json",
+        "table.tex",
+        "table.csv",
+        "search.csv",
+        "forest.pdf",
+        "forest.png",
+    }
     assert {path.name for path in folder.iterdir()} == names
 
 
