@@ -77,17 +77,16 @@ def study_runs(folder: Path) -> StudyRuns:
     of_run: dict[tuple[str, int], list[sqlite3.Row]] = defaultdict(list)
     for fold in folds:
         of_run[fold["configuration"], fold["seed"]].append(fold)
-    description = json.loads(study["description"])
+    description, resolved = json.loads(study["description"]), json.loads(study["resolved"])
+    classes = tuple(description["classes"])
     prefix = digest([study["name"], study["began"]])[:12]
     runs = [_study(prefix, study, description, len(trials), outcomes)]
     for trial in trials:
-        if trial["trial"] in began:
+        if (number := trial["trial"]) in began:
             own = [fold for seed in json.loads(trial["seeds"]) for fold in of_run[trial["key"], seed]]
-            classes = len(description["classes"])
-            runs.append(_trial(prefix, trial, outcomes.get(trial["trial"]), began[trial["trial"]], own, classes))
-    uri = json.loads(study["resolved"]).get("tracking_uri")
-    classes_ = tuple(description["classes"])
-    return StudyRuns(study["name"], description["question"], study["file"], uri, classes_, prefix, tuple(runs))
+            runs.append(_trial(prefix, trial, outcomes.get(number), began[number], own, len(classes)))
+    uri = resolved.get("tracking_uri")
+    return StudyRuns(study["name"], description["question"], study["file"], uri, classes, prefix, tuple(runs))
 
 
 def scored(folder: Path, run: Run, classes: tuple[str, ...]) -> Run:
@@ -127,7 +126,7 @@ def _study(
         "dataset": description["dataset"],
         "dataset_digest": description["dataset_digest"],
         "protocol": description["protocol"],
-    } | {f"losolab.{name}": provenance[name] for name in ("losolab", "torch", "commit") if name in provenance}
+    } | {f"version.{name}": provenance[name] for name in ("losolab", "torch", "commit") if name in provenance}
     last = max((_ms(outcome["ended"]) for outcome in outcomes.values()), default=None)
     ended = last if status == "FINISHED" else None
     return Run(f"{prefix}/study", study["name"], _ms(study["began"]), ended, status, {}, tuple(metrics), tags)

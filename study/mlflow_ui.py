@@ -18,7 +18,7 @@ from urllib.request import urlopen
 
 from search_spaces.errors import UserError
 from study.mlflow_runs import study_runs
-from study.tracking import Place, place
+from study.tracking import Place, place_of_study
 
 _START = 180.0  # seconds that a server may take to answer: 10-16 on two cores
 _END = 10.0
@@ -28,8 +28,7 @@ _SMALL = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMET
 
 def serve(folder: Path, uri: str | None, port: int, say: Callable[[str], None]) -> None:
     """Print where the study's runs are seen, and where there is no server yet, be one until Ctrl-C."""
-    to = place(folder, uri)
-    study_runs(folder)  # raises UserError where the folder is no study's
+    to = place_of_study(folder, uri)
     if to.is_server:
         say(runs_page(to.uri, folder))
         return

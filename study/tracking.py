@@ -5,7 +5,6 @@ killed. The URI comes by MLFLOW_TRACKING_URI and not by argument, for it may hol
 """
 
 import fcntl
-import json
 import logging
 import os
 import select
@@ -45,17 +44,21 @@ class Place:
 
 
 def place(folder: Path, uri: str | None) -> Place:
-    """Where a study's runs are: `uri`, else where it was last mirrored to, else STORAGE/mlflow.db."""
-    uri = uri or (study_runs(folder).tracking_uri if begun(folder) else None)
+    """Where a study that runs now is mirrored to: `uri`, else STORAGE/mlflow.db."""
     storage = folder.absolute().parent
     found = Place(uri or f"sqlite:///{(storage / 'mlflow.db').as_posix()}", storage / "mlartifacts")
     return Place(found.uri, None) if found.is_server else found
 
 
+def place_of_study(folder: Path, uri: str | None) -> Place:
+    """Where a study's runs are: `uri`, else where it was last run to. Raises UserError where there is no study."""
+    recorded = study_runs(folder).tracking_uri
+    return place(folder, uri or recorded)
+
+
 def mirror(folder: Path, uri: str | None) -> str:
     """Send once what the store does not have of a study; returns where how many runs are. Raises UserError."""
-    study_runs(folder)
-    to = place(folder, uri)
+    to = place_of_study(folder, uri)
     with _alone(folder, wait=False):
         try:
             runs = _opened(folder, to).update()
@@ -95,7 +98,7 @@ class Tail:
     def summary(self) -> str:
         """One line: how many runs are where, or what to do to get them there."""
         if self.process.returncode == 0:
-            return str(json.loads(self.said))
+            return self.said.decode().strip()
         return f"not all runs were sent (why: {self.folder / 'mirror.log'}); send them with: losolab sync {self.folder}"
 
 
@@ -115,13 +118,15 @@ def main(folder: Path, uri: str | None) -> int:
     os.nice(_NICE)
     while not begun(folder):
         if _closed(sys.stdin.fileno()) and not begun(folder):
-            print(json.dumps("nothing to mirror"), file=answer)
+            print("nothing to mirror", file=answer)
             return 0
+    to = place(folder, uri)
     with _alone(folder, wait=True):
-        runs = _follow(folder, place(folder, uri))
-    if runs is not None:
-        print(json.dumps(f"{runs} runs in {place(folder, uri)}"), file=answer)
-    return 0 if runs is not None else 1
+        runs = _follow(folder, to)
+    if runs is None:
+        return 1
+    print(f"{runs} runs in {to}", file=answer)
+    return 0
 
 
 def _follow(folder: Path, to: Place) -> int | None:

@@ -21,7 +21,7 @@ from study.ledger import Ledger, Outcome, StudyRecord
 from study.mlflow_runs import scored, study_runs
 from study.mlflow_ui import runs_page, serve, served
 from study.models.geometry import geometry
-from study.tracking import Place, mirror, mirrored, place
+from study.tracking import Place, mirror, mirrored, place, place_of_study
 from study.trials import FoldResult, Trial
 
 CLASSES = ("negative", "positive", "surprise")
@@ -358,7 +358,8 @@ def test_which_store(tmp_path):
     assert str(place(folder, "postgresql://me:secret@host/mlflow")) == "postgresql://host/mlflow"
     with Ledger(folder) as ledger:
         begin(ledger, tracking_uri="http://host:5000")
-    assert place(folder, None).uri == "http://host:5000"  # where the study's file sends it
+    assert place_of_study(folder, None).uri == "http://host:5000"  # where it was last run to
+    assert place_of_study(folder, NOWHERE).uri == NOWHERE
 
 
 def test_a_server_that_cannot_start(folder):
