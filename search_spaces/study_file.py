@@ -17,9 +17,9 @@ READY = Path(__file__).parent  # the ready studies lie beside this file
 
 
 def load_study(
-    path: Path, overrides: dict[str, Any] | None = None, *, proposals: int | None = None, seeds: int | None = None
+    path: Path, parts: dict[str, Any] | None = None, *, proposals: int | None = None, seeds: int | None = None
 ) -> StudySpec:
-    """The study in a YAML file, with parts of it replaced by `overrides` (nested as in the file).
+    """The study in a YAML file, with some of its parts replaced: a value by key, `resources.cpu` for one below.
 
     `proposals` replaces those of the search stages, `seeds` those of the fixed designs' arms.
     Raises UserError with every mistake: file, key, value, and what would be valid.
@@ -34,7 +34,7 @@ def load_study(
     if not isinstance(content, dict):
         raise UserError(f"{path}: a study file is a mapping of keys such as name, dataset, baseline and stages")
     try:
-        spec = StudySpec.model_validate(_resized(_merged(content, overrides or {}), proposals, seeds))
+        spec = StudySpec.model_validate(_resized(_replaced(content, parts or {}), proposals, seeds))
     except ValidationError as invalid:
         raise UserError([f"{path}: {_sentence(error)}" for error in invalid.errors()]) from None
     if found := conflicts(spec):
@@ -54,12 +54,14 @@ class _UniqueKeys(yaml.SafeLoader):
         return super().construct_mapping(node, deep=deep)
 
 
-def _merged(content: dict[str, Any], overrides: dict[str, Any]) -> dict[str, Any]:
-    merged = dict(content)
-    for key, value in overrides.items():
-        below = merged.get(key)
-        merged[key] = _merged(below, value) if isinstance(below, dict) and isinstance(value, dict) else value
-    return merged
+def _replaced(content: dict[str, Any], parts: dict[str, Any]) -> dict[str, Any]:
+    """The file with other parts; `resources.cpu` is a part of a part."""
+    changed = dict(content)
+    for path, value in parts.items():
+        key, _, below = path.partition(".")
+        section = changed.get(key)
+        changed[key] = _replaced(section if isinstance(section, dict) else {}, {below: value}) if below else value
+    return changed
 
 
 def _resized(content: dict[str, Any], proposals: int | None, seeds: int | None) -> dict[str, Any]:

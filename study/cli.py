@@ -38,7 +38,7 @@ def main(arguments: list[str] | None = None) -> None:
         app(arguments, prog_name="losolab")
     except UserError as mistake:
         for problem in mistake.problems:
-            errors.print(f"[red]error:[/] {_plain(problem)}")
+            errors.print(f"[red]error:[/] {_plain(problem)}", soft_wrap=True)
         sys.exit(2)
     except KeyboardInterrupt:
         errors.print("stopped; every finished block is in the ledger: the same command goes on from there")
@@ -86,8 +86,8 @@ def run(
     with mirrored(prepared.folder, spec.tracking_uri) as mirror:
         driver.run(prepared, clips, _executor(serial, slots, address), console, accept_code=accept_code)
         report_path = _report(prepared.folder)
-    console.print(f"\nreport   {report_path}")
-    console.print(f"mlflow   {mirror.summary()}; open it with: losolab ui {prepared.folder}")
+    typer.echo(f"\nreport   {report_path}")
+    typer.echo(f"mlflow   {mirror.summary()}; open it with: losolab ui {prepared.folder}")
 
 
 @app.command()
@@ -113,7 +113,7 @@ def report(folder: Folder) -> None:
 
     if ledger_path(folder).is_file():
         export(folder)
-    console.print(f"\nreport   {_report(folder)}")
+    typer.echo(f"\nreport   {_report(folder)}")
 
 
 @app.command()
@@ -172,18 +172,19 @@ def _load(
     options = {
         "dataset": data and {"reader": "manifest", "path": str(data), "options": {}},
         "storage": storage and str(storage),
-        "resources": resources and _parsed(resources),
         "tracking_uri": tracking_uri,
     }
-    given = {key: value for key, value in options.items() if value is not None}
+    given = {key: value for key, value in options.items() if value is not None} | _parsed(resources)
     return load_study(study, given, proposals=trials, seeds=seeds)
 
 
-def _parsed(resources: str) -> dict[str, str]:
+def _parsed(resources: str | None) -> dict[str, str]:
+    if resources is None:
+        return {}
     parts = [part.partition("=") for part in resources.split(",")]
     if wrong := ["".join(part) for part in parts if not part[1]]:
         raise UserError(f"--resources {resources}: {wrong[0]!r} is not NAME=NUMBER, e.g. cpu=1,gpu=0.25,memory=4")
-    return {name.strip(): amount.strip() for name, _, amount in parts}
+    return {f"resources.{name.strip()}": amount.strip() for name, _, amount in parts}
 
 
 def _plain(text: str) -> str:
@@ -229,7 +230,9 @@ def _print_table(table: "analysis.tables.Table") -> None:
 
 
 def _print_plan(plan: "Plan") -> None:
-    table = Table(title=f"{plan.spec.name}: {plan.clips} clips, {plan.subjects} subjects", title_justify="left", box=SIMPLE_HEAD)
+    table = Table(
+        title=f"{plan.spec.name}: {plan.clips} clips, {plan.subjects} subjects", title_justify="left", box=SIMPLE_HEAD
+    )
     for column in ("stage", "arm", "changes", "trials", "folds", "parameters", "time"):
         table.add_column(column, justify="right" if column in ("trials", "folds", "parameters", "time") else "left")
     for search in plan.searches:

@@ -102,7 +102,7 @@ def test_a_missing_file_names_the_ready_studies(tmp_path):
 
 
 def test_options_replace_parts_of_the_file():
-    spec = load_study(READY / "default.yaml", {"storage": "there", "resources": {"cpu": "2"}}, proposals=3, seeds=5)
+    spec = load_study(READY / "default.yaml", {"storage": "there", "resources.cpu": "2"}, proposals=3, seeds=5)
     assert (str(spec.storage), spec.resources.cpu) == ("there", 2)
     assert spec.stages["search"].proposals == 3
     assert spec.stages["ablate"].seeds == 5
@@ -111,7 +111,7 @@ def test_options_replace_parts_of_the_file():
 
 def test_identity_is_all_but_what_may_change():
     spec = load_study(READY / "default.yaml")
-    free = load_study(READY / "default.yaml", {"resources": {"cpu": 4}, "storage": "there"}, seeds=7)
+    free = load_study(READY / "default.yaml", {"resources.cpu": 4, "storage": "there"}, seeds=7)
     assert free.identity() == spec.identity()
     assert load_study(READY / "default.yaml", proposals=99).identity() != spec.identity()
-    assert load_study(READY / "default.yaml", {"baseline": {"depth": 2}}).identity() != spec.identity()
+    assert load_study(READY / "default.yaml", {"baseline.depth": 2}).identity() != spec.identity()

@@ -1,0 +1,176 @@
+"""The command line, run as a user runs it: mistakes are told without a traceback, and leave nothing behind."""
+
+import csv
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from study.cli import main
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def command(capsys, monkeypatch, tmp_path):
+    """Run losolab here; gives exit code, output and errors on one line each."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "400")
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as ended:
+            main([str(argument) for argument in arguments])
+        out, err = capsys.readouterr()
+        return int(ended.value.code or 0), out, err
+
+    return run
+
+
+@pytest.fixture
+def manifest(videos, tmp_path) -> Path:
+    """The small study's dataset as a manifest of the user's own."""
+    (source,) = (videos / "data").iterdir()
+    shutil.copytree(source, tmp_path / "clips")
+    return tmp_path / "clips"
+
+
+def change(manifest: Path, edit) -> None:
+    path = manifest / "clips.csv"
+    with path.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    rows = [row for row in rows if edit(row) is not False]
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0].keys())
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def refused(command, small, *options: object) -> list[str]:
+    """The problems that a run is refused with; the storage must be as it was."""
+    before = sorted(p for p in small.storage.rglob("*") if "cache" not in p.parts)
+    cached = sorted((small.storage / "cache").iterdir())
+    code, _, err = command("run", small.file, "--storage", small.storage, "--serial", *options)
+    assert code == 2, err
+    assert "Traceback" not in err
+    assert sorted(p for p in small.storage.rglob("*") if "cache" not in p.parts) == before
+    assert sorted((small.storage / "cache").iterdir()) == cached
+    return [line.removeprefix("error: ") for line in err.splitlines() if line.startswith("error: ")]
+
+
+def test_wrong_keys_and_impossible_levels_are_told_together(command, small):
+    text = (
+        small.file.read_text()
+        .replace("depth: [1, 2]", "dept: [1]\n      filters: [0]")
+        .replace("seeds: 2", "seeds: none")
+    )
+    small.file.write_text(text)
+    found = refused(command, small)
+    assert len(found) == 3
+    for words in (
+        "stages.search.factors.dept: unknown key; did you mean depth?",
+        "stages.search.factors.filters[0]: 0 is not valid",
+        "stages.ablate.seeds: 'none' is not valid",
+    ):
+        assert any(words in problem for problem in found)
+
+
+def test_networks_that_shrink_to_nothing_are_told_together(command, small):
+    text = small.file.read_text().replace("vary: {input: [gray]}", "vary: {kernel_time: [15], kernel_space: [15]}")
+    small.file.write_text(text)
+    found = refused(command, small)
+    assert len(found) == 2
+    assert "arm kernel_space=15: kernel_space: 15 pixels" in found[0]
+    assert "arm kernel_time=15: kernel_time: 15 frames" in found[1]
+
+
+def test_a_missing_folder(command, small, tmp_path):
+    (problem,) = refused(command, small, "--data", tmp_path / "nowhere")
+    assert str(tmp_path / "nowhere") in problem
+    assert "clips.csv" in problem
+
+
+def test_bad_videos_are_told_together(command, small, manifest):
+    rows = list(csv.DictReader((manifest / "clips.csv").open(newline="")))
+    empty, short = rows[0]["source"], rows[-1]["source"]
+    (manifest / empty).write_bytes(b"")
+    change(manifest, lambda row: row["source"] != short or row.update(offset="999"))
+    found = refused(command, small, "--data", manifest)
+    assert len(found) == 2
+    assert any(empty in problem for problem in found)
+    assert any(short in problem and "needs 1000" in problem for problem in found)
+
+
+def test_a_dataset_with_one_subject(command, small, manifest):
+    change(manifest, lambda row: row["subject"] == "s01")
+    found = refused(command, small, "--data", manifest)
+    assert "there is 1 subject" in found[0]
+
+
+def test_bad_options(command, small):
+    assert "'cpu' is not NAME=NUMBER" in refused(command, small, "--resources", "cpu")[0]
+    assert "resources.cpus: unknown key; did you mean cpu?" in refused(command, small, "--resources", "cpus=1")[0]
+    code, _, err = command("run", small.file, "--trials", "0")
+    assert code == 2
+    assert "Traceback" not in err
+
+
+def test_a_report_of_no_study(command, tmp_path):
+    code, _, err = command("report", tmp_path)
+    assert code == 2
+    assert str(tmp_path) in err
+
+
+def test_a_dry_run_prints_the_plan_and_writes_nothing(tmp_path):
+    done = subprocess.run(
+        [sys.executable, ROOT / "study/run.py", "--dry-run"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+        env=os.environ | {"COLUMNS": "200"},
+    )
+    for words in ("search", "baseline", "eyes only", "permuted_labels", "36 trials, 432 folds", "68,227", "MiB"):
+        assert words in done.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_default_study_refuses_no_cell(command):
+    _, out, _ = command("plan")
+    assert "72 of 72 configurations can be built" in out
+
+
+def test_a_study_runs_and_leaves_what_it_promises(command, small):
+    code, out, err = command("run", small.file, "--storage", small.storage, "--serial", "--trials", 3, "--seeds", 1)
+    assert code == 0, err
+    assert "baseline" in out
+    assert "report.html" in out
+    for name in ("report.html", "report.md", "table.tex", "table.csv"):
+        assert (small.folder / "report" / name).stat().st_size > 0
+    for name in ("predictions.parquet", "trials.parquet", "ledger.sqlite"):
+        assert (small.folder / name).stat().st_size > 0
+    code, out, _ = command("run", small.file, "--storage", small.storage, "--serial", "--trials", 4, "--seeds", 1)
+    assert code == 2, "a search does not grow once a later stage has begun"
+    code, out, _ = command("run", small.file, "--storage", small.storage, "--serial", "--trials", 3, "--seeds", 2)
+    assert code == 0, "a fixed design may have more seeds"
+    assert "from the ledger" in out
+
+
+def test_two_runs_of_one_study_at_once_are_refused(command, small):
+    from study.ledger import Ledger
+
+    with Ledger(small.folder):
+        code, _, err = command("run", small.file, "--storage", small.storage, "--serial")
+    assert code == 2
+    assert "another run of this study is writing" in err
+
+
+def test_synthesize_makes_a_dataset_once(command, tmp_path):
+    code, _, err = command("synthesize", tmp_path / "faces", "--subjects", 3, "--clips", 3)
+    assert code == 0, err
+    assert (tmp_path / "faces/truth.json").exists()
+    code, _, err = command("synthesize", tmp_path / "faces")
+    assert code == 2
+    assert "is there already" in err
