@@ -20,6 +20,7 @@ if TYPE_CHECKING:  # commands import what they need: `losolab --help` and `repor
     from study.plan import Cost, Plan
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+_RUN_ONLY = {"av", "decord", "mlflow", "optuna", "ray", "torch"}  # what losolab[run] adds to the plain install
 console = Console(highlight=False)
 errors = Console(stderr=True, highlight=False)
 
@@ -39,6 +40,11 @@ def main(arguments: list[str] | None = None) -> None:
     except UserError as mistake:
         for problem in mistake.problems:
             errors.print(f"[red]error:[/] {_plain(problem)}", soft_wrap=True)
+        sys.exit(2)
+    except ModuleNotFoundError as missing:
+        if missing.name not in _RUN_ONLY:
+            raise
+        errors.print(f"[red]error:[/] {missing.name} is not installed: pip install 'losolab\\[run]' brings what trains")
         sys.exit(2)
     except KeyboardInterrupt:
         errors.print("stopped; every finished block is in the ledger: the same command goes on from there")

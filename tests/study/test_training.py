@@ -9,10 +9,8 @@ import torch.nn.functional as F
 from torch import nn
 
 from search_spaces.config import TrialConfig
-from search_spaces.identity import digest, stream
-from study.data.clips import Clips
+from search_spaces.identity import stream
 from study.data.sampling import sample
-from study.identity import TRAINING_VERSION
 from study.models import bits
 from study.models.geometry import geometry
 from study.models.networks import FoldedNetwork
@@ -296,29 +294,3 @@ assert "torch._dynamo" not in sys.modules  # 1.2 CPU-seconds
 
 def test_training_needs_torch_numpy_and_pyarrow_only():
     subprocess.run([sys.executable, "-c", BARE], check=True)
-
-
-def test_the_portable_digest():
-    """The same on every machine and version of torch; changes only together with TRAINING_VERSION."""
-    frames = np.arange(18) % 4 + 9
-    first = np.cumsum([0, *frames[:-1]])
-    labels = np.arange(18) % 3
-    pixels = (bits.uniform(3, (int(frames.sum()), 16, 16)) * 100 + 100).astype(np.uint8)
-    for row, length, label in zip(first, frames, labels, strict=True):
-        pixels[row : row + length, label * 5 : label * 5 + 5] += 50
-    clips = Clips(
-        ids=np.array([f"clip{i:02d}" for i in range(18)]),
-        subjects=np.repeat(["s1", "s2", "s3"], 6),
-        labels=labels,
-        classes=("a", "b", "c"),
-        first=first,
-        frames=frames,
-        apex=frames // 2,
-        pixels={"eyes": pixels, "mouth": pixels[:, ::-1]},
-        digests={"index": "portable"},
-    )
-    config = replace(SMALL, **CASES["intermediate, depth 2, pooled"], input="frame_difference", epochs=4)
-    tables = [np.rint(found * 1e4).astype(int).tolist() for found in train(config, clips, loso(clips, 0))]
-    assert TRAINING_VERSION == 1
-    assert tables[0][0] == [2995, 4398, 2607]
-    assert digest(tables)[:16] == "dbd6a81a159c68ab"
