@@ -46,9 +46,6 @@ def main(arguments: list[str] | None = None) -> None:
             raise
         errors.print(f"[red]error:[/] {missing.name} is not installed: pip install 'losolab\\[run]' brings what trains")
         sys.exit(2)
-    except KeyboardInterrupt:
-        errors.print("stopped; every finished block is in the ledger: the same command goes on from there")
-        sys.exit(130)
 
 
 @app.command()
@@ -89,9 +86,15 @@ def run(
     clips = driver.load_clips(prepared, console)
     from study.tracking import mirrored
 
-    with mirrored(prepared.folder, spec.tracking_uri) as mirror:
-        driver.run(prepared, clips, _executor(serial, slots, address), console, accept_code=accept_code)
-        report_path = _report(prepared.folder)
+    try:
+        with mirrored(prepared.folder, spec.tracking_uri) as mirror:
+            driver.run(prepared, clips, _executor(serial, slots, address), console, accept_code=accept_code)
+            report_path = _report(prepared.folder)
+    except KeyboardInterrupt:
+        errors.print(
+            "stopped; every finished block is in the ledger: the same command goes on from there", soft_wrap=True
+        )
+        raise typer.Exit(130) from None
     typer.echo(f"\nreport   {report_path}")
     typer.echo(f"mlflow   {mirror.summary()}; open it with: losolab ui {prepared.folder}")
 
