@@ -1,12 +1,18 @@
 """The planted answer comes out, on ten datasets: the demo's table, 3 seeds, from video files to the report."""
 
+import subprocess
+import sys
 from collections import Counter
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 import yaml
+
+from analysis.ablation import ablations
+from analysis.planted import planted
+from analysis.results import Results
+from search_spaces.study_file import READY
 
 DATASETS = 10
 ROWS = {
@@ -19,37 +25,34 @@ ROWS = {
 }
 
 
-def outcome(dataset_seed: int, folder: Path) -> tuple[dict[tuple[str, str], bool], bool]:
-    """Of one dataset: whether each planted row has the planted sign, and whether the null arm's interval excludes 0."""
-    from rich.console import Console
-
-    from analysis.ablation import ablations
-    from analysis.planted import planted
-    from analysis.results import Results
-    from search_spaces.study_file import READY, load_study
-    from study import driver, executors
-
-    content = yaml.safe_load((READY / "default.yaml").read_text())
-    del content["stages"]["search"]
-    content["dataset"]["options"]["seed"] = dataset_seed
-    content["storage"] = str(folder / str(dataset_seed))
-    path = folder / f"{dataset_seed}.yaml"
-    path.write_text(yaml.safe_dump(content))
-    study, quiet = driver.prepare(load_study(path), path.read_text()), Console(quiet=True)
-    driver.run(study, driver.load_clips(study, quiet), executors.serial, quiet)
-    results = Results.load(study.folder)
-    (found,) = ablations(results)
-    table = planted(results, found)
-    rows = {(row.cells[0].text, row.cells[1].text): row.cells[-1].text == "yes" for row in table.rows}
-    (null,) = [f.comparison for f in found.findings if f.kind == "null"]
-    return {row: rows[row] for row in ROWS}, not null.low <= 0 <= null.high
-
-
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_every_planted_row_has_its_sign_on_most_datasets(tmp_path):
-    with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
+    with ThreadPoolExecutor(2) as pool:
         outcomes = list(pool.map(outcome, range(DATASETS), [tmp_path] * DATASETS))
-    agree = Counter(row for rows, _ in outcomes for row, agrees in rows.items() if agrees)
+    agree = Counter(row for rows, _ in outcomes for row in rows)
     assert {row for row in ROWS if agree[row] >= 8} == ROWS, agree
-    assert sum(excludes for _, excludes in outcomes) <= 1
+    assert sum(excludes_0 for _, excludes_0 in outcomes) <= 1
+
+
+def outcome(dataset_seed: int, folder: Path) -> tuple[set[tuple[str, str]], bool]:
+    """Of one dataset: the planted rows that have the planted sign, and whether the null arm's interval excludes 0."""
+    results = Results.load(run(dataset_seed, folder))
+    (found,) = ablations(results)
+    rows = {(row.cells[0].text, row.cells[1].text): row.cells[-1].text == "yes" for row in planted(results, found).rows}
+    (null,) = [finding.comparison for finding in found.findings if finding.kind == "null"]
+    print(dataset_seed, rows, f"null {null.difference:+.3f} [{null.low:+.3f}, {null.high:+.3f}]")
+    return {row for row in ROWS if rows[row]}, not null.low <= 0 <= null.high
+
+
+def run(dataset_seed: int, folder: Path) -> Path:
+    """The default study without its search, in a process of its own; returns its folder."""
+    content = yaml.safe_load((READY / "default.yaml").read_text())
+    del content["stages"]["search"]
+    content["dataset"]["options"]["seed"] = dataset_seed
+    storage = folder / str(dataset_seed)
+    (file := folder / f"{dataset_seed}.yaml").write_text(yaml.safe_dump(content))
+    command = [sys.executable, Path(__file__).parents[1] / "study/run.py", file, "--storage", storage, "--serial"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return storage / "default"
