@@ -37,6 +37,7 @@ class ClipIndex:
     """The clips of a dataset, sorted by (dataset, subject, clip_id), and where their videos are.
 
     `classes` are the labels in the order of the networks' outputs. `truth` is what is planted in synthetic data.
+    `notes` are what the user should know of the dataset: what was left out or replaced, with counts.
     """
 
     table: pa.Table  # of schema CLIP_INDEX
@@ -44,6 +45,7 @@ class ClipIndex:
     name: str
     classes: tuple[str, ...]
     truth: dict[str, object] | None = None
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
