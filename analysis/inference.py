@@ -14,7 +14,7 @@ import numpy.typing as npt
 from scipy.special import expit, logit, stdtrit
 
 from analysis.confusion import Counts
-from analysis.metrics import empty, uf1, uf1_gradient
+from analysis.metrics import empty, uf1
 from search_spaces.identity import stream
 
 Floats = npt.NDArray[np.float64]
@@ -175,21 +175,41 @@ class _Test:
 def swapped_differences(arm: Counts, baseline: Counts, keep: npt.NDArray[np.bool_]) -> tuple[Floats, Floats]:
     """Differences of the seed-averaged pooled UF1 and their SE [P, P], each row of keep [P, N] swapping subjects.
 
-    The SE is that of the influence function: I_i = A_i grad(A) - B_i grad(B), SE^2 = n/(n - 1) sum I_i^2.
+    The SE is that of the influence function: I_i = A_i grad(A) - B_i grad(B), SE^2 = n/(n - 1) sum I_i^2. With s = A_i
+    + B_i, d = A_i - B_i and sign +1 where kept: 2 I_i = s (grad A - grad B) + sign d (grad A + grad B).
     """
-    subjects, seeds, classes = arm.shape[:3]
-    shape = (len(keep), seeds, classes, classes)
-    a, b = (counts.reshape(subjects, -1).astype(np.float64) for counts in (arm, baseline))
-    own = keep.astype(np.float64)
-    first = (own @ (a - b) + b.sum(0)).reshape(shape)
-    second = (a + b).sum(0).reshape(shape[1:]) - first
-    differences = (uf1(first) - uf1(second)).mean(-1)
-    gradients = [(uf1_gradient(totals) / seeds).reshape(len(keep), -1).T for totals in (first, second)]
-    kept = a @ gradients[0] - b @ gradients[1]
-    exchanged = b @ gradients[0] - a @ gradients[1]
-    influence = np.where(keep.T, kept, exchanged)
-    errors = np.sqrt(subjects / (subjects - 1) * (influence**2).sum(0))
+    parts = [_swapped(_parts(arm), _parts(baseline), some) for some in np.array_split(keep, len(keep) // 2000 + 1)]
+    differences, errors = (np.concatenate(values) for values in zip(*parts, strict=True))
     return np.where(np.abs(differences) < TINY, 0.0, differences), np.where(errors < TINY, 0.0, errors)
+
+
+def _swapped(arm: Floats, baseline: Floats, keep: npt.NDArray[np.bool_]) -> tuple[Floats, Floats]:
+    """The same for some of the swaps (what fits a processor's cache), from the parts of UF1 [2, N, S, K]."""
+    _, subjects, *shape = arm.shape
+    both, apart = ((arm + sign * baseline).reshape(2, subjects, -1) for sign in (1, -1))
+    first = np.stack([keep @ part for part in apart]) + baseline.reshape(both.shape).sum(1)[:, None]
+    second = both.sum(1)[:, None] - first
+    scores, slopes = zip(*(_uf1_and_slope(totals.reshape(2, -1, *shape)) for totals in (first, second)), strict=True)
+    influence = np.where(keep.T, 0.5, -0.5) * (np.hstack([*apart]) @ (slopes[0] + slopes[1]).T)
+    influence += np.hstack([*both]) @ ((slopes[0] - slopes[1]) / 2).T
+    errors = np.sqrt(subjects / (subjects - 1) * np.einsum("np,np->p", influence, influence))
+    return scores[0] - scores[1], errors
+
+
+def _parts(counts: Counts) -> Floats:
+    """What UF1 = mean of 2 TP / d is made of [2, N, S, K]: TP, and d = true plus predicted clips."""
+    hits = np.diagonal(counts, axis1=-2, axis2=-1)
+    return np.stack([hits, counts.sum(-1) + counts.sum(-2)]).astype(np.float64)
+
+
+def _uf1_and_slope(totals: Floats) -> tuple[Floats, Floats]:
+    """Seed-averaged UF1 [P] of pooled parts [2, P, S, K], and its slope by each of them [P, 2 S K]."""
+    hits, margins = totals
+    inverse = np.divide(2.0, margins, out=np.zeros_like(margins), where=margins > 0)
+    inverse /= (margins > 0).sum(-1, keepdims=True) * margins.shape[1]  # mean over classes and seeds
+    f1 = hits * inverse
+    slope = np.divide(f1, margins, out=np.zeros_like(f1), where=margins > 0)
+    return f1.sum((-2, -1)), np.hstack([part.reshape(len(f1), -1) for part in (inverse, -slope)])
 
 
 def _studentised(differences: Floats, errors: Floats) -> Floats:

@@ -56,18 +56,6 @@ def empty(counts: Array) -> npt.NDArray[np.bool_]:
     return (_margins(counts) == 0).any(-1)
 
 
-def uf1_gradient(counts: Array) -> Floats:
-    """Derivative of UF1 by every cell [..., K, K]; cells of empty classes have none.
-
-    With d_c = row_c + column_c: dF_c/dM[c,c] gains 2/d_c, every cell of row c and of column c -2 TP_c/d_c^2.
-    """
-    margins = np.maximum(_margins(counts), 1).astype(np.float64)
-    slope = 2 * _hits(counts) / margins**2
-    gradient = -(slope[..., :, None] + slope[..., None, :])
-    gradient += np.eye(counts.shape[-1]) * (2 / margins)[..., None]
-    return gradient / (_margins(counts) > 0).sum(-1)[..., None, None]
-
-
 def chance(counts: Array) -> Floats:
     """UF1 expected of counts [N subjects, ..., K, K] if predictions had nothing to do with labels, pooled [...].
 

@@ -122,6 +122,21 @@ class TestSwaps:
         left_out = (uf1(arm.sum(0) - arm) - uf1(base.sum(0) - base)).mean(-1)
         assert se[0] == pytest.approx(np.sqrt(59 * left_out.var()), rel=0.05)
 
+    def test_influence_is_the_slope_of_the_swapped_difference(self):
+        """Each subject's influence by a small change of its weight, with some subjects swapped."""
+        arm, base = simulated(9, 2, 0.6, 1), simulated(9, 2, 0.6, 2)
+        keep = np.arange(9) % 3 > 0
+        first, second = (np.where(keep[:, None, None, None], *pair) for pair in ((arm, base), (base, arm)))
+
+        def difference(weights):
+            return np.subtract(*(uf1(np.tensordot(weights, one, 1)).mean() for one in (first, second)))
+
+        step = 1e-6 * np.eye(9)
+        influence = [(difference(1 + step[i]) - difference(1 - step[i])) / 2e-6 for i in range(9)]
+        found, se = swapped_differences(arm, base, keep[None])
+        assert found[0] == pytest.approx(difference(np.ones(9)))
+        assert se[0] == pytest.approx(np.sqrt(9 / 8 * np.sum(np.square(influence))), rel=1e-6)
+
     def test_scipy_with_the_index_trick_gives_the_same_p(self):
         for key in range(4):
             arm, base = simulated(7, 2, 0.75, key), simulated(7, 2, 0.55, 10 + key)
