@@ -71,11 +71,24 @@ Design = Annotated[Listed | Factorial | OneAtATime | Search, Field(discriminator
 
 
 class Resources(Strict):
-    """What a trial is given: CPUs (its threads follow), a share of a GPU, and declared memory in GiB."""
+    """What a trial is given: CPUs (its threads follow), a share of a GPU, and declared memory in GiB.
+
+    `gpu` left open is 1 where there is a GPU and 0 where there is none. `memory` decides how many folds are trained as
+    one network; left open it is 2 GiB on a CPU, and on a GPU the share of its memory.
+    """
 
     cpu: Annotated[float, Field(gt=0)] = 1
-    gpu: Annotated[float, Field(ge=0)] = 0
-    memory: Annotated[float, Field(gt=0)] = 2
+    gpu: Annotated[float, Field(ge=0)] | None = None
+    memory: Annotated[float, Field(gt=0)] | None = None
+
+    def where(self, has_gpu: bool) -> "Resources":
+        """These resources on a machine or cluster that has a GPU or not."""
+        return self if self.gpu is not None else self.model_copy(update={"gpu": float(has_gpu)})
+
+    @property
+    def host_memory(self) -> int:
+        """Bytes that a trial is given beside a GPU's."""
+        return int((self.memory or 2) * 2**30)
 
 
 def _in_order(stages: dict[Stage, Design]) -> dict[Stage, Design]:

@@ -18,6 +18,9 @@ class Executor(Protocol):
 
 def serial(agenda: Agenda, clips: Clips, resources: Resources) -> None:
     """All trials in this process, one after another."""
+    import torch
+
+    resources = resources.where(torch.cuda.is_available())
     prepare_process(resources)
     while (trial := agenda.take()) is not None:
         try:

@@ -17,7 +17,7 @@ from study.models.geometry import geometry
 
 
 def export(folder: Path) -> None:
-    """Write both files into a study's folder, whole or not at all. Rows are in the order of the ledger's keys."""
+    """Write both files, and the study's file as it was given, into its folder. Rows are in the order of the ledger."""
     db = read_only(folder)
     with db:
         study = dict(db.execute("select * from study").fetchone())
@@ -35,6 +35,7 @@ def export(folder: Path) -> None:
     runs = [_trial(trial, by_run, len(description["classes"])) for trial in trials]
     metadata = description | {"name": study["name"], "provenance": json.loads(study["provenance"])}
     table = pa.Table.from_pylist(runs, TRIALS).replace_schema_metadata({METADATA_KEY: json.dumps(metadata)})
+    (folder / "study.yaml").write_text(study["file"], encoding="utf-8")
     _write(pa.Table.from_pylist(predictions, PREDICTIONS), folder / "predictions.parquet")
     _write(table, folder / "trials.parquet")
 

@@ -137,6 +137,6 @@ def _cost(
     steps = config.epochs * ceil(clips / config.batch_size)
     seconds = 3 * fold_cost(config, clips, classes) / _RATE + steps * _STEP_SECONDS
     device = "cuda" if resources.gpu else "cpu"
-    group = fold_group(config, classes, int(resources.memory * 2**30), device, subjects)
+    group = fold_group(config, classes, resources.host_memory, device, subjects)
     memory = training_bytes(config, classes, group) + _INTERPRETER_BYTES
     return Cost(trials, folds, geometry(config, classes).parameters, folds * seconds, memory)

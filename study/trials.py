@@ -60,9 +60,6 @@ def run_trial(
     Groups are cut by position in the subject order, done or not, and a group that is not wholly done is trained whole:
     a resumed trial repeats the same arithmetic. Raises MixedArithmetic where done folds were made by another.
     """
-    from study.training import train  # torch: 1.3 CPU-seconds that only a process that trains pays
-
-    device = "cuda" if resources.gpu else "cpu"
     arithmetic = arithmetic_here(trial.config, clips, resources)
     for seed in trial.seeds:
         folds = loso(clips, seed)
@@ -71,37 +68,51 @@ def run_trial(
             keys = [fold_key(trial.config, clips, fold) for fold in group]
             if others := {done[key] for key in keys if key in done} - {arithmetic}:
                 raise MixedArithmetic(f"folds in the ledger were made by {others.pop()}, this process has {arithmetic}")
-            if all(key in done for key in keys):
-                continue
-            began = time.perf_counter()
-            probabilities = train(trial.config, clips, group, device)
-            seconds = (time.perf_counter() - began) / len(group)
-            yield [
-                FoldResult(
-                    key,
-                    arithmetic,
-                    trial.config.key(),
-                    seed,
-                    fold.held_out,
-                    _rows(clips, fold, rows),
-                    seconds,
-                    peak_memory(),
-                )
-                for key, fold, rows in zip(keys, group, probabilities, strict=True)
-            ]
+            if not all(key in done for key in keys):
+                yield _train(trial.config, clips, group, keys, arithmetic)
+
+
+def _train(
+    config: TrialConfig, clips: Clips, group: list[Fold], keys: list[str], arithmetic: Arithmetic
+) -> list[FoldResult]:
+    from study.training import train  # torch: 1.3 CPU-seconds that only a process that trains pays
+
+    began = time.perf_counter()
+    probabilities = train(config, clips, group, "cpu" if arithmetic.device == "cpu" else "cuda")
+    seconds = (time.perf_counter() - began) / len(group)
+    return [
+        FoldResult(
+            key=key,
+            arithmetic=arithmetic,
+            configuration=config.key(),
+            seed=fold.seed,
+            held_out=fold.held_out,
+            predictions=_rows(clips, fold, rows),
+            seconds=seconds,
+            peak_memory=peak_memory(),
+        )
+        for key, fold, rows in zip(keys, group, probabilities, strict=True)
+    ]
 
 
 def arithmetic_here(config: TrialConfig, clips: Clips, resources: Resources) -> Arithmetic:
-    """This process's arithmetic for a configuration. The fold group follows from declared memory, never from free."""
+    """This process's arithmetic for a configuration. The fold group follows from declared memory, never from free.
+
+    Raises UserError where a GPU was asked for and none is there.
+    """
     import torch
 
-    device = "cuda" if resources.gpu else "cpu"
-    if device == "cuda":
-        name, capability = torch.cuda.get_device_name(), ".".join(map(str, torch.cuda.get_device_capability()))
-    else:
-        name, capability = "cpu", torch.backends.cpu.get_cpu_capability()
+    device, memory = "cpu", resources.host_memory
+    name, capability = "cpu", torch.backends.cpu.get_cpu_capability()
+    if resources.gpu:
+        if not torch.cuda.is_available():
+            raise UserError(f"resources.gpu: {resources.gpu:g} was asked for, and torch sees no GPU here; give gpu=0")
+        properties = torch.cuda.get_device_properties(0)
+        device, name, capability = "cuda", properties.name, f"{properties.major}.{properties.minor}"
+        if resources.memory is None:
+            memory = int(min(1.0, resources.gpu) * properties.total_memory)
     n_folds = len(set(clips.subjects.tolist()))
-    group = fold_group(config, len(clips.classes), int(resources.memory * 2**30), device, n_folds)
+    group = fold_group(config, len(clips.classes), memory, device, n_folds)
     return Arithmetic(name, capability, threads(resources), torch.__version__, config.precision, group)
 
 

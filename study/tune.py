@@ -54,6 +54,7 @@ class RayTune:
         """Raises UserError when the ledger refuses a block, KeyboardInterrupt when the user stopped the study."""
         self._start(resources)
         try:
+            resources = resources.where("GPU" in ray.cluster_resources())
             slots = self.slots or _slots(resources)
             os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(slots)
             with tempfile.TemporaryDirectory(prefix="losolab-") as scratch:  # four small files that Tune insists on
@@ -73,7 +74,7 @@ class RayTune:
 def _fit(agenda: "Agenda", clips: Clips, resources: Resources, slots: int, scratch: str) -> None:
     trainable = tune.with_resources(
         tune.with_parameters(LosoTrial, clips=clips, resources=resources),
-        {"cpu": resources.cpu, "gpu": resources.gpu, "memory": resources.memory * 2**30},
+        {"cpu": resources.cpu, "gpu": resources.gpu, "memory": resources.host_memory},
     )
     while True:
         proposals, recorder = Proposals(agenda, slots), Recorder(agenda)
@@ -199,7 +200,7 @@ class Proposals(Searcher):
 def _slots(resources: Resources) -> int:
     """Trials that fit on the cluster at a time."""
     have = ray.cluster_resources()
-    need = {"CPU": resources.cpu, "GPU": resources.gpu, "memory": resources.memory * 2**30}
+    need = {"CPU": resources.cpu, "GPU": resources.gpu, "memory": resources.host_memory}
     slots = min(int(have.get(name, 0) / amount) for name, amount in need.items() if amount)
     if slots < 1:
         short = [
