@@ -1,8 +1,8 @@
 """What a study found of each of its arms: scores, comparisons with the baseline, and what is missing."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 
@@ -97,6 +97,11 @@ def control(arm: Arm) -> str | None:
 def is_permuted(arm: Arm) -> bool:
     """Whether the arm trains on labels permuted within subjects."""
     return control(arm) == "permuted_labels"
+
+
+def levels(results: Results, arm: Arm) -> Mapping[str, Any]:
+    """The level of every factor of an arm, from its trials; empty if it has none."""
+    return next((t.factors for t in results.trials if (t.stage, t.arm) == (arm.stage, arm.arm)), {})
 
 
 def _finding(arm: Arm, results: Results, counted: Confusions) -> Finding:

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from scipy.special import expit, logit, stdtrit
 
 from analysis.confusion import Counts
-from analysis.metrics import empty, uf1
+from analysis.metrics import empty, parts, uf1
 from search_spaces.identity import stream
 
 Floats = npt.NDArray[np.float64]
@@ -178,8 +178,8 @@ def swapped_differences(arm: Counts, baseline: Counts, keep: npt.NDArray[np.bool
     The SE is that of the influence function: I_i = A_i grad(A) - B_i grad(B), SE^2 = n/(n - 1) sum I_i^2. With s = A_i
     + B_i, d = A_i - B_i and sign +1 where kept: 2 I_i = s (grad A - grad B) + sign d (grad A + grad B).
     """
-    parts = [_swapped(_parts(arm), _parts(baseline), some) for some in np.array_split(keep, len(keep) // 2000 + 1)]
-    differences, errors = (np.concatenate(values) for values in zip(*parts, strict=True))
+    pieces = [_swapped(parts(arm), parts(baseline), some) for some in np.array_split(keep, len(keep) // 2000 + 1)]
+    differences, errors = (np.concatenate(values) for values in zip(*pieces, strict=True))
     return np.where(np.abs(differences) < TINY, 0.0, differences), np.where(errors < TINY, 0.0, errors)
 
 
@@ -194,12 +194,6 @@ def _swapped(arm: Floats, baseline: Floats, keep: npt.NDArray[np.bool_]) -> tupl
     influence += np.hstack([*both]) @ ((slopes[0] - slopes[1]) / 2).T
     errors = np.sqrt(subjects / (subjects - 1) * np.einsum("np,np->p", influence, influence))
     return scores[0] - scores[1], errors
-
-
-def _parts(counts: Counts) -> Floats:
-    """What UF1 = mean of 2 TP / d is made of [2, N, S, K]: TP, and d = true plus predicted clips."""
-    hits = np.diagonal(counts, axis1=-2, axis2=-1)
-    return np.stack([hits, counts.sum(-1) + counts.sum(-2)]).astype(np.float64)
 
 
 def _uf1_and_slope(totals: Floats) -> tuple[Floats, Floats]:

@@ -23,6 +23,31 @@ def uar(counts: Array) -> Floats:
     return _mean(recall(counts))
 
 
+def weighted_f1(counts: Array) -> Floats:
+    """Mean over classes of F1, weighted by true clips [...]; a class without true clips weighs nothing."""
+    weighed = np.nan_to_num(f1(counts)) * counts.sum(-1)
+    return _ratio(weighed.sum(-1), counts.sum((-2, -1)))
+
+
+def fold_mean_f1(counts: Array) -> Floats:
+    """Mean over subjects of each one's macro-F1 [...] from counts [N subjects, ..., K, K]; not comparable with UF1.
+
+    Classes that a subject neither has nor is given leave its mean (scikit-learn's default). 0/0, 1-clip subjects and
+    the choice of this very rule decide it; it is offered to be told apart from UF1, never as a headline.
+    """
+    return np.asarray(uf1(counts).mean(0))
+
+
+def parts(counts: Array) -> Floats:
+    """What UF1 is made of [2, ..., K]: TP, and TP + TP + FP + FN. Linear in the counts."""
+    return np.stack([_hits(counts), _margins(counts)]).astype(np.float64)
+
+
+def uf1_of(pooled: Floats) -> Floats:
+    """UF1 [...] of pooled parts [2, ..., K]: the mean over classes of 2 TP / (2 TP + FP + FN)."""
+    return _mean(_ratio(2 * pooled[0], pooled[1]))
+
+
 def accuracy(counts: Array) -> Floats:
     """Share of clips predicted right [...]."""
     return _ratio(_hits(counts).sum(-1), counts.sum((-2, -1)))

@@ -17,9 +17,10 @@ from analysis import figures
 from analysis.ablation import Ablation, Finding, ablations
 from analysis.headline import headline, per_class, sentence
 from analysis.inference import LEVEL, RESAMPLES, ROPE
+from analysis.literature import Published
 from analysis.planted import planted
+from analysis.ranking import ranking, states
 from analysis.results import Results
-from analysis.selection import ranking, states
 from analysis.tables import Column, Row, Table, number, text
 
 PACKAGES = ("losolab", "numpy", "scipy", "pandas", "pyarrow", "matplotlib")
@@ -64,8 +65,8 @@ class Report:
         return [t for t in (*of_parts, self.search, self.failures) if t and t.rows]
 
 
-def report(results: Results) -> Report:
-    """Compute everything once."""
+def report(results: Results, published: Sequence[Published] = ()) -> Report:
+    """Compute everything once. published: rows of the literature, shown beside."""
     parts = tuple(Part.of(results, found) for found in ablations(results))
     return Report(
         results=results,

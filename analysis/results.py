@@ -1,4 +1,4 @@
-"""Results: the predictions and trials of one study, read from its folder and checked before anything is computed."""
+"""Results: predictions and trials, checked before anything is computed."""
 
 import json
 from collections import Counter
@@ -9,7 +9,6 @@ from typing import Any
 
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from search_spaces.errors import UserError
 
@@ -27,7 +26,9 @@ PREDICTIONS = pa.schema(
         pa.field("clip_id", pa.string(), nullable=False),
         pa.field("y_true", pa.string(), nullable=False),
         pa.field("y_pred", pa.string(), nullable=False),
-        pa.field("probabilities", pa.list_(pa.float64()), nullable=False),  # in the order of the study's classes
+        pa.field(
+            "probabilities", pa.list_(pa.float64()), nullable=False
+        ),  # in the order of the study's classes; or empty
     ]
 )
 
@@ -132,43 +133,28 @@ class Results:
     metadata: Metadata
 
     @classmethod
-    def load(cls, folder: Path) -> "Results":
-        """Read `predictions.parquet` and `trials.parquet` of a study's folder; UserError names all that is wrong."""
-        path = folder / "trials.parquet"
-        trials, predictions = _read(path, TRIALS), _read(folder / "predictions.parquet", PREDICTIONS)
-        try:
-            metadata = Metadata.decode(trials.schema.metadata[METADATA_KEY])
-        except (KeyError, TypeError, ValueError) as error:
-            raise UserError(f"{path}: no valid study metadata ({error!r}); export the study again") from None
-        return cls.of(predictions, trials, metadata)
+    def load(cls, *paths: str | Path, baseline: str | None = None) -> "Results":
+        """Read folders of studies and tables of predictions made elsewhere: see analysis.sources."""
+        from analysis.sources import load
+
+        return load(paths, baseline)
 
     @classmethod
     def of(cls, predictions: pa.Table, trials: pa.Table, metadata: Metadata) -> "Results":
-        """From tables in memory of schemas PREDICTIONS and TRIALS. Raises UserError as `load` does."""
-        rows = predictions.to_pandas().sort_values(["trial", "seed", *CLIP], ignore_index=True)
+        """From tables in memory of schemas PREDICTIONS and TRIALS. Raises UserError as `checked` does."""
         decoded = [r | {"seeds": tuple(r["seeds"]), "factors": json.loads(r["factors"])} for r in trials.to_pylist()]
-        runs = tuple(sorted((Trial(**row) for row in decoded), key=lambda run: run.trial))
+        return cls.checked(predictions.to_pandas(), [Trial(**row) for row in decoded], metadata)
+
+    @classmethod
+    def checked(cls, predictions: pd.DataFrame, trials: Sequence[Trial], metadata: Metadata) -> "Results":
+        """From rows with the columns of PREDICTIONS, in any order. Raises UserError that names all that is wrong."""
+        rows = predictions[PREDICTIONS.names].sort_values(["trial", "seed", *CLIP], ignore_index=True)
+        runs = tuple(sorted(trials, key=lambda run: run.trial))
         problems = _problems_of_trials(rows, runs, metadata) or _problems_of_clips(rows, runs, metadata)
         if problems:
             raise UserError(problems)
         complete = [run.trial for run in runs if run.complete]
         return cls(rows[rows.trial.isin(complete)].reset_index(drop=True), runs, metadata)
-
-
-def _read(path: Path, schema: pa.Schema) -> pa.Table:
-    if not path.is_file():
-        raise UserError(f"{path}: not there; expected the folder of a study that has run (`losolab run` writes it)")
-    try:
-        table = pq.read_table(path)
-    except pa.ArrowException as error:
-        raise UserError(f"{path}: not a readable Parquet file ({error})") from None
-    missing = [name for name in schema.names if name not in table.column_names]
-    if missing:
-        raise UserError(f"{path}: columns missing: {', '.join(missing)}; expected {', '.join(schema.names)}")
-    try:
-        return table.select(schema.names).cast(schema.with_metadata(table.schema.metadata))
-    except (pa.ArrowException, ValueError) as error:
-        raise UserError(f"{path}: {error}; expected the types of analysis.results") from None
 
 
 def _problems_of_trials(rows: pd.DataFrame, runs: Sequence[Trial], metadata: Metadata) -> list[str]:
@@ -203,8 +189,13 @@ def _problems_of_clips(rows: pd.DataFrame, runs: Sequence[Trial], metadata: Meta
     for column in ("y_true", "y_pred"):
         strange = rows[~rows[column].isin(classes)]
         problems += _list(strange, names, f"has a {column} that is none of {', '.join(classes)}")
-    narrow = rows[rows.probabilities.map(len) != len(classes)]
+    narrow = rows[~rows.probabilities.map(len).isin((0, len(classes)))]
     problems += _list(narrow, names, f"needs {len(classes)} probabilities, one a class")
+    if metadata.protocol != "holdout":  # everywhere else a subject is held out whole
+        folds = rows.groupby(["trial", "seed", "dataset", "subject"]).held_out.transform("nunique")
+        problems += _list(
+            rows[folds > 1], names, "are held out in several folds, so that their subject trained its own test"
+        )
     if len(rows) and len(rows[["dataset", "subject"]].drop_duplicates()) < 2:
         problems.append(f"subject {rows.subject[0]!r} is the only one; intervals over subjects need at least 2")
     absent = [name for name in classes if len(rows) and name not in set(rows.y_true)]

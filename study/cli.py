@@ -89,7 +89,7 @@ def run(
     try:
         with mirrored(prepared.folder, spec.tracking_uri) as mirror:
             driver.run(prepared, clips, _executor(serial, slots, address), console, accept_code=accept_code)
-            report_path = _report(prepared.folder)
+            report_path = _report([str(prepared.folder)], prepared.folder / "report")
     except KeyboardInterrupt:
         errors.print(
             "stopped; every finished block is in the ledger: the same command goes on from there", soft_wrap=True
@@ -115,14 +115,23 @@ def plan(
 
 
 @app.command()
-def report(folder: Folder) -> None:
-    """Write a study's report again, from its ledger."""
+def report(
+    paths: Annotated[
+        list[str], typer.Argument(help="folders of studies, or CSV and Parquet files of predictions made elsewhere")
+    ],
+    baseline: Annotated[str | None, typer.Option(help="the arm to compare with, in place of the study's own")] = None,
+    literature: Annotated[Path | None, typer.Option(help="CSV of published numbers, shown beside ours")] = None,
+    out: Annotated[Path | None, typer.Option(help="the report's folder; a single study's is in its own")] = None,
+) -> None:
+    """Write the report of a study again, of several studies, or of predictions made elsewhere."""
     from study.export import export
     from study.ledger import ledger_path
 
-    if ledger_path(folder).is_file():
-        export(folder)
-    typer.echo(f"\nreport   {_report(folder)}")
+    for path in map(Path, paths):
+        if ledger_path(path).is_file():
+            export(path)
+    own = Path(paths[0]) / "report" if len(paths) == 1 and Path(paths[0]).is_dir() else Path("report")
+    typer.echo(f"\nreport   {_report(paths, out or own, baseline, literature)}")
 
 
 @app.command()
@@ -211,17 +220,19 @@ def _executor(serial: bool, slots: int | None, address: str | None) -> "Executor
     return RayTune(slots, address)
 
 
-def _report(folder: Path) -> Path:
-    """Write the report of a study's folder, print what it opens with and its table; the path of report.html."""
+def _report(paths: list[str], out: Path, baseline: str | None = None, literature: Path | None = None) -> Path:
+    """Write the report of these results, print what it opens with and its table; the path of report.html."""
     from analysis import report
+    from analysis.literature import read
     from analysis.results import Results
 
-    made = report.report(Results.load(folder))
+    published = read(literature) if literature else ()
+    made = report.report(Results.load(*paths, baseline=baseline), published)
     for warning in made.warnings:
         console.print(f"[yellow]![/] {_plain(warning)}")
     for table in made.tables()[:1]:
         _print_table(table)
-    return report.publish(made, folder / "report")
+    return report.publish(made, out)
 
 
 _SHOWN = {"Variant", "UF1 [95 % CI]", "ΔUF1 [95 % CI]", "p adj", "Verdict", "Rank", "Trial", "UF1 (naive)", "State"}

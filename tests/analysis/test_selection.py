@@ -1,26 +1,89 @@
-from analysis.selection import ranking
+import numpy as np
+import pytest
+from scipy import stats
+
+from analysis import selection
+from analysis.confusion import confusions
+from analysis.metrics import uf1
+from analysis.selection import answer, bbc, leave_subject_out, recentred, select, table
+from search_spaces.identity import stream
 
 
-def test_best_first_with_k_and_no_correction(simulate):
-    table = ranking(simulate(search=8).results())
-    trials = [row.cells[1].values[0] for row in table.rows]
-    naive = [row.cells[4].values[0] for row in table.rows[:6]]
-    assert naive == sorted(naive, reverse=True)
-    assert sorted(trials[:6]) == [0, 1, 2, 4, 6, 7] and trials[6:] == [3, 5]  # pruned and failed last, without a score
-    assert [row.cells[0].text for row in table.rows] == ["1", "2", "3", "4", "5", "6", "–", "–"]
-    assert table.caption.startswith("K = 8 configurations tried (6 complete, 1 failed, 1 pruned)")
-    assert "not corrected" in table.caption and "Nothing is bold" in table.caption
-    assert table.rows[7].cells[-1].text == "failed (out of memory)"
+def candidates(many, subjects=8, seeds=2, key=0):
+    generator = np.random.default_rng([key, many])
+    truth = generator.integers(1, 5, (subjects, 3))
+    counts = np.zeros((many, subjects, seeds, 3, 3), dtype=np.int64)
+    for m, i, s, c in np.ndindex(many, subjects, seeds, 3):
+        counts[m, i, s, c] = generator.multinomial(truth[i, c], np.eye(3)[c] * 0.4 + 0.2)
+    return counts
 
 
-def test_only_factors_that_vary_are_columns(simulate):
-    titles = ranking(simulate(search=4).results()).titles()
-    assert titles[:4] == ["Rank", "Trial", "depth", "learning_rate"] and "fusion" not in titles
+def test_bbc_by_brute_force(monkeypatch):
+    monkeypatch.setattr(selection, "DRAWS", 50)
+    counts = candidates(5)
+    generator = np.random.Generator(np.random.Philox(stream("analysis", "subject bootstrap", 8)))
+    pooled, wins = np.zeros((2, 3, 3)), []
+    for drawn in generator.multinomial(8, np.full(8, 1 / 8), 50):
+        scores = [np.mean([uf1((drawn[:, None, None] * one[:, s]).sum(0)) for s in range(2)]) for one in counts]
+        wins.append(int(np.argmax(scores)))
+        pooled += counts[wins[-1]][drawn == 0].sum(0)
+    best = int(np.argmax([uf1(one.sum(0)).mean() for one in counts]))
+    assert bbc(counts) == (best, pytest.approx(np.mean(uf1(pooled))), np.mean(np.array(wins) == best))
 
 
-def test_one_proposal_needs_no_warning(simulate):
-    assert "not corrected" not in ranking(simulate(search=1).results()).caption
+def test_copies_of_one_configuration_have_no_optimism_and_the_first_wins():
+    one = candidates(1, subjects=20)
+    best, corrected, again = bbc(np.repeat(one, 4, axis=0))
+    assert (best, again) == (0, 1)
+    assert corrected == pytest.approx(uf1(one[0].sum(0)).mean(), abs=0.01)
+    assert leave_subject_out(np.repeat(one, 4, axis=0)) == pytest.approx(uf1(one[0].sum(0)).mean())
 
 
-def test_no_search_no_table(simulate):
-    assert ranking(simulate().results()) is None
+def test_leave_subject_out_by_brute_force():
+    counts = candidates(6)
+    pooled = np.zeros((2, 3, 3))
+    for i in range(8):
+        scores = [uf1(np.delete(one, i, 0).sum(0)).mean() for one in counts]
+        pooled += counts[int(np.argmax(scores)), i]
+    assert leave_subject_out(counts) == pytest.approx(uf1(pooled).mean())
+
+
+def test_recentred_interval_by_hand():
+    half = stats.t.ppf(0.975, 15) * 0.05 / (0.6 * 0.4)
+    logits = np.log(0.6 / 0.4) + np.array([-half, half])
+    assert recentred(0.6, 0.05, 16) == pytest.approx(tuple(1 / (1 + np.exp(-logits))))
+    assert recentred(1.0, 0.0, 16) == (0.0, 1.0)
+
+
+def test_noise_is_taken_away():
+    """Thirty equal configurations: the naive best is too high, the corrected one is not."""
+    naive, corrected = [], []
+    for key in range(20):
+        counts = candidates(30, subjects=16, seeds=1, key=key)
+        best, value, _ = bbc(counts)
+        naive.append(uf1(counts[best].sum(0)).mean() - 0.6)
+        corrected.append(value - 0.6)
+    assert np.mean(naive) > 0.04 and abs(np.mean(corrected)) < 0.02
+
+
+def test_k_counts_pruned_and_failed_but_they_are_not_chosen(simulate):
+    results = simulate(search=8).results()
+    found = select(results, confusions(results))
+    assert (len(found.tried), found.candidates, found.winner) == (8, 6, "trial 7")
+    assert found.corrected[0] < found.naive.estimate and found.corrected[1] < found.corrected[0] < found.corrected[2]
+    shown = table(found, 12)
+    assert shown.caption.startswith("K = 8 configurations tried (6 complete, 1 failed, 1 pruned), 6 of them candidates")
+    assert shown.rows[0].cells[1].text == f"{found.naive.estimate:.3f}" and "best of 8" in answer(found)
+
+
+def test_arms_without_a_baseline_are_a_choice_too(simulate, arm):
+    results = simulate((arm("one", 0.7), arm("two", 0.4), arm("cut", 0.9, states={2: "failed"}))).results()
+    found = select(results, confusions(results))
+    assert (len(found.tried), found.candidates, found.winner) == (3, 2, "arm 'one'")
+
+
+def test_no_choice_no_correction(simulate):
+    results = simulate().results()
+    assert select(results, confusions(results)) is None
+    one = simulate(search=1).results()
+    assert select(one, confusions(one)) is None

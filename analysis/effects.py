@@ -1,0 +1,228 @@
+"""Effects of factors: what a level changes, averaged over the other factors, and what two levels change together.
+
+Every effect is a linear contrast of the configurations' seed-averaged pooled UF1: least squares on the design, so that
+in a complete factorial it is the plain difference of marginal means. Errors by the subject jackknife of the contrast:
+a mixed model with intercepts alone would take the subjects' own slopes for precision.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+from scipy.special import stdtr, stdtrit
+from statsmodels.stats.multitest import multipletests
+
+from analysis.ablation import Ablation, Finding, levels
+from analysis.confusion import Counts
+from analysis.inference import LEVEL, TINY, seed_excess
+from analysis.metrics import Floats, uf1
+from analysis.results import Results
+from analysis.tables import Column, Row, Table, interval, number, text
+
+RANK = 1e-9  # a contrast is estimable if least squares gives it back this well
+
+
+@dataclass(frozen=True)
+class Effect:
+    """A contrast of UF1 with its 95 % interval. p_adjusted: Holm over all effects of the table.
+
+    Main effect: `level` minus `reference` of one factor. Interaction of two: by how much the effect of the first is
+    another at the second's level than at its reference.
+    """
+
+    factors: tuple[str, ...]
+    levels: tuple[str, ...]
+    references: tuple[str, ...]
+    difference: float
+    low: float
+    high: float
+    se: float
+    p: float
+    p_adjusted: float
+
+    @property
+    def name(self) -> str:
+        """`depth 2 → 3`, or `depth 2 → 3 × fusion none → late`."""
+        steps = zip(self.factors, self.references, self.levels, strict=True)
+        return " × ".join(f"{factor} {reference} → {level}" for factor, reference, level in steps)
+
+
+@dataclass(frozen=True, eq=False)
+class Effects:
+    """Main effects, then two-way interactions, of a stage's configurations. complete: every combination was run."""
+
+    stage: str
+    effects: tuple[Effect, ...]
+    aliased: tuple[str, ...]
+    configurations: int
+    complete: bool
+
+    @property
+    def main(self) -> tuple[Effect, ...]:
+        return tuple(effect for effect in self.effects if len(effect.factors) == 1)
+
+
+@dataclass(frozen=True)
+class _Term:
+    """An effect to estimate: levels of one or two factors, with the column of the design that carries it."""
+
+    factors: tuple[str, ...]
+    levels: tuple[Any, ...]
+    column: Floats
+
+
+def effects(results: Results, found: Ablation) -> Effects | None:
+    """Of the baseline and variants of a stage; None where every arm is one change from the baseline.
+
+    Such a one-at-a-time table has no other settings to average over, so its own rows are all its effects.
+    """
+    cells = designed(results, found)
+    if cells is None:
+        return None
+    settings, counts, reference = cells
+    terms = _terms(settings, reference)
+    weights, kept, aliased = _weights(terms, len(settings))
+    if not kept:
+        return None
+    estimates = contrasts(counts, weights)
+    adjusted = multipletests([p for *_, p in estimates], method="holm")[1].tolist()
+    rows = tuple(
+        Effect(
+            term.factors,
+            tuple(map(str, term.levels)),
+            tuple(str(reference[name]) for name in term.factors),
+            *estimate,
+            p_adjusted,
+        )
+        for term, estimate, p_adjusted in zip(kept, estimates, adjusted, strict=True)
+    )
+    combos = np.prod([len({str(own[name]) for own in settings}) for name in reference])
+    different = {tuple(str(own[name]) for name in reference) for own in settings}
+    return Effects(found.stage, rows, tuple(map(_told, aliased)), len(settings), len(different) == combos)
+
+
+def designed(results: Results, found: Ablation) -> tuple[list[Mapping[str, Any]], Counts, Mapping[str, Any]] | None:
+    """(level of every varied factor for each of M configurations, counts [M, N, S, K, K], reference levels), or None.
+
+    None without a baseline, with fewer than two varied factors, or where all arms are one change from the baseline.
+    """
+    base = found.baseline
+    if base is None or base.score is None:
+        return None
+    cells: list[Finding] = [
+        f
+        for f in found.findings
+        if f.kind in ("baseline", "variant") and f.score and f.score.counts.shape == base.score.counts.shape
+    ]
+    every = [levels(results, f.arm) for f in cells]
+    own = levels(results, base.arm)
+    varied = [name for name in own if len({str(setting.get(name)) for setting in every}) > 1]
+    settings: list[Mapping[str, Any]] = [{name: setting.get(name) for name in varied} for setting in every]
+    reference = {name: own[name] for name in varied}
+    if max((sum(s[name] != reference[name] for name in varied) for s in settings), default=0) < 2:
+        return None
+    return settings, np.stack([f.score.counts for f in cells if f.score]), reference
+
+
+def contrasts(counts: Counts, weights: Floats) -> list[tuple[float, float, float, float, float]]:
+    """(estimate, low, high, SE, p) of each row of weights [E, M] on the UF1 of counts [M, N, S, K, K].
+
+    SE: subject jackknife of the contrast and the seeds' excess; t with N - 1 degrees of freedom, both sides.
+    """
+    subjects, seeds = counts.shape[1:3]
+    values = uf1(counts.sum(1)).mean(-1)
+    left_out = uf1(counts.sum(1, keepdims=True) - counts).mean(-1)  # [M, N]
+    excess = np.array([seed_excess(one) / seeds for one in counts])
+    quantile = stdtrit(subjects - 1, (1 + LEVEL) / 2)
+    found = []
+    for row in weights:
+        estimate = float(row @ values)
+        se = float(np.sqrt((subjects - 1) * (row @ left_out).var() + (row**2) @ excess))
+        estimate, se = (0.0 if abs(value) < TINY else value for value in (estimate, se))
+        t = abs(estimate) / se if se else np.inf if estimate else 0.0
+        p = 2 * float(stdtr(subjects - 1, -t))
+        found.append((estimate, estimate - quantile * se, estimate + quantile * se, se, p))
+    return found
+
+
+def table(found: Effects) -> Table:
+    """Main effects, then interactions."""
+    columns = (
+        Column("Effect", ("effect",), numeric=False),
+        Column("ΔUF1 [95 % CI]", ("difference", "low", "high")),
+        Column("SE", ("se",)),
+        Column("p", ("p",)),
+        Column("p adj", ("p_adjusted",)),
+    )
+    rows = tuple(
+        Row("variant" if len(e.factors) == 1 else "plain", (
+            text(e.name),
+            interval((e.difference, e.low, e.high), signed=True),
+            number(e.se, 3),
+            number(e.p, 4),
+            number(e.p_adjusted, 4),
+        ))
+        for e in found.effects
+    )  # fmt: skip
+    how = (
+        "averaged over every combination of the other factors (complete factorial)"
+        if found.complete
+        else "adjusted for the other factors by least squares (not every combination was run)"
+    )
+    caption = (
+        f"Effects of levels on pooled UF1, mean over seeds, {how}; {found.configurations} configurations. a → b: b "
+        "minus a. An interaction (×) is the change of the first effect from the second's first level to its second. "
+        "Unit: the subject; 95 % interval and p by the subject jackknife of each contrast, t(n − 1); p adj: Holm over the "
+        f"{len(found.effects)} rows."
+    )
+    notes = [f"{name}: aliased with others in this design, so it cannot be told." for name in found.aliased]
+    return Table(f"{found.stage}-effects", "Effects of factors", caption, columns, rows, tuple(notes))
+
+
+def answer(found: Effects) -> str:
+    """Which factors matter, in a sentence."""
+    real = [e for e in found.effects if e.p_adjusted <= 1 - LEVEL]
+    named = "; ".join(f"{e.name}: {e.difference:+.3f}".replace("-", "−") for e in real if len(e.factors) == 1)
+    together = "; ".join(f"{e.name}: {e.difference:+.3f}".replace("-", "−") for e in real if len(e.factors) == 2)
+    start = f"Yes: {named}." if named else "None of the main effects stands after the correction for their number."
+    return f"{start} Factors act together in {together}." if together else f"{start} No interaction stands."
+
+
+def _terms(settings: Sequence[Mapping[str, Any]], reference: Mapping[str, Any]) -> list[_Term]:
+    """Every level against its factor's reference, then every pair of such steps of two factors."""
+    main = [
+        _Term((name,), (level,), np.array([float(s[name] == level) for s in settings]))
+        for name, base in reference.items()
+        for level in sorted({s[name] for s in settings if s[name] != base}, key=lambda v: (str(type(v)), v))
+    ]
+    pairs = [
+        _Term((a.factors[0], b.factors[0]), (a.levels[0], b.levels[0]), a.column * b.column)
+        for a, b in combinations(main, 2)
+        if a.factors != b.factors
+    ]
+    return main + pairs
+
+
+def _weights(terms: Sequence[_Term], cells: int) -> tuple[Floats, list[_Term], list[_Term]]:
+    """Contrasts [E, M] of the effects that the design can tell, those effects, and the aliased ones.
+
+    Main effects: least squares with main effects alone. An interaction: with its own two factors' interactions beside.
+    """
+    main = [term for term in terms if len(term.factors) == 1]
+    weights, kept, aliased = [], [], []
+    for term in terms:
+        beside = [t for t in terms if len(term.factors) == 2 and t.factors == term.factors]
+        model = main + beside
+        design = np.column_stack([np.ones(cells), *(t.column for t in model)])
+        inverse = np.linalg.pinv(design)
+        row = 1 + next(i for i, t in enumerate(model) if t is term)
+        told = np.abs((inverse @ design)[row] - np.eye(design.shape[1])[row]).max() < RANK
+        kept.append(term) if told else aliased.append(term)
+        weights += [inverse[row]] if told else []
+    return np.array(weights), kept, aliased
+
+
+def _told(term: _Term) -> str:
+    return " × ".join(f"{name} {level}" for name, level in zip(term.factors, term.levels, strict=True))

@@ -1,0 +1,163 @@
+import itertools
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from analysis.ablation import ablations
+from analysis.confusion import confusions
+from analysis.effects import answer, contrasts, effects, table
+from analysis.metrics import uf1
+from analysis.path import path
+from analysis.path import table as path_table
+from analysis.variance import components
+from analysis.variance import table as variance_table
+
+# UF1-like shares of right clips of a 2^3 design: depth and frames help, together more; input does nothing.
+SKILL = {(d, f, g): 0.3 + 0.2 * d + 0.1 * f + 0.15 * d * f for d in (0, 1) for f in (0, 1) for g in (0, 1)}
+
+
+@pytest.fixture(scope="module")
+def factorial(simulate, arm):
+    def made(leave_out=(), **options):
+        arms = []
+        for (d, f, g), skill in SKILL.items():
+            changes = {"depth": 1 + d, "frames": 8 + 4 * f, "input": ["flow", "gray"][g]}
+            name = "baseline" if (d, f, g) == (0, 0, 0) else f"d{d}f{f}g{g}"
+            if (d, f, g) not in leave_out:
+                arms.append(arm(name, skill, changes))
+        return simulate(tuple(arms), **options).results()
+
+    return made
+
+
+def scores(results):
+    """Pooled UF1 by (depth, frames, input) as 0 or 1."""
+    counted, found = confusions(results), {}
+    for trials in itertools.groupby(results.trials, key=lambda t: t.arm):
+        own = list(trials[1])
+        level = own[0].factors
+        key = (level["depth"] - 1, (level["frames"] - 8) // 4, int(level["input"] == "gray"))
+        found[key] = float(uf1(counted.of([t.trial for t in own]).sum(0)).mean())
+    return found
+
+
+def test_two_to_the_three_identities(factorial):
+    results = factorial()
+    found = effects(results, ablations(results)[-1])
+    u = scores(results)
+    by_name = {e.factors: e for e in found.effects}
+    assert found.complete and found.configurations == 8 and len(found.effects) == 6 and not found.aliased
+    for i, factor in enumerate(("depth", "frames", "input")):
+        high, low = (np.mean([v for k, v in u.items() if k[i] == level]) for level in (1, 0))
+        assert by_name[factor,].difference == pytest.approx(high - low)
+    for (i, a), (j, b) in itertools.combinations(enumerate(("depth", "frames", "input")), 2):
+        cell = {(x, y): np.mean([v for k, v in u.items() if (k[i], k[j]) == (x, y)]) for x in (0, 1) for y in (0, 1)}
+        assert by_name[a, b].difference == pytest.approx(cell[1, 1] - cell[0, 1] - cell[1, 0] + cell[0, 0])
+
+
+def test_planted_effects_and_their_interaction_are_found(factorial):
+    results = factorial(subjects=16)
+    found = effects(results, ablations(results)[-1])
+    seen = {e.factors: e for e in found.effects}
+    assert seen["depth",].p_adjusted < 0.05 and seen["frames",].p_adjusted < 0.05 and seen["depth", "frames"].p < 0.05
+    assert seen["input",].p_adjusted > 0.05 and abs(seen["input",].difference) < 0.03
+    assert seen["depth",].low < seen["depth",].difference < seen["depth",].high
+    assert "depth 1 → 2" in answer(found) and "input" not in answer(found).split("Factors act together")[0]
+    shown = table(found)
+    assert shown.rows[0].cells[0].text == "depth 1 → 2" and "Holm over the 6 rows" in shown.caption
+
+
+def test_a_contrast_is_the_jackknife_of_itself():
+    generator = np.random.default_rng(4)
+    counts = generator.multinomial(6, np.full(9, 1 / 9), (4, 10, 2)).reshape(4, 10, 2, 3, 3)
+    weights = np.array([[1, -1, 0, 0], [0.5, 0.5, -0.5, -0.5]])
+    for row, (estimate, low, high, se, p) in zip(weights, contrasts(counts, weights), strict=True):
+        left_out = [row @ uf1(np.delete(counts, i, 1).sum(1)).mean(-1) for i in range(10)]
+        assert estimate == pytest.approx(row @ uf1(counts.sum(1)).mean(-1))
+        assert se == pytest.approx(np.sqrt(9 / 10 * np.sum((left_out - np.mean(left_out)) ** 2)))
+        assert p == pytest.approx(2 * stats.t.sf(abs(estimate) / se, 9))
+        assert (low, high) == pytest.approx(stats.t.interval(0.95, 9, estimate, se))
+    same = contrasts(np.repeat(counts[:1], 2, 0), np.array([[1.0, -1.0]]))[0]
+    assert same == (0, 0, 0, 0, 1)
+
+
+def test_with_a_combination_missing_effects_are_adjusted_not_averaged(factorial):
+    results = factorial(leave_out={(1, 1, 1)})
+    found = effects(results, ablations(results)[-1])
+    assert not found.complete and "by least squares" in table(found).caption
+    u = scores(results)
+    design = np.array([[1, *key] for key in u])
+    expected = np.linalg.lstsq(design, np.array(list(u.values())), rcond=None)[0]
+    assert [e.difference for e in found.main] == pytest.approx(expected[1:])
+
+
+def test_what_the_design_cannot_tell_is_named(simulate, arm):
+    steps = {"depth": 2, "frames": 12}
+    arms = (arm("baseline", 0.5, {"depth": 1, "frames": 8}), arm("both", 0.7, steps))
+    results = simulate(arms).results()
+    assert effects(results, ablations(results)[-1]) is None  # depth and frames only ever change together
+    more = (*arms, arm("more", 0.6, {**steps, "kernel": 3}))
+    results = simulate(
+        tuple(a if "kernel" in a.changes else arm(a.name, a.skill, {**a.changes, "kernel": 1}) for a in more)
+    )
+    found = effects(results.results(), ablations(results.results())[-1])
+    assert [e.factors for e in found.effects] == [("kernel",)] and "depth 2" in found.aliased
+    assert any("aliased" in note for note in table(found).notes)
+
+
+def test_a_one_at_a_time_table_has_no_effects_of_its_own(simulate, arm):
+    results = simulate((arm("baseline", 0.7), arm("depth=2", 0.6, {"depth": 2}), arm("late", 0.5, {"fusion": "late"})))
+    found = ablations(results.results())[-1]
+    assert effects(results.results(), found) is None and path(results.results(), found) is None
+
+
+class TestPath:
+    def test_greedy_over_what_was_run(self, factorial):
+        results = factorial(subjects=16)
+        found = path(results, ablations(results)[-1])
+        u = scores(results)
+        best, at, expected = max(u, key=u.get), (0, 0, 0), []
+        while at != best:
+            options = [(*at[:i], best[i], *at[i + 1 :]) for i in range(3) if at[i] != best[i]]
+            at = max(options, key=u.get)
+            expected.append(u[at])
+        assert found.reached and found.start == pytest.approx(u[0, 0, 0])
+        assert [step.uf1 for step in found.steps] == pytest.approx(expected)
+        total = sum(step.comparison.difference for step in found.steps)
+        assert total == pytest.approx(found.steps[-1].uf1 - found.start)
+        assert len(path_table(found).rows) == 1 + len(found.steps)
+
+    def test_a_gap_on_the_way_is_told(self, factorial):
+        results = factorial(leave_out=set(SKILL) - {(0, 0, 0), (1, 1, 0)})
+        found = path(results, ablations(results)[-1])
+        assert not found.reached and found.steps == () and "path ends early" in path_table(found).notes[0]
+
+
+class TestVariance:
+    def test_known_components_come_back(self):
+        """Accuracy of many clips a subject made of known normal parts."""
+        generator = np.random.default_rng(6)
+        n, m, s, clips = 150, 60, 4, 4000
+        sd = {"subject": 0.10, "configuration": 0.04, "crossed": 0.05, "run": 0.02}
+        x = 0.5 + sd["subject"] * generator.standard_normal((1, n, 1))
+        x = x + sd["configuration"] * generator.standard_normal((m, 1, 1))
+        x = x + sd["crossed"] * generator.standard_normal((m, n, 1)) + sd["run"] * generator.standard_normal((m, 1, s))
+        right = np.round(clips * np.clip(x, 0, 1)).astype(np.int64)
+        counts = np.zeros((m, n, s, 2, 2), dtype=np.int64)
+        counts[..., 0, 0], counts[..., 0, 1] = right, clips - right
+        found = {c.source: c.variance for c in components(counts)}
+        assert found["subject"] == pytest.approx(0.01, rel=0.25)
+        assert found["configuration"] == pytest.approx(0.0016, rel=0.5)
+        assert found["subject × configuration"] == pytest.approx(0.0025, rel=0.1)
+        assert found["seed (a whole run)"] == pytest.approx(0.0004, rel=0.2)
+        assert found["seed within subject, and clips"] < 1e-6
+        assert sum(c.share for c in components(counts)) == pytest.approx(1)
+
+    def test_too_few_are_refused(self):
+        with pytest.raises(ValueError, match="2 subjects, configurations and seeds"):
+            components(np.ones((1, 5, 3, 2, 2), dtype=int))
+
+    def test_table_of_a_study(self, factorial):
+        shown = variance_table(ablations(factorial())[-1])
+        assert len(shown.rows) == 5 and "8 configurations" in shown.caption
