@@ -9,6 +9,7 @@ from search_spaces.identity import digest
 
 Regions = Literal["face", "eyes", "mouth", "eyes+mouth", "face+eyes+mouth", "frame"]
 Fusion = Literal["none", "intermediate", "late"]
+Sampling = Literal["uniform", "rate", "first", "centre", "start_72", "onset_apex_offset", "interpolate"]
 Control = Literal["none", "permuted_labels", "single_frame", "shuffled_time"]
 
 # The paper's three networks by name; the YAML key `architecture` sets both factors.
@@ -45,7 +46,41 @@ class TrialConfig:
     regions: Regions = factor("face", "what the network sees; each region is a stream of its own")
     fusion: Fusion = factor("none", "where streams meet: before the dense layers, or after them")
     input: Literal["gray", "frame_difference"] = factor("gray", "gray frames, or their difference to the onset frame")
-    frames: int = factor(18, "frames sampled evenly between onset and offset", unit="frames", low=2, high=256)
+    frames: int = factor(18, "frames of a clip that the network sees", unit="frames", low=2, high=256)
+    sampling: Sampling = factor(
+        "uniform",
+        "which frames: evenly from onset to offset; at `rate` from the onset; the first, the middle, or those from 72 on "
+        "(the paper's); evenly with the apex in the middle; or linear interpolation from onset to offset",
+    )
+    rate: float = factor(
+        100.0,
+        "frames a second, by the nearest frame",
+        unit="Hz",
+        low=1.0,
+        high=1000.0,
+        active=lambda c: c.sampling == "rate",
+    )
+    short: Literal["repeat_evenly", "repeat_last", "interpolate", "drop"] = factor(
+        "repeat_evenly",
+        "a clip with fewer frames than that: all of them repeated evenly, the last one repeated, interpolation, or no "
+        "such clip in any configuration of the study",
+        active=lambda c: c.sampling != "interpolate",
+    )
+    apex: Literal["annotated", "midpoint", "max_difference"] = factor(
+        "annotated",
+        "annotated (the middle where it is not), the middle, or the frame that differs most from the onset",
+        active=lambda c: c.sampling == "onset_apex_offset" or c.control == "single_frame",
+    )
+    landmarks: Literal["onset", "per_frame"] = factor(
+        "onset",
+        "where clips have landmarks: regions follow those of the onset frame, or each frame's own (the paper's)",
+        active=lambda c: c.regions != "frame",
+    )
+    alignment: Literal["similarity", "none"] = factor(
+        "similarity",
+        "where clips have landmarks: the face is turned and scaled to a mean face, or cut as it is (the paper's)",
+        active=lambda c: c.regions != "frame",
+    )
     crop: int = factor(64, "side of face and frame; eyes and mouth have half of it", unit="pixels", low=8, high=128)
     depth: int = factor(1, "convolution blocks", low=1, high=4)
     filters: int = factor(32, "filters of the first block; each later block doubles them", low=1, high=256)
@@ -100,6 +135,16 @@ class TrialConfig:
     def streams(self) -> tuple[str, ...]:
         """The regions that the network sees, in the order of their streams."""
         return tuple(self.regions.split("+"))
+
+    def master(self, region: str) -> str:
+        """Name of the pixels that a region's stream is sampled from, in `Clips.pixels` and in the cache."""
+        levels = [getattr(self, name) for name in ("landmarks", "alignment")]
+        changes = [level for level in levels if level in ("per_frame", "none")]
+        return region if region == "frame" else ".".join([region, *changes])
+
+    def data(self) -> tuple[str, ...]:
+        """The parts of a dataset that decide what the network sees: keys of `Clips.digests`."""
+        return tuple(map(self.master, self.streams())) + (("fps",) if self.sampling == "rate" else ())
 
 
 def side(config: TrialConfig, region: str) -> int:

@@ -310,14 +310,18 @@ def _locked(folder: Path) -> Any:
 
 def _refuse_network(folder: Path) -> None:
     """SQLite's locks do not hold on a network file system."""
-    mounts = Path("/proc/mounts")
-    if not mounts.exists():
-        return
-    target = folder.absolute()
-    points = [line.split()[1:3] for line in mounts.read_text(encoding="utf-8").splitlines()]
-    around = [(point, kind) for point, kind in points if target.is_relative_to(point.replace("\\040", " "))]
-    _, kind = max(around, key=lambda pair: len(pair[0]), default=("", ""))
-    if kind in _NETWORK:
+    if (kind := file_system(folder)) in _NETWORK:
         raise UserError(
             f"{folder}: a network file system ({kind}), where a ledger is not safe; give --storage DIR on a local disk"
         )
+
+
+def file_system(folder: Path) -> str:
+    """Kind of the file system that a folder lies on, or would lie on; empty where the system does not say."""
+    mounts = Path("/proc/mounts")
+    if not mounts.exists():
+        return ""
+    points = [line.split()[1:3] for line in mounts.read_text(encoding="utf-8").splitlines()]
+    target = folder.absolute()
+    around = [(point, kind) for point, kind in points if target.is_relative_to(point.replace("\\040", " "))]
+    return max(around, key=lambda pair: len(pair[0]), default=("", ""))[1]

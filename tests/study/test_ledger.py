@@ -1,0 +1,104 @@
+"""The ledger: what it keeps, what it refuses, and what a reader sees of it."""
+
+import sqlite3
+
+import pytest
+
+from search_spaces.config import TrialConfig
+from search_spaces.errors import UserError
+from study import ledger as module
+from study.ledger import Ledger, Outcome, StudyRecord, ledger_path, read_only
+
+RECORD = StudyRecord("x", "name: x", {}, {"baseline": {"depth": 1}, "data": "abc"}, {"clips": []})
+
+
+@pytest.fixture
+def ledger(tmp_path):
+    with Ledger(tmp_path / "x") as ledger:
+        yield ledger
+
+
+def test_a_trial_is_written_down_once(ledger):
+    first = ledger.propose("ablate", "baseline", TrialConfig(), (1,))
+    assert ledger.propose("ablate", "baseline", TrialConfig(), (1,)) == first
+    other = ledger.propose("ablate", "baseline", TrialConfig(), (2,))
+    assert [t.number for t in ledger.trials()] == [first.number, other.number]
+
+
+def test_numbers_count_within_a_stage(ledger):
+    for stage in ("search", "search", "ablate"):
+        ledger.propose(stage, None, TrialConfig(), (1,), {"depth": 1}, [{"depth": 9}])
+    assert [p.number for p in ledger.proposals("search")] == [0, 1]
+    assert ledger.proposals("ablate")[0].rejected == ({"depth": 9},)
+
+
+def test_a_transaction_is_all_or_nothing(ledger):
+    trial = ledger.propose("ablate", "baseline", TrialConfig(), (1,))
+
+    def half() -> None:
+        with ledger.transaction():
+            ledger.settle(trial.number, Outcome("complete", 1, 1.0))
+            raise RuntimeError("in the middle")
+
+    with pytest.raises(RuntimeError):
+        half()
+    assert ledger.outcome(trial.number) is None
+
+
+def test_what_was_told_never_changes(ledger):
+    trial = ledger.propose("search", None, TrialConfig(), (1,))
+    assert ledger.tell(trial.number, "complete", 0.5) == ("complete", 0.5)
+    assert ledger.tell(trial.number, "complete", 0.7) == ("complete", 0.5)
+
+
+def test_a_changed_study_is_refused_with_what_differs(ledger):
+    ledger.begin(RECORD)
+    ledger.begin(RECORD)
+    changed = StudyRecord("x", "", {}, {"baseline": {"depth": 2}, "data": "def"}, {})
+    with pytest.raises(UserError) as refused:
+        ledger.begin(changed)
+    assert len(refused.value.problems) == 2
+    assert "baseline.depth was 1 when this study began and is now 2" in refused.value.problems[0]
+    assert 'data was "abc"' in refused.value.problems[1]
+
+
+def test_changed_code_is_refused_unless_accepted(ledger, monkeypatch):
+    ledger.begin(RECORD)
+    monkeypatch.setattr(module, "code_digest", lambda: "other")
+    with pytest.raises(UserError, match="--accept-code"):
+        ledger.begin(RECORD)
+    ledger.begin(RECORD, accept_code=True)
+
+
+def test_one_writer(ledger):
+    with pytest.raises(UserError, match="another run of this study is writing"):
+        Ledger(ledger.folder)
+
+
+def test_a_reader_reads_beside_the_writer_and_cannot_write(ledger):
+    ledger.propose("ablate", "baseline", TrialConfig(), (1,))
+    with read_only(ledger.folder) as db:
+        assert db.execute("select count(*) from proposal").fetchone()[0] == 1
+        with pytest.raises(sqlite3.OperationalError, match="readonly"):
+            db.execute("delete from proposal")
+
+
+def test_another_schema_is_refused(tmp_path):
+    Ledger(tmp_path / "x").close()
+    db = sqlite3.connect(ledger_path(tmp_path / "x"))
+    db.execute("pragma user_version = 99")
+    db.close()
+    with pytest.raises(UserError, match="schema 99"):
+        Ledger(tmp_path / "x")
+
+
+def test_no_study_there(tmp_path):
+    with pytest.raises(UserError, match="there is no study here"):
+        read_only(tmp_path)
+
+
+def test_a_network_file_system_is_refused_with_the_remedy(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "_NETWORK", module._NETWORK | {module.file_system(tmp_path)})
+    with pytest.raises(UserError, match="--storage DIR"):
+        Ledger(tmp_path / "x")
+    assert not (tmp_path / "x").exists()
