@@ -68,6 +68,7 @@ def noise(count: int = 48, subjects: int = 8, size: int = 64) -> Clips:
         first=np.arange(count) * 30,
         frames=frames,
         apex=frames // 2,
+        fps=np.full(count, 100.0),
         pixels={"face": draw.integers(0, 256, (count * 30, size, size), dtype=np.uint8)},
         digests={"index": "noise"},
     )

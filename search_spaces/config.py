@@ -49,8 +49,8 @@ class TrialConfig:
     frames: int = factor(18, "frames of a clip that the network sees", unit="frames", low=2, high=256)
     sampling: Sampling = factor(
         "uniform",
-        "which frames: evenly from onset to offset; at `rate` from the onset; the first, the middle, or those from 72 on "
-        "(the paper's); evenly with the apex in the middle; or linear interpolation from onset to offset",
+        "which frames: evenly from onset to offset; at `rate` from the onset; the first, the middle, or those from 72 "
+        "on (the paper's); evenly with the apex in the middle; or linear interpolation from onset to offset",
     )
     rate: float = factor(
         100.0,

@@ -1,23 +1,24 @@
 """The driver: runs a study from its file to its exported results. It holds the ledger's one writer."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from search_spaces.config import TrialConfig
 from search_spaces.designs import BASELINE
 from search_spaces.spec import Search, StudySpec
 from study.agenda import Agenda, Listed, Source
-from study.data import cache, readers
+from study.data import cache, fitness, readers
 from study.data.clips import ClipIndex, Clips
 from study.executors import Executor
 from study.export import export
 from study.ledger import Ledger, StudyRecord
-from study.plan import Plan, fold_cost, make_plan, problems_of
+from study.plan import Plan, configurations, fold_cost, make_plan, problems_of
 from study.progress import LiveLine
-from study.search import Proposals, configuration, sample_space
+from study.search import Proposals
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class Study:
 def prepare(spec: StudySpec, file: str) -> Study:
     """Read the dataset's index and make the plan. Writes nothing. Raises UserError with all that is wrong."""
     dataset = spec.dataset
-    index = readers.read(dataset.reader, dataset.path, dataset.options)
+    index = fitness.without_short(configurations(spec), readers.read(dataset.reader, dataset.path, dataset.options))
     return Study(spec, file, index, make_plan(spec, index))
 
 
@@ -57,9 +58,16 @@ def run(study: Study, clips: Clips, executor: Executor, console: Console, *, acc
 
 def load_clips(study: Study, console: Console) -> Clips:
     """The dataset's clips, decoded into the storage's cache or found there. Raises UserError with every bad video."""
-    with console.status("reading videos"):
-        index = readers.materialise(study.index, study.spec.storage / "data")
-        return cache.load(index, _regions(study.spec, study.plan), study.spec.storage / "cache")
+    columns = (TextColumn("reading videos"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as bar:
+        shown = bar.add_task("", total=None)
+        there = readers.materialise(study.index, study.spec.storage / "data")
+        index = replace(there, table=study.index.table)  # without the clips that the plan leaves out
+
+        def progress(done: int, total: int) -> None:
+            bar.update(shown, completed=done, total=total)
+
+        return cache.load(index, _masters(study.spec), study.spec.storage / "cache", progress)
 
 
 def _record(study: Study, clips: Clips) -> StudyRecord:
@@ -76,13 +84,13 @@ def _description(study: Study, clips: Clips) -> dict[str, Any]:
     return {
         "question": study.spec.question,
         "dataset": study.index.name,
-        "dataset_digest": clips.data_digest(tuple(_regions(study.spec, study.plan))),
+        "dataset_digest": clips.data_digest(tuple(_masters(study.spec))),
         "protocol": study.spec.protocol,
         "classes": list(clips.classes),
         "baseline": BASELINE if planned else None,
         "arms": [{"arm": a.name, "stage": a.stage, "changes": a.changes, "impossible": None} for a in planned],
         "truth": study.index.truth,
-        "notes": [],
+        "notes": [*study.index.notes, *fitness.notes([arm.config for arm in planned], study.index)],
         "clips": places,
     }
 
@@ -102,14 +110,9 @@ def _sources(study: Study, ledger: Ledger, clips: Clips) -> list[Source]:
     return sources
 
 
-def _regions(spec: StudySpec, plan: Plan) -> list[str]:
-    """Every region that a configuration of the study may see."""
-    configs = [arm.config for arm, _ in plan.arms] + [
-        configuration(spec.baseline_config(), levels)
-        for search in plan.searches
-        for levels in sample_space(search.design)
-    ]
-    return sorted({region for config in configs for region in config.streams()})
+def _masters(spec: StudySpec) -> list[str]:
+    """Everything that a configuration of the study may see."""
+    return sorted({config.master(region) for config in configurations(spec) for region in config.streams()})
 
 
 def _show_what_is_done(ledger: Ledger, line: LiveLine) -> None:

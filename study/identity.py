@@ -49,7 +49,7 @@ def fold_key(config: TrialConfig, clips: Clips, fold: Fold) -> str:
             "seed": fold.seed,
             "train": digest(clips.ids[fold.train].tolist()),
             "test": digest(clips.ids[fold.test].tolist()),
-            "data": clips.data_digest(config.streams()),
+            "data": clips.data_digest(config.data()),
             "training_version": TRAINING_VERSION,
         }
     )

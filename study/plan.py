@@ -7,6 +7,7 @@ from search_spaces.config import TrialConfig
 from search_spaces.designs import Arm, arms
 from search_spaces.errors import UserError
 from search_spaces.spec import Resources, Search, StudySpec
+from study.data import fitness
 from study.data.clips import ClipIndex
 from study.models.geometry import fold_group, geometry, infeasible, training_bytes
 from study.search import configuration, known_levels, sample_space
@@ -79,6 +80,7 @@ def make_plan(spec: StudySpec, index: ClipIndex) -> Plan:
     size = subjects, index.table.num_rows, len(index.classes)
     problems = [f"{arm.stage}, arm {arm.name}: {problem}" for arm in arms(spec) for problem in infeasible(arm.config)]
     problems += [problem for stage, design in _searches(spec) for problem in _search_problems(spec, stage, design)]
+    problems += fitness.problems(configurations(spec), index)
     if problems:
         raise UserError(list(dict.fromkeys(problems)))
     return Plan(
@@ -89,6 +91,13 @@ def make_plan(spec: StudySpec, index: ClipIndex) -> Plan:
         [(arm, _cost(arm.config, len(arm.seeds), len(arm.seeds), spec.resources, *size)) for arm in arms(spec)],
         [_planned_search(spec, stage, design, size) for stage, design in _searches(spec)],
     )
+
+
+def configurations(spec: StudySpec) -> list[TrialConfig]:
+    """Every configuration of the fixed designs, and those of each search's space (a sample where it is large)."""
+    baseline = spec.baseline_config()
+    searched = [configuration(baseline, levels) for _, design in _searches(spec) for levels in sample_space(design)]
+    return [arm.config for arm in arms(spec)] + searched
 
 
 def problems_of(config: TrialConfig) -> list[str]:

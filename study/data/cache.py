@@ -1,9 +1,10 @@
 """The cache: every clip decoded once, its regions in memory-mapped Arrow files that are named by their content."""
 
-import hashlib
-import os
-import tempfile
-from collections.abc import Callable, Sequence
+import json
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,108 +14,141 @@ import pyarrow as pa
 
 from search_spaces.errors import UserError
 from search_spaces.identity import digest
-from study.data import decode
-from study.data.clips import ClipIndex, Clips, assemble
-from study.data.regions import MASTER, Box, cut, rule
+from study.data import building, decode
+from study.data.building import BUILDING, Progress, Task
+from study.data.clips import ClipIndex, Clips, assemble, pixel_digest
+from study.data.contents import Contents
+from study.data.masters import Wanted, attempt, region_of
+from study.data.regions import Box, rule
 
 Pixels = npt.NDArray[np.uint8]
-Progress = Callable[[int, int], None]  # clips done, clips in all
+_ABOUT = b"losolab"  # metadata of a file: what it holds, and the digest of its pixels
 
 
-def load(index: ClipIndex, regions: Sequence[str], folder: Path, progress: Progress | None = None) -> Clips:
-    """The clips' pixels of these regions, from the cache in `folder`; what is missing there is decoded in one pass.
+@dataclass(frozen=True)
+class Entry:
+    """A clip of an index and what decides its pixels: the digest of its source's content, and of its landmarks'."""
 
-    Each region is an Arrow IPC file (FixedShapeTensor, uncompressed, a row a frame from onset to offset, clips in the
-    index's order), read as a read-only view of the mapped file. Raises UserError with every bad video; a file in the
-    cache is whole or not there.
+    wanted: Wanted
+    source: Path
+    content: str
+    landmarks: str | None
+
+    def name(self, master: str) -> str:
+        """Identity of the clip's pixels of a master: never of a path."""
+        frames, face = [self.wanted.first, self.wanted.last], self.wanted.face and list(self.wanted.face)
+        place = [] if region_of(master) == "frame" else [face, self.landmarks]
+        return digest([self.content, frames, place, rule(master, self.landmarks is not None), decode.VERSION])[:32]
+
+
+def load(
+    index: ClipIndex,
+    masters: Sequence[str],
+    folder: Path,
+    progress: Progress | None = None,
+    processes: int | None = None,
+) -> Clips:
+    """The clips' pixels of these masters (TrialConfig.master), from the cache in `folder`; the rest is decoded.
+
+    Each master is an Arrow IPC file (FixedShapeTensor, uncompressed, a row a frame from onset to offset, clips in the
+    index's order), read as a read-only view of the mapped file; one process builds, others wait. Raises UserError with
+    every bad clip; a file in the cache is whole or not there, and what was decoded before an error or a kill is kept.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    content = content_digest(index)
-    files = {region: folder / f"{region}-{digest([content, rule(region)])[:32]}.arrow" for region in regions}
-    missing = [region for region, file in files.items() if not file.is_file()]
-    if missing:
-        for region, pixels in build(index, missing, progress).items():
-            write(files[region], pixels)
-    return assemble(index, {region: read(file) for region, file in files.items()})
+    (folder / BUILDING).mkdir(parents=True, exist_ok=True)
+    entries = identified(index, folder)
+    files = {master: folder / file_name(master, entries) for master in masters}
+    if not all(file.is_file() for file in files.values()):
+        with building.locked(folder / BUILDING):
+            build(
+                index.name, entries, {m: file for m, file in files.items() if not file.is_file()}, progress, processes
+            )
+    found = {master: read(file) for master, file in files.items()}
+    return assemble(index, {m: pixels for m, (pixels, _) in found.items()}, {m: own for m, (_, own) in found.items()})
 
 
-def content_digest(index: ClipIndex) -> str:
-    """What decides the pixels, for any region: the videos' bytes (never their paths), frames and face boxes."""
-    rows = index.table.to_pylist()
-    problems = [f"{index.root / row['source']}: no such video" for row in rows if not source(index, row).is_file()]
+def identified(index: ClipIndex, folder: Path) -> list[Entry]:
+    """The clips by content. Raises UserError with every source and file of landmarks that is missing."""
+    contents = Contents(folder / BUILDING / "contents.json")
+    outcomes = [attempt(partial(entry, index.root, row, contents)) for row in index.table.to_pylist()]
+    contents.save()
+    problems = [problem for outcome in outcomes if isinstance(outcome, UserError) for problem in outcome.problems]
     if problems:
-        raise UserError(problems)
-    videos = {path: file_digest(path) for path in sorted({source(index, row) for row in rows})}
-    clips = [[videos[source(index, row)], row["onset"], row["offset"], *face_box(row)] for row in rows]
-    return digest([clips, decode.VERSION])
+        raise UserError(list(dict.fromkeys(problems)))
+    return [outcome for outcome in outcomes if isinstance(outcome, Entry)]
 
 
-def file_digest(path: Path) -> str:
-    """SHA-256 of a file's bytes."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+def entry(root: Path, row: Mapping[str, Any], contents: Contents) -> Entry:
+    """A row of the index by its content. Raises UserError."""
+    source, first, last = root / row["source"], row["onset"], row["offset"]
+    landmarks = row["landmarks"] and root / row["landmarks"]
+    face = None if row["face_left"] is None else Box(*(row[f"face_{side}"] for side in Box._fields))
+    points = landmarks and contents.digest(landmarks, first, last)
+    return Entry(
+        Wanted(row["clip_id"], first, last, face, landmarks), source, contents.digest(source, first, last), points
+    )
 
 
-def build(index: ClipIndex, regions: Sequence[str], progress: Progress | None) -> dict[str, Pixels]:
-    """Decode every clip once and cut its regions, uint8 [R, S, S] each."""
-    rows = index.table.to_pylist()
-    total = sum(row["offset"] - row["onset"] + 1 for row in rows)
-    pixels = {region: np.empty((total, MASTER[region], MASTER[region]), np.uint8) for region in regions}
-    problems: list[str] = []
-    at = 0
-    for number, row in enumerate(rows, 1):
-        try:
-            for region, cuts in clip_regions(source(index, row), row, regions).items():
-                pixels[region][at : at + len(cuts)] = cuts
-        except UserError as error:
-            problems += [f"clip {row['clip_id']}: {problem}" for problem in error.problems]
-        at += row["offset"] - row["onset"] + 1
-        if progress:
-            progress(number, len(rows))
-    if problems:
-        raise UserError(problems)
-    return pixels
+def file_name(master: str, entries: Sequence[Entry]) -> str:
+    """A master's file: named by all that decides its pixels."""
+    return f"{master}-{digest([entry.name(master) for entry in entries])[:32]}.arrow"
 
 
-def clip_regions(path: Path, row: dict[str, Any], regions: Sequence[str]) -> dict[str, Pixels]:
-    """One clip's regions from onset to offset, uint8 [n, S, S] each. Raises UserError."""
-    frames = decode.decode(path, row["onset"], row["offset"])
-    box = face_box(row)
-    face = None if box[0] is None else Box(*box)
-    try:
-        return {region: cut(frames, region, face) for region in regions}
-    except ValueError as error:
-        raise UserError(f"{path}: {error}; correct face_left, face_top, face_width, face_height") from error
+def build(
+    dataset: str, entries: Sequence[Entry], files: Mapping[str, Path], progress: Progress | None, processes: int | None
+) -> None:
+    """Decode the clips whose parts are not there yet, and join the parts of each master."""
+    if not files:
+        return
+    parts = next(iter(files.values())).parent / BUILDING
+    for half in [*parts.glob(".*.npy-*.partial"), *parts.parent.glob(".*.arrow-*.partial")]:
+        half.unlink(missing_ok=True)  # a killed process left it
+    building.run(tasks(entries, tuple(files), parts), progress or (lambda done, total: None), processes)
+    for master, file in files.items():
+        own = [part(parts, entry, master) for entry in entries]
+        write(file, np.concatenate([np.load(one, mmap_mode="r") for one in own]), dataset, master, len(entries))
+        for one in own:
+            one.unlink(missing_ok=True)  # two clips may share one
 
 
-def write(file: Path, pixels: Pixels) -> None:
-    """Write under a temporary name in the same folder and rename: the name never stands for half a file."""
+def part(folder: Path, entry: Entry, master: str) -> Path:
+    return folder / f"{entry.name(master)}.npy"
+
+
+def tasks(entries: Sequence[Entry], masters: tuple[str, ...], folder: Path) -> list[Task]:
+    """What is left to decode: a video once for all its clips, of a folder of images each clip by itself."""
+    together: dict[tuple[Path, int], list[Entry]] = defaultdict(list)
+    for number, one in enumerate(entries):
+        if not all(part(folder, one, master).is_file() for master in masters):
+            together[one.source, 0 if one.source.is_file() else number].append(one)
+    return [
+        Task(
+            source,
+            tuple(one.wanted for one in own),
+            masters,
+            tuple({master: part(folder, one, master) for master in masters} for one in own),
+        )
+        for (source, _), own in together.items()
+    ]
+
+
+def write(file: Path, pixels: Pixels, dataset: str, master: str, clips: int) -> None:
+    """A master's file, whole or not at all."""
     array = pa.FixedShapeTensorArray.from_numpy_ndarray(pixels)
-    batch = pa.record_batch({"pixels": array})
-    handle, name = tempfile.mkstemp(prefix=".", suffix=".partial", dir=file.parent)
-    draft = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as stream, pa.ipc.new_file(stream, batch.schema) as writer:
-            writer.write_batch(batch)
-        draft.chmod(0o644)
-        draft.replace(file)
-    finally:
-        draft.unlink(missing_ok=True)
+    about = {"dataset": dataset, "master": master, "clips": clips, "digest": pixel_digest(pixels)}
+    batch = pa.record_batch({"pixels": array}).replace_schema_metadata({_ABOUT: json.dumps(about)})
+    with building.whole(file) as stream, pa.ipc.new_file(stream, batch.schema) as writer:
+        writer.write_batch(batch)
 
 
-def read(file: Path) -> Pixels:
-    """A region's frames, uint8 [R, S, S]: a read-only view of the mapped file, without a copy."""
+def read(file: Path) -> tuple[Pixels, str]:
+    """A master's frames, uint8 [R, S, S], a read-only view of the mapped file without a copy; and their digest."""
     table = pa.ipc.open_file(pa.memory_map(str(file))).read_all()
     view: Pixels = table.column("pixels").chunk(0).to_numpy_ndarray()
     view.flags.writeable = False
-    return view
+    return view, about(table.schema)["digest"]
 
 
-def face_box(row: dict[str, Any]) -> list[Any]:
-    """Left, top, width and height of a clip's face, all None where it is the whole frame."""
-    return [row[f"face_{side}"] for side in Box._fields]
-
-
-def source(index: ClipIndex, row: dict[str, Any]) -> Path:
-    """A clip's video."""
-    return index.root / row["source"]
+def about(schema: pa.Schema) -> dict[str, Any]:
+    """What a file of the cache says of itself: dataset, master, clips, digest."""
+    said: dict[str, Any] = json.loads(schema.metadata[_ABOUT])
+    return said

@@ -22,12 +22,15 @@ CLIP_INDEX = pa.schema(
         pa.field("apex", pa.int64()),  # null where the dataset has none
         pa.field("offset", pa.int64(), nullable=False),
         pa.field("fps", pa.float64()),
-        pa.field("source", pa.string(), nullable=False),  # a video, relative to the dataset's root
+        # A video, or a folder of images in the numeric order of their names; relative to the dataset's root.
+        pa.field("source", pa.string(), nullable=False),
         # The face in every frame of the clip, in pixels of the video; null: the whole frame.
         pa.field("face_left", pa.int64()),
         pa.field("face_top", pa.int64()),
         pa.field("face_width", pa.int64()),
         pa.field("face_height", pa.int64()),
+        # 68 points of every frame of the source (landmarks.py says in which files), relative to the root; null: none.
+        pa.field("landmarks", pa.string()),
     ]
 )
 
@@ -52,10 +55,10 @@ class ClipIndex:
 class Clips:
     """Decoded clips as plain arrays (they travel through Ray's object store without a copy). N clips, R frames in all.
 
-    pixels: a region's frames, uint8 [R, S, S] at master size S; clip i owns rows first[i] : first[i] + frames[i],
-    from its onset to its offset. apex: frames after the onset [N], -1 where unknown. labels: indices into classes [N].
-    digests: SHA-256 of each region's pixels, and under "index" that of ids, subjects, labels, classes,
-    frame counts and apexes.
+    pixels: the frames of a master (TrialConfig.master), uint8 [R, S, S] at master size S; clip i owns rows
+    first[i] : first[i] + frames[i], from its onset to its offset. apex: frames after the onset [N], -1 where unknown.
+    fps: frames a second [N], NaN where unknown. labels: indices into classes [N]. digests: SHA-256 of each master's
+    pixels, of "fps", and under "index" that of ids, subjects, labels, classes, frame counts and apexes.
     """
 
     ids: npt.NDArray[np.str_]
@@ -65,21 +68,25 @@ class Clips:
     first: npt.NDArray[np.int64]
     frames: npt.NDArray[np.int64]
     apex: npt.NDArray[np.int64]
+    fps: npt.NDArray[np.float64]
     pixels: dict[str, npt.NDArray[np.uint8]]
     digests: dict[str, str]
 
     def __len__(self) -> int:
         return len(self.ids)
 
-    def data_digest(self, regions: tuple[str, ...]) -> str:
-        """Identity of what a configuration that sees these regions is trained on (never of a path)."""
-        return digest([self.digests["index"], *(self.digests[region] for region in regions)])
+    def data_digest(self, parts: tuple[str, ...]) -> str:
+        """Identity of what a configuration that sees these parts (TrialConfig.data) is trained on, never of a path."""
+        return digest([self.digests["index"], *(self.digests[part] for part in parts)])
 
 
-def assemble(index: ClipIndex, pixels: Mapping[str, npt.NDArray[np.uint8]]) -> Clips:
-    """Clips of an index and each region's master frames, uint8 [R, S, S], in the order of its rows, onset to offset.
+def assemble(
+    index: ClipIndex, pixels: Mapping[str, npt.NDArray[np.uint8]], digests: Mapping[str, str] | None = None
+) -> Clips:
+    """Clips of an index and the frames of each master, uint8 [R, S, S], in the order of its rows, onset to offset.
 
-    Where the index holds several datasets, ids and subjects carry the dataset's name, so that each stays one.
+    digests: those of the masters' pixels where they are known. Where the index holds several datasets, ids and subjects
+    carry the dataset's name, so that each stays one.
     """
     rows = index.table.to_pylist()
     several = len({row["dataset"] for row in rows}) > 1
@@ -89,6 +96,7 @@ def assemble(index: ClipIndex, pixels: Mapping[str, npt.NDArray[np.uint8]]) -> C
     frames = [row["offset"] - row["onset"] + 1 for row in rows]
     apex = [-1 if row["apex"] is None else row["apex"] - row["onset"] for row in rows]
     labels = [row["label"] for row in rows]
+    fps = [row["fps"] for row in rows]
     names = digest([ids, subjects, labels, index.classes, frames, apex])
     return Clips(
         ids=np.array(ids),
@@ -98,8 +106,10 @@ def assemble(index: ClipIndex, pixels: Mapping[str, npt.NDArray[np.uint8]]) -> C
         first=np.cumsum([0, *frames[:-1]], dtype=np.int64),
         frames=np.array(frames, np.int64),
         apex=np.array(apex, np.int64),
+        fps=np.array([np.nan if rate is None else rate for rate in fps], np.float64),
         pixels=dict(pixels),
-        digests={"index": names} | {region: pixel_digest(array) for region, array in pixels.items()},
+        digests={"index": names, "fps": digest(fps)}
+        | dict(digests or {master: pixel_digest(array) for master, array in pixels.items()}),
     )
 
 

@@ -1,56 +1,107 @@
-"""Decoding: a clip's frames as gray, always in order from the video's first frame.
+"""Decoding: a source's frames as gray, always in order from its first frame.
 
 decord returns wrong frames, silently, when it seeks in open groups of pictures, edit lists and B-frames in AVI. In
 order, decord and PyAV agree to the bit.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from search_spaces.errors import UserError
+from study.data.images import image_files, read_image
 
 VERSION = 1  # counts up when the same file would give other pixels
+CUT = 0.02  # a header may promise this share more than there is: writers count dropped frames, too
 
 Gray = npt.NDArray[np.uint8]
-Decoder = Callable[[Path], Iterator[npt.NDArray[np.uint8]]]
+Frame = npt.NDArray[np.uint8]  # RGB [H, W, 3], or gray [H, W]
+Decoder = Callable[[Path], Iterator[Frame]]
+
+
+class Held(NamedTuple):
+    """Frames of a video without decoding it: what its header promises (0 where it says nothing), and coded frames."""
+
+    promised: int
+    coded: int
+
+
+def frames(path: Path, first: int, last: int, decoder: Decoder | None = None) -> Iterator[Frame]:
+    """Frames first..last (both included, from 0) of a source, or those of them that there are, in order.
+
+    path: a video, or a folder of images. Each is uint8: RGB [H, W, 3], or [H, W] of a gray image. decoder: `by_decord`
+    or `by_pyav` for videos; by default decord where it is installed. Raises UserError, naming the file, when it is
+    missing, empty, unreadable, or holds fewer frames than its header promises.
+    """
+    if path.is_dir():
+        yield from map(read_image, image_files(path)[first : last + 1])
+        return
+    if not path.is_file():
+        raise UserError(f"{path}: no such video, and no such folder of images")
+    if path.stat().st_size == 0:
+        raise UserError(f"{path}: the file is empty (0 bytes); copy it again from where it came")
+    with readable(path):
+        promised, coded = held(path)
+        if coded < promised * (1 - CUT):
+            raise UserError(f"{path}: is cut: its header says {promised} frames, it holds {coded}; copy it again")
+        yield from islice((decoder or default_decoder())(path), first, last + 1)
 
 
 def decode(path: Path, first: int, last: int, decoder: Decoder | None = None) -> Gray:
-    """Frames first..last (both included, from 0) of a video, gray uint8 [n, H, W].
+    """Frames first..last (both included, from 0) of a source, gray uint8 [n, H, W].
 
-    decoder: `by_decord` or `by_pyav`; by default decord where it is installed. Raises UserError when the file is
-    missing, empty or unreadable, or has fewer frames.
+    Raises UserError as `frames` does, and when there are fewer or they are not of one size.
     """
-    if not path.is_file():
-        raise UserError(f"{path}: no such video")
-    if path.stat().st_size == 0:
-        raise UserError(f"{path}: the file is empty (0 bytes); copy it again from where it came")
-    try:
-        picked = [gray(frame) for frame in islice((decoder or default_decoder())(path), first, last + 1)]
-        if ends_early(path, picked, first, last):
-            have = count(path)
-            raise UserError(f"{path}: has {have} frames, the annotation needs {last + 1} (frames are numbered from 0)")
-    except (OSError, RuntimeError, ValueError) as error:
-        reason = str(error).strip().partition("\n")[0]
-        raise UserError(f"{path}: not readable as a video ({reason}); give a video that plays") from error
+    picked = [gray(frame) for frame in frames(path, first, last, decoder)]
+    check_end(path, picked, len(picked), first, last)
+    if sizes := {frame.shape for frame in picked} - {picked[0].shape}:
+        raise UserError(f"{path}: frames have different sizes, {picked[0].shape} and {sizes.pop()} (height, width)")
     return np.stack(picked)
 
 
-def ends_early(path: Path, picked: list[Gray], first: int, last: int) -> bool:
-    """Whether frames are missing; where a video ends early decord may repeat its last frame without a word."""
-    if len(picked) <= last - first:
-        return True
-    return len(picked) > 1 and np.array_equal(picked[-1], picked[-2]) and count(path) <= last
+def check_end(path: Path, ending: Sequence[Gray], found: int, first: int, last: int) -> None:
+    """Raise UserError unless all frames first..last were found; `ending` are the last of those that were.
+
+    Where a video ends early decord may repeat its last frame without a word, so that a frozen ending is counted.
+    """
+    frozen = len(ending) > 1 and np.array_equal(ending[-1], ending[-2])
+    if (found <= last - first or frozen) and (have := count(path)) <= last:
+        raise UserError(f"{path}: has {have} frames, the annotation needs {last + 1} (frames are numbered from 0)")
 
 
 def count(path: Path) -> int:
-    """Frames that a video truly holds: all of them decoded."""
-    return sum(1 for _ in by_pyav(path))
+    """Frames that a source truly holds: all of them decoded, by PyAV; the images of a folder. Raises UserError."""
+    if path.is_dir():
+        return len(image_files(path))
+    with readable(path):
+        return sum(1 for _ in by_pyav(path))
+
+
+@contextmanager
+def readable(path: Path) -> Iterator[None]:
+    """What decoders raise, as a UserError that names the video."""
+    try:
+        yield
+    except (OSError, RuntimeError, ValueError) as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise UserError(f"{path}: not readable as a video ({reason}); give a video that plays") from error
+
+
+def held(path: Path) -> Held:
+    """What a video's header promises and how many coded frames the file holds; nothing is decoded."""
+    import av
+
+    with av.open(str(path)) as container:
+        if not container.streams.video:
+            raise OSError("it has no picture")
+        stream = container.streams.video[0]
+        return Held(stream.frames, sum(packet.size > 0 for packet in container.demux(stream)))
 
 
 def default_decoder() -> Decoder:
@@ -58,10 +109,11 @@ def default_decoder() -> Decoder:
     return by_decord if find_spec("decord") else by_pyav
 
 
-def by_decord(path: Path) -> Iterator[npt.NDArray[np.uint8]]:
+def by_decord(path: Path) -> Iterator[Frame]:
     """RGB frames, uint8 [H, W, 3], by decord on one thread (its pool costs 2-4 times the CPU)."""
     import decord
 
+    decord.logging.set_level(decord.logging.QUIET)  # what is wrong with a file is told once, by us
     try:
         video = decord.VideoReader(str(path), num_threads=1)
         for _ in range(len(video)):
@@ -72,7 +124,7 @@ def by_decord(path: Path) -> Iterator[npt.NDArray[np.uint8]]:
         raise OSError("decord cannot decode it") from error
 
 
-def by_pyav(path: Path) -> Iterator[npt.NDArray[np.uint8]]:
+def by_pyav(path: Path) -> Iterator[Frame]:
     """RGB frames, uint8 [H, W, 3], by PyAV."""
     import av
 
@@ -81,7 +133,13 @@ def by_pyav(path: Path) -> Iterator[npt.NDArray[np.uint8]]:
             yield frame.to_ndarray(format="rgb24")
 
 
-def gray(rgb: npt.NDArray[np.uint8]) -> Gray:
-    """Luma of RGB [H, W, 3] in whole numbers: (77 R + 150 G + 29 B + 128) >> 8 (BT.601, rounded)."""
-    red, green, blue = (rgb[..., channel].astype(np.uint16) for channel in range(3))
-    return ((77 * red + 150 * green + 29 * blue + 128) >> 8).astype(np.uint8)
+def gray(frame: Frame) -> Gray:
+    """Luma of RGB [H, W, 3] in whole numbers: (77 R + 150 G + 29 B + 128) >> 8 (BT.601, rounded). Gray stays itself."""
+    if frame.ndim == 2:
+        return frame
+    luma = np.multiply(frame[..., 0], 77, dtype=np.uint16)
+    luma += np.multiply(frame[..., 1], 150, dtype=np.uint16)
+    luma += np.multiply(frame[..., 2], 29, dtype=np.uint16)
+    luma += 128
+    luma >>= 8
+    return luma.astype(np.uint8)

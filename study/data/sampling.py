@@ -1,5 +1,7 @@
 """From master arrays to what a configuration sees: its frames, at its size."""
 
+from typing import NamedTuple
+
 import numpy as np
 import numpy.typing as npt
 
@@ -9,37 +11,136 @@ from study.data.clips import Clips
 from study.data.resize import area_resize
 from study.models.bits import permutation
 
+START = 72  # the paper's first frame on CAS(ME)^2 (arXiv 1904.01390)
+
+Whole = npt.NDArray[np.int64]
+
+
+class Places(NamedTuple):
+    """Where a clip's T frames come from: frame before[t], and share[t] / parts of the way to the next one."""
+
+    before: Whole
+    share: Whole
+    parts: int = 1
+
 
 def sample(clips: Clips, config: TrialConfig, seed: int) -> dict[str, npt.NDArray[np.uint8]]:
-    """Every region's pixels, uint8 [N, T, side, side]: T frames evenly from onset to offset, resized by area.
+    """Every region's pixels, uint8 [N, T, side, side]: T frames of each clip by `sampling`, resized by area.
 
-    `single_frame` repeats the apex (the middle where it is unknown). `shuffled_time` puts the clip's frames into a
-    random order before anything else, one for all regions, from the stream of (seed, clip).
+    A frame between two others is blended from them after the resize, halves rounded up. `single_frame` repeats the
+    apex. `shuffled_time` puts the clip's frames into a random order before anything else, one for all regions, from
+    the stream of (seed, clip).
     """
-    rows = np.stack([_rows(clips, clip, config, seed) for clip in range(len(clips))])
-    return {region: _resized(clips.pixels[region], rows, side(config, region)) for region in config.streams()}
+    apexes = found_apexes(clips, config)
+    places = [_places(clips, clip, config, int(apexes[clip])) for clip in range(len(clips))]
+    out = {}
+    for region in config.streams():
+        size = side(config, region)
+        out[region] = np.empty((len(clips), config.frames, size, size), np.uint8)
+        for clip, (own, pixels) in enumerate(zip(places, out[region], strict=True)):
+            order = _order(clips, clip, config, seed)
+            pixels[:] = _blended(clips.pixels[config.master(region)], clips.first[clip] + order, own, size)
+    return out
 
 
-def evenly(frames: int, count: int) -> npt.NDArray[np.int64]:
+def found_apexes(clips: Clips, config: TrialConfig) -> Whole:
+    """Frames from onset to apex [N] by the rule `apex`; the middle where no apex is annotated.
+
+    `max_difference`: the frame whose mean absolute difference to the onset frame, summed over what the configuration
+    sees, is the largest; the first of equals.
+    """
+    middle = (clips.frames - 1) // 2
+    if config.apex == "midpoint":
+        return middle
+    if config.apex == "annotated":
+        return np.where(clips.apex >= 0, clips.apex, middle)
+    return np.array([int(np.sum(_differences(clips, clip, config), axis=0).argmax()) for clip in range(len(clips))])
+
+
+def _differences(clips: Clips, clip: int, config: TrialConfig) -> list[npt.NDArray[np.float64]]:
+    """Of each region, the mean absolute difference of the clip's frames to its first one."""
+    rows = slice(clips.first[clip], clips.first[clip] + clips.frames[clip])
+    regions = [clips.pixels[config.master(region)][rows].astype(np.int16) for region in config.streams()]
+    return [np.abs(frames - frames[0]).sum(axis=(1, 2), dtype=np.int64) / frames[0].size for frames in regions]
+
+
+def evenly(frames: int, count: int) -> Whole:
     """`count` frame numbers evenly from 0 to frames - 1: round(i (frames - 1) / (count - 1)), halves up. count >= 2."""
     return (2 * np.arange(count) * (frames - 1) + count - 1) // (2 * (count - 1))
 
 
-def _rows(clips: Clips, clip: int, config: TrialConfig, seed: int) -> npt.NDArray[np.int64]:
-    """The rows of the pixel arrays that a clip's T frames come from."""
-    frames = int(clips.frames[clip])
-    chosen = evenly(frames, config.frames)
+def positions(config: TrialConfig, frames: int, fps: float, apex: int) -> Whole:
+    """Frame numbers [T] that `sampling` asks of a clip; those from `frames` on are not there: the clip is too short."""
+    step = np.arange(config.frames)
+    match config.sampling:
+        case "rate":
+            return (step * fps / config.rate + 0.5).astype(np.int64)
+        case "start_72":
+            return START + step
+        case "centre" if frames >= config.frames:
+            return (frames - config.frames) // 2 + step
+        case "uniform" if frames >= config.frames:
+            return evenly(frames, config.frames)
+        case "onset_apex_offset" if frames >= config.frames:
+            return through(apex, frames, config.frames)
+    return step
+
+
+def through(apex: int, frames: int, count: int) -> Whole:
+    """Frame numbers evenly in both halves: from the onset to the apex, which is in the middle, and on to the offset.
+
+    Three are onset, apex and offset.
+    """
+    halves, last = 2 * np.arange(count), count - 1  # of a half: halves / last, from 0 to 2
+    rising = 2 * halves * apex + last
+    falling = 2 * (halves - last) * (frames - 1 - apex) + last
+    return np.where(halves <= last, rising // (2 * last), apex + falling // (2 * last))
+
+
+def frames_needed(config: TrialConfig, fps: float) -> int:
+    """Frames that a clip must have for `sampling`; where it has fewer, the rule `short` decides what is seen."""
+    match config.sampling:
+        case "interpolate":
+            return 1
+        case "start_72":
+            return START + config.frames
+        case "rate":
+            return int((config.frames - 1) * fps / config.rate + 0.5) + 1
+    return config.frames
+
+
+def _places(clips: Clips, clip: int, config: TrialConfig, apex: int) -> Places:
+    frames, fps = int(clips.frames[clip]), float(clips.fps[clip])
+    none = np.zeros(config.frames, np.int64)
     if config.control == "single_frame":
-        chosen = np.full(config.frames, clips.apex[clip] if clips.apex[clip] >= 0 else (frames - 1) // 2)
+        return Places(none + apex, none)
+    short = frames < frames_needed(config, fps)
+    if config.sampling == "interpolate" or (short and config.short == "interpolate"):
+        parts = config.frames - 1
+        before, share = np.divmod(np.arange(config.frames) * (frames - 1), parts)
+        return Places(before, share, parts)
+    if short and config.short == "drop":
+        raise ValueError(f"clip {clips.ids[clip]} is too short and should have been dropped from the dataset")
+    if short and config.short == "repeat_evenly":
+        return Places(evenly(frames, config.frames), none)
+    return Places(np.minimum(positions(config, frames, fps, apex), frames - 1), none)
+
+
+def _order(clips: Clips, clip: int, config: TrialConfig, seed: int) -> Whole:
+    """The clip's frames as they are, or in random order."""
+    frames = int(clips.frames[clip])
     if config.control == "shuffled_time":
-        chosen = permutation(stream("shuffled_time", seed, str(clips.ids[clip])), frames)[chosen]
-    return clips.first[clip] + chosen
+        return permutation(stream("shuffled_time", seed, str(clips.ids[clip])), frames)
+    return np.arange(frames)
 
 
-def _resized(pixels: npt.NDArray[np.uint8], rows: npt.NDArray[np.int64], size: int) -> npt.NDArray[np.uint8]:
-    """A clip at a time: the float products of the resize need eight times the memory of what they return."""
-    out = np.empty((*rows.shape, size, size), dtype=np.uint8)
-    for clip, own in enumerate(rows):
-        distinct, back = np.unique(own, return_inverse=True)
-        out[clip] = area_resize(pixels[distinct], (size, size))[back]
-    return out
+def _blended(pixels: npt.NDArray[np.uint8], rows: Whole, places: Places, size: int) -> npt.NDArray[np.uint8]:
+    """A clip's T frames from its rows of a master, each resized once."""
+    after = np.minimum(places.before + (places.share > 0), len(rows) - 1)
+    distinct, back = np.unique(np.concatenate([places.before, after]), return_inverse=True)
+    frames = area_resize(pixels[rows[distinct]], (size, size))
+    first, second = frames[back[: len(after)]], frames[back[len(after) :]]
+    if not places.share.any():
+        return first
+    share, parts = places.share[:, None, None], places.parts
+    return ((2 * (first * (parts - share) + second * share) + parts) // (2 * parts)).astype(np.uint8)

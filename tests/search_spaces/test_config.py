@@ -31,7 +31,7 @@ def test_whole_and_decimal_numbers_are_one_level():
 @given(st.sampled_from(sorted(FACTORS)), st.data())
 def test_every_level_of_an_active_factor_has_a_key_of_its_own(name, data):
     f = FACTORS[name]
-    base = TrialConfig(head="pool")
+    base = TrialConfig(head="pool", sampling="rate", control="single_frame")  # every factor has an effect
     if choices(f):
         levels = st.sampled_from(choices(f))
     elif f.type is int:

@@ -28,6 +28,7 @@ def random_clips() -> Callable[..., Clips]:
             first=np.cumsum([0, *frames[:-1]]),
             frames=frames,
             apex=frames // 2,
+            fps=np.full(count, 100.0),
             pixels={r: draw.integers(0, 256, (frames.sum(), s, s), dtype=np.uint8) for r, s in sides.items()},
             digests={"index": str(seed)},
         )

@@ -36,7 +36,7 @@ def test_files_are_arrow_tensors_read_without_a_copy(index, tmp_path):
     found = cache.load(index, ("eyes",), tmp_path)
     pixels = found.pixels["eyes"]
     assert not pixels.flags.writeable and not pixels.flags.owndata
-    (file,) = tmp_path.iterdir()
+    (file,) = tmp_path.glob("*.arrow")
     with pa.memory_map(str(file)) as source:
         table = pa.ipc.open_file(source).read_all()
     assert table.schema.field("pixels").type == pa.fixed_shape_tensor(pa.uint8(), (64, 64))
@@ -51,9 +51,9 @@ def test_a_second_load_decodes_nothing(index, tmp_path, no_decoding):
 
 def test_only_missing_regions_are_built(index, tmp_path):
     cache.load(index, ("eyes",), tmp_path)
-    before = {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.glob("*.arrow")}
     cache.load(index, ("eyes", "mouth"), tmp_path)
-    assert len(list(tmp_path.iterdir())) == 2
+    assert len(list(tmp_path.glob("*.arrow"))) == 2
     assert all(path.stat().st_mtime_ns == time for path, time in before.items())
 
 
@@ -81,7 +81,7 @@ def test_another_video_under_the_same_name_is_decoded(index, copy, tmp_path):
     long, short = sorted(rows[:2], key=lambda row: -row["offset"])
     shutil.copy(copy / long["source"], copy / short["source"])
     assert cache.load(manifest.read(copy, {}), ("eyes",), tmp_path / "cache").digests != first.digests
-    assert len(list((tmp_path / "cache").iterdir())) == 2
+    assert len(list((tmp_path / "cache").glob("*.arrow"))) == 2
 
 
 def test_all_bad_videos_at_once_and_nothing_written(index, copy, tmp_path):
@@ -99,7 +99,7 @@ def test_all_bad_videos_at_once_and_nothing_written(index, copy, tmp_path):
         error.value.problems, (rows[0], rows[3], rows[5]), ("0 bytes", "not readable", "needs 501"), strict=True
     ):
         assert row["clip_id"] in problem and words in problem
-    assert list((tmp_path / "cache").iterdir()) == []
+    assert list((tmp_path / "cache").glob("*.arrow")) == []
 
 
 def test_a_face_outside_the_frame_is_named(copy, tmp_path):
@@ -116,4 +116,4 @@ def test_a_crash_leaves_nothing_under_the_name(index, tmp_path, monkeypatch):
     monkeypatch.setattr(pa.RecordBatchFileWriter, "write_batch", full)
     with pytest.raises(OSError, match="no space"):
         cache.load(index, ("eyes",), tmp_path)
-    assert list(tmp_path.iterdir()) == []
+    assert list(tmp_path.glob("*.arrow")) == []

@@ -1,0 +1,92 @@
+"""Whether clips give what configurations ask of them: what is refused, dropped or made up, before anything starts."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+import pyarrow as pa
+
+from search_spaces.config import FACTORS, TrialConfig
+from search_spaces.errors import UserError
+from study.data.clips import ClipIndex
+from study.data.sampling import frames_needed
+
+Row = dict[str, Any]
+
+
+def problems(configs: Iterable[TrialConfig], index: ClipIndex) -> list[str]:
+    """What configurations ask of a dataset that it does not have, one sentence each."""
+    rows = index.table.to_pylist()
+    return list(dict.fromkeys(problem for config in configs for problem in _lacking(config, rows)))
+
+
+def _lacking(config: TrialConfig, rows: Sequence[Row]) -> Iterator[str]:
+    if config.sampling == "rate" and (lost := sum(row["fps"] is None for row in rows)):
+        yield f"sampling: rate needs each clip's frames a second; {lost} of {len(rows)} clips have no fps"
+    if config.sampling == "onset_apex_offset" and config.apex == "annotated":
+        for dataset in without_apex(rows):
+            yield (
+                f"sampling: onset_apex_offset needs apexes, and no clip of {dataset} has one; "
+                "name another rule, apex: midpoint or max_difference"
+            )
+    follows = config.landmarks == "per_frame" or config.alignment == "none"
+    if config.regions != "frame" and follows and (lost := sum(row["landmarks"] is None for row in rows)):
+        rule = "landmarks: per_frame" if config.landmarks == "per_frame" else "alignment: none"
+        yield f"{rule} needs landmarks; {lost} of {len(rows)} clips have none"
+
+
+def without_apex(rows: Iterable[Row]) -> list[str]:
+    """The datasets in which no clip has an annotated apex."""
+    having: dict[str, bool] = {}
+    for row in rows:
+        having[row["dataset"]] = having.get(row["dataset"], False) or row["apex"] is not None
+    return sorted(dataset for dataset, has in having.items() if not has)
+
+
+def without_short(configs: Iterable[TrialConfig], index: ClipIndex) -> ClipIndex:
+    """The index without the clips that are too short for any configuration with `short: drop`.
+
+    They are dropped for all configurations alike, so that every arm predicts the same clips and stays comparable;
+    a note says how many. Raises UserError when too little is left.
+    """
+    rows = index.table.to_pylist()
+    dropping = {config for config in configs if config.short == "drop" and config.is_active(FACTORS["short"])}
+    kept = [row for row in rows if not any(_short(config, row) for config in dropping)]
+    if len(kept) == len(rows):
+        return index
+    told = f"short: drop leaves out {len(rows) - len(kept)} of {len(rows)} clips, in every configuration"
+    subjects = {(row["dataset"], row["subject"]) for row in kept}
+    gone = [label for label in index.classes if label not in {row["label"] for row in kept}]
+    if len(subjects) < 2 or gone:
+        left = f"class {', '.join(gone)} has no clips" if gone else f"there is {len(subjects)} subject"
+        raise UserError(f"{told}; then {left}: ask for fewer frames, or name another rule")
+    return replace(index, table=pa.Table.from_pylist(kept, index.table.schema), notes=(*index.notes, f"{told}."))
+
+
+def notes(configs: Iterable[TrialConfig], index: ClipIndex) -> list[str]:
+    """What configurations make up where clips lack it, for the report: frames filled up, by each rule, and apexes."""
+    rows, configs = index.table.to_pylist(), list(configs)
+    worst: dict[str, tuple[int, str]] = {}
+    for config in configs:
+        asks = f"sampling: {config.sampling}, frames: {config.frames}"
+        worst[config.short] = max(worst.get(config.short, (0, "")), (short_clips(config, rows), asks))
+    found = [
+        f"{most} of {len(rows)} clips have fewer frames than a configuration asks for ({asks}); short: {rule} fills up."
+        for rule, (most, asks) in sorted(worst.items())
+        if most
+    ]
+    lost = sum(row["apex"] is None for row in rows)
+    if lost and any(c.apex == "annotated" and c.is_active(FACTORS["apex"]) for c in configs):
+        found.append(f"{lost} of {len(rows)} clips have no annotated apex; their middle frame stands for it.")
+    return found
+
+
+def short_clips(config: TrialConfig, rows: Iterable[Row]) -> int:
+    """How many clips (rows of a ClipIndex) have fewer frames than a configuration asks for."""
+    return sum(_short(config, row) for row in rows)
+
+
+def _short(config: TrialConfig, row: Row) -> bool:
+    if config.sampling == "rate" and row["fps"] is None:
+        return False  # `problems` refuses it
+    return row["offset"] - row["onset"] + 1 < frames_needed(config, row["fps"])
