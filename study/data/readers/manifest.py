@@ -2,8 +2,8 @@
 
 import csv
 import json
-from collections import Counter
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 
 from search_spaces.errors import UserError
 from study.data.clips import CLIP_INDEX, ClipIndex
+from study.data.readers.survey import Findings, Survey, index_of, survey_of
 
 REQUIRED = ("clip_id", "subject", "label", "onset", "offset", "source")
 FACE = ("face_left", "face_top", "face_width", "face_height")
@@ -21,33 +22,36 @@ Row = dict[str, Any]  # column -> text as written, then value; None where empty
 
 
 def read(path: Path | None, options: Mapping[str, Any]) -> ClipIndex:
+    """The clips of a table as an index. Raises UserError with every problem."""
+    return index_of(survey(path, options))
+
+
+def survey(path: Path | None, options: Mapping[str, Any]) -> Survey:
     """Clips of a table, or of the folder that holds it as clips.csv or clips.parquet; sources are relative to it.
 
-    Columns: clip_id, subject, label, onset, offset, source; and, where known, apex, fps, dataset, face_left, face_top,
-    face_width, face_height (pixels of the video). Frames are numbered from 0, the offset is the last. Option
-    `classes`: the labels that there must be, default those that there are. Raises UserError with every problem.
+    Columns: clip_id, subject, label, onset, offset, source; and, where known, apex, fps, dataset, landmarks, face_left,
+    face_top, face_width, face_height (pixels of the source). Frames are numbered from 0, the offset is the last. Option
+    `classes`: the labels that there must be, default those that there are. Raises UserError where it is no table.
     """
     if unknown := set(options) - {"classes"}:
         raise UserError(
             [f"dataset: option {name} is not one of a manifest; valid: classes" for name in sorted(unknown)]
         )
-    file = find(path)
+    file, found, rows = find(path), Findings(), []
     try:
-        rows = [(where, typed(row)) for where, row in raw_rows(file)]
+        typed_rows = [(f"{file}, {where}", *typed(row)) for where, row in raw_rows(file)]
     except (csv.Error, UnicodeDecodeError, pa.ArrowInvalid) as error:
         raise UserError(f"{file}: not readable as a table ({error}); expected: CSV in UTF-8, or Parquet") from error
-    classes = tuple(options.get("classes") or sorted({str(row["label"]) for _, (row, _) in rows if row["label"]}))
-    problems = [f"{file}, {where}: {problem}" for where, (_, found) in rows for problem in found]
-    checked = [(where, row) for where, (row, found) in rows if not found]
-    problems += [f"{file}, {where}: {p}" for where, row in checked for p in row_problems(row, file.parent, classes)]
-    problems += [f"{file}: {problem}" for problem in table_problems([row for _, (row, _) in rows], classes)]
-    if problems:
-        raise UserError(problems)
-    ordered = sorted((row for _, row in checked), key=lambda row: (row["dataset"], row["subject"], row["clip_id"]))
-    name = "+".join(sorted({row["dataset"] for row in ordered}))
+    classes = tuple(options.get("classes") or sorted({str(row["label"]) for _, row, _ in typed_rows if row["label"]}))
+    for where, row, problems in typed_rows:
+        for problem in problems or row_problems(row, file.parent, classes):
+            found.wrong("annotation", where, problem)
+        rows.append(row)
+    name = "+".join(sorted({row["dataset"] for row in rows}))
+    found.together(str(file), rows, classes)
+    whole = survey_of(name, file.parent, classes, rows, found)
     planted = file.parent / "truth.json"
-    truth = json.loads(planted.read_text()) if planted.is_file() else None
-    return ClipIndex(pa.Table.from_pylist(ordered, CLIP_INDEX), file.parent, name, classes, truth)
+    return replace(whole, truth=json.loads(planted.read_text()) if planted.is_file() else None)
 
 
 def find(path: Path | None) -> Path:
@@ -126,7 +130,7 @@ def row_problems(row: Row, root: Path, classes: tuple[str, ...]) -> Iterator[str
         yield f"label is {row['label']!r}; valid: {', '.join(classes)}"
     if row["fps"] is not None and not 0 < row["fps"] < float("inf"):
         yield f"fps is {row['fps']}; valid: more than 0"
-    if not (root / row["source"]).is_file():
+    if not (root / row["source"]).exists():
         yield f"source {row['source']} is missing; expected: {root / row['source']}"
     yield from face_problems([row[name] for name in FACE])
 
@@ -138,19 +142,3 @@ def face_problems(face: list[int | None]) -> Iterator[str]:
         yield f"the face box is incomplete; give all of {', '.join(FACE)}, or none (then the whole frame is the face)"
     elif given and (min(given[:2]) < 0 or min(given[2:]) < 1):
         yield f"the face box is {given}; valid: left and top from 0, width and height from 1"
-
-
-def table_problems(rows: list[Row], classes: tuple[str, ...]) -> Iterator[str]:
-    """What is wrong with the clips taken together."""
-    for (dataset, clip_id), times in Counter((row["dataset"], row["clip_id"]) for row in rows).items():
-        if times > 1 and clip_id is not None:
-            yield f"clip_id {clip_id} stands {times} times in dataset {dataset}; each clip needs a name of its own"
-    subjects = {(row["dataset"], row["subject"]) for row in rows if row["subject"] is not None}
-    if len(subjects) < 2:
-        yield f"there is {len(subjects)} subject; leave-one-subject-out needs at least 2"
-    if len(classes) < 2:
-        yield f"there is {len(classes)} class ({', '.join(classes)}); at least 2 are needed"
-    labels = {row["label"] for row in rows}
-    for name in classes:
-        if name not in labels:
-            yield f"class {name} has no clips"

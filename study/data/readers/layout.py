@@ -1,0 +1,117 @@
+"""Where a dataset's images lie: found by the names of its subjects' folders, whatever folders stand above them."""
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from search_spaces.errors import UserError
+from study.data import decode
+from study.data.images import frame_number, image_files
+from study.data.readers.survey import Findings
+
+DEPTH = 5  # folders between a dataset's folder and its subjects'
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How a dataset's folders look. `kinds`: kind of images -> what its path says, the preferred first.
+
+    Paths are matched in lower case, from the dataset's folder on, with `/` before each name.
+    """
+
+    subject: str  # a subject's folder
+    kinds: Mapping[str, str]
+    example: str
+
+
+@dataclass(frozen=True)
+class Home:
+    """A folder that holds a folder for each subject."""
+
+    kind: str
+    path: Path
+
+
+def dataset_folder(path: Path | None, reader: str) -> Path:
+    """The dataset's folder. Raises UserError where there is none."""
+    if path is None or not path.is_dir():
+        given = "no path is given" if path is None else f"there is no folder {path}"
+        raise UserError(f"dataset: {given}; expected: the folder of {reader} as its owners ship it")
+    return path
+
+
+def home(root: Path, layout: Layout, images: str | None) -> Home:
+    """The images that the option `images` names, by kind or folder, or those of the most preferred kind there.
+
+    Raises UserError when there are none, or several of one kind.
+    """
+    there = homes(root, layout)
+    if not there:
+        raise UserError(f"{root}: there are no images; expected: {layout.example}")
+    kinds = [kind for kind in layout.kinds if any(one.kind == kind for one in there)]
+    fitting = [one for one in there if images in (one.kind, os.path.relpath(one.path, root))] if images else []
+    if images and not fitting:
+        folders = [os.path.relpath(one.path, root) for one in there]
+        raise UserError(f"dataset: option images is {images!r}; there are: {', '.join([*kinds, *folders])}")
+    fitting = fitting or [one for one in there if one.kind == kinds[0]]
+    if len(fitting) > 1:
+        names = ", ".join(os.path.relpath(one.path, root) for one in fitting)
+        raise UserError(f"{root}: there are several folders of {fitting[0].kind} images; name one by images: {names}")
+    return fitting[0]
+
+
+def homes(root: Path, layout: Layout) -> list[Home]:
+    """Every folder with folders of subjects whose path says which kind of images it holds."""
+    found = []
+    for folder, below, _ in os.walk(root):
+        below.sort()
+        path = Path(folder)
+        if any(re.fullmatch(layout.subject, name.lower()) for name in below):
+            text = (Path("/", root.resolve().name) / path.relative_to(root)).as_posix().lower()
+            found += [Home(kind, path) for kind, says in layout.kinds.items() if re.search(says, text)][:1]
+            below.clear()
+        if len(path.relative_to(root).parts) >= DEPTH:
+            below.clear()
+    return found
+
+
+def subject_folders(home: Home, layout: Layout, found: Findings) -> dict[int, Path]:
+    """Each subject's folder by the subject's number. Two folders of one number are a subject spelt two ways."""
+    folders: dict[int, Path] = {}
+    for path in sorted(home.path.iterdir()):
+        if path.is_dir() and re.fullmatch(layout.subject, path.name.lower()):
+            number = int(re.sub(r"\D", "", path.name))
+            if number in folders:
+                other = folders[number].name
+                found.wrong("subject", str(path), f"one subject has two folders, {other} and {path.name}; join them")
+            folders.setdefault(number, path)
+    return folders
+
+
+def clip_folders(parents: Mapping[int, Path]) -> dict[tuple[int, str], Path]:
+    """The folders in each subject's, by the subject's number and their name in lower case."""
+    return {
+        (number, path.name.lower()): path
+        for number, parent in parents.items()
+        for path in sorted(parent.iterdir())
+        if path.is_dir()
+    }
+
+
+def numbers(source: Path) -> Sequence[int]:
+    """The numbers of a source's frames, ascending: of a folder its images', of a video from 1. Raises UserError."""
+    if source.is_dir():
+        return [number for number in map(frame_number, image_files(source)) if number is not None]
+    return range(1, video_length(source) + 1)
+
+
+def video_length(path: Path) -> int:
+    """Frames of a video as its header says, or as the file holds where the header says nothing."""
+    import av
+
+    with decode.readable(path), av.open(str(path)) as container:
+        if not container.streams.video:
+            raise OSError("it has no picture")
+        return container.streams.video[0].frames or decode.held(path).coded

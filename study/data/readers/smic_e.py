@@ -1,0 +1,84 @@
+"""Reader of SMIC-E: SMIC's clips within longer videos, several to a video (Li et al. 2018, IEEE TAFFC 9(4))."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from study.data.labels import label_map
+from study.data.readers import annotation
+from study.data.readers.annotation import Line
+from study.data.readers.layout import Layout, dataset_folder, home, subject_folders
+from study.data.readers.lines import clip_lines, whole
+from study.data.readers.options import parsed
+from study.data.readers.samples import Sample, survey_samples
+from study.data.readers.smic import CLIP, EMOTIONS, FPS, Options, clip_name
+from study.data.readers.survey import Findings, Survey
+
+NAME = "smic_e"
+SEVERAL = ("", "2", "3")  # what follows Onset and Offset in the columns of a video's first, second and third clip
+COLUMNS = {"subject": ("subject",), "filename": ("filename",), "emotion?": ("emotion",)} | {
+    f"{end}{number}{'?' if number else ''}": (f"{end}{number}f", f"{end}{number}")
+    for end in ("onset", "offset")
+    for number in SEVERAL
+}
+
+
+def survey(path: Path | None, given: Mapping[str, Any]) -> Survey:
+    """SMIC-E below a folder: one camera's annotation and images. Raises UserError where nothing can be read."""
+    chosen = parsed(Options, given, NAME)
+    labels = label_map(chosen.labels, chosen.labels_from, NAME)
+    root, found = dataset_folder(path, NAME), Findings()
+    return survey_samples(NAME, root, samples(root, chosen, found), labels, chosen, found)
+
+
+def samples(root: Path, chosen: Options, found: Findings) -> list[Sample]:
+    """Every annotated clip. Onset and offset are numbers of files; there is no apex."""
+    example = f"SMIC-{chosen.camera}-E_annotation"
+    file = annotation.find(root, rf"smic-{chosen.camera.lower()}-e.*annotation", chosen.annotation, example)
+    sheet = next((name for name in annotation.sheets(file) if name == chosen.camera), None)
+    lines = annotation.table(annotation.raw_rows(file, sheet), "subject", COLUMNS, file)
+    folders = video_folders(root, chosen, found)
+    clips = []
+    for line in clip_lines(lines, is_clip, "a Filename like s1_ne_01", found):
+        name = clip_name(line["filename"])
+        source = folders.pop(name, None)
+        for one in clips_of(line):
+            if frames := whole(one, name, found):
+                clips.append(
+                    Sample(line.where, NAME, name[:3], name, *frames, label_of(line), source, FPS[chosen.camera])
+                )
+    for name, folder in folders.items():
+        found.leave_out(name, str(folder), "on disk without an annotation")
+    return clips
+
+
+def layout(camera: str) -> Layout:
+    """How one camera's folders look."""
+    return Layout(r"s\d+", {"raw": rf"/{camera.lower()}$"}, f"SMIC-{camera}-E/{camera}/s01/s1_ne_01/image000001.jpg")
+
+
+def video_folders(root: Path, chosen: Options, found: Findings) -> dict[str, Path]:
+    """Folders of images by their clip's name with the subject in two digits: s01/s1_ne_01 and s20/s20_ne_01 occur."""
+    own = layout(chosen.camera)
+    subjects = subject_folders(home(root, own, chosen.images), own, found)
+    paths = [path for folder in subjects.values() for path in sorted(folder.iterdir()) if path.is_dir()]
+    return {clip_name(path.name): path for path in paths}
+
+
+def is_clip(line: Line) -> bool:
+    """Whether a row is a clip's and no text, such as the MEAN below the table."""
+    return CLIP.fullmatch(line["filename"].lower()) is not None
+
+
+def clips_of(line: Line) -> list[Line]:
+    """A line for each clip of a video: its first, and those whose further onsets are given."""
+    given = [n for n in SEVERAL if not n or line[f"onset{n}"].lower() not in annotation.NOTHING]
+    return [replace(line, cells={"onset": line[f"onset{n}"], "offset": line[f"offset{n}"]}) for n in given]
+
+
+def label_of(line: Line) -> dict[str, str]:
+    """The emotion as annotated, or as the clip's name says where there is no such column."""
+    named = re.search(r"_(ne|po|sur)_", line["filename"].lower())
+    return {"emotion": line["emotion"] or (EMOTIONS[named[1]] if named else "")}

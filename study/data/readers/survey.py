@@ -1,0 +1,133 @@
+"""What a reader found in a dataset: clips fit for use, everything wrong with a place, everything left out and why."""
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from search_spaces.errors import UserError
+from study.data.clips import CLIP_INDEX, ClipIndex
+
+Row = dict[str, Any]  # a clip, by the columns of CLIP_INDEX
+
+SHOWN = 8  # clips that a note names; the rest is counted
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something wrong. `where` is a file and row, a folder, or an option; frames: how many are missing."""
+
+    kind: str
+    where: str
+    text: str
+    frames: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.text}" if self.where else self.text
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """A clip that is not used, and the reason. `detail` belongs to this clip alone; frames: how many are missing."""
+
+    clip: str
+    where: str
+    reason: str
+    detail: str = ""
+    frames: int = 0
+
+
+@dataclass
+class Findings:
+    """What is noted down while a dataset is read."""
+
+    problems: list[Finding] = field(default_factory=list)
+    left_out: list[LeftOut] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
+    tallies: dict[str, list[str]] = field(default_factory=dict)  # what holds -> clips that it holds for
+
+    def wrong(self, kind: str, where: str, text: str, frames: int = 0) -> None:
+        self.problems.append(Finding(kind, where, text, frames))
+
+    def leave_out(self, clip: str, where: str, reason: str, detail: str = "", frames: int = 0) -> None:
+        self.left_out.append(LeftOut(clip, where, reason, detail, frames))
+
+    def tally(self, what: str, clip: str) -> None:
+        """Count a clip for which something holds that the user should know."""
+        self.tallies.setdefault(what, []).append(clip)
+
+    def together(self, where: str, rows: Sequence[Row], classes: Sequence[str]) -> None:
+        """Look at the clips together."""
+        for text in together_problems(rows, classes):
+            self.wrong("dataset", where, text)
+
+    def notes(self) -> tuple[str, ...]:
+        """Remarks, what was left out for each reason, and the tallies: numbers, and the names of the first clips."""
+        reasons: dict[str, list[str]] = {}
+        for out in self.left_out:
+            reasons.setdefault(f"left out, {out.reason}", []).append(out.clip)
+        return (*self.remarks, *(_counted(what, clips) for what, clips in (reasons | self.tallies).items()))
+
+
+def _counted(what: str, clips: Sequence[str]) -> str:
+    return f"{what}: {len(clips)} ({', '.join(clips[:SHOWN])}{', ...' if len(clips) > SHOWN else ''})"
+
+
+@dataclass(frozen=True)
+class Survey:
+    """A dataset as a reader found it. `rows` are fit for use, sorted by (dataset, subject, clip_id)."""
+
+    name: str
+    root: Path
+    classes: tuple[str, ...]
+    rows: tuple[Row, ...]
+    problems: tuple[Finding, ...] = ()
+    left_out: tuple[LeftOut, ...] = ()
+    notes: tuple[str, ...] = ()
+    truth: dict[str, object] | None = None
+
+
+def survey_of(name: str, root: Path, classes: Sequence[str], rows: Sequence[Row], found: Findings) -> Survey:
+    """What was found, the clips in the order of an index."""
+    ordered = sorted(rows, key=lambda row: tuple(str(row[name]) for name in ("dataset", "subject", "clip_id")))
+    problems, left_out = tuple(found.problems), tuple(found.left_out)
+    return Survey(name, root, tuple(classes), tuple(ordered), problems, left_out, found.notes())
+
+
+def index_of(survey: Survey) -> ClipIndex:
+    """The survey's clips as an index. Raises UserError with every problem."""
+    if survey.problems:
+        raise UserError([str(problem) for problem in survey.problems])
+    table = pa.Table.from_pylist(list(survey.rows), CLIP_INDEX)
+    return ClipIndex(table, survey.root, survey.name, survey.classes, survey.truth, survey.notes)
+
+
+def together_problems(rows: Sequence[Mapping[str, Any]], classes: Sequence[str]) -> Iterator[str]:
+    """What is wrong with clips taken together: names twice, too few subjects or classes, a subject spelt two ways."""
+    for (dataset, clip_id), times in Counter((row["dataset"], row["clip_id"]) for row in rows).items():
+        if times > 1 and clip_id is not None:
+            yield f"clip_id {clip_id} stands {times} times in dataset {dataset}; each clip needs a name of its own"
+    subjects = {(row["dataset"], row["subject"]) for row in rows if row["subject"] is not None}
+    for spellings in spelt_two_ways(subjects):
+        yield f"one subject is spelt {' and '.join(spellings)}; held out as two, it would be trained and tested on"
+    if len(subjects) < 2:
+        yield f"there is {len(subjects)} subject; leave-one-subject-out needs at least 2"
+    if len(classes) < 2:
+        yield f"there is {len(classes)} class ({', '.join(classes)}); at least 2 are needed"
+    labels = {row["label"] for row in rows}
+    for name in classes:
+        if name not in labels:
+            yield f"class {name} has no clips"
+
+
+def spelt_two_ways(subjects: set[tuple[str, str]]) -> list[list[str]]:
+    """Names (dataset, subject) that differ only in case, signs or leading zeros: s1 and S01."""
+    alike: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for dataset, subject in sorted(subjects):
+        letters = re.sub(r"[^a-z0-9]", "", subject.casefold())
+        alike[dataset, re.sub(r"(?<![0-9])0+(?=[0-9])", "", letters)].append(subject)
+    return [names for names in alike.values() if len(names) > 1]
