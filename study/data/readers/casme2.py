@@ -61,7 +61,7 @@ def samples(root: Path, chosen: options.Options, found: Findings) -> list[Sample
     """Every annotated clip. Folders on disk without an annotation (sub09/EP02_02f, sub24/EP02_07) are left out."""
     file = annotation.find(root, r"casme.*coding", chosen.annotation, "CASME2-coding-20140508")
     lines = annotation.table(annotation.raw_rows(file), "subject", COLUMNS, file)
-    images = home(root, LAYOUT, chosen.images)
+    images = home(root, LAYOUT, chosen.images, found)
     folders = clip_folders(subject_folders(images, LAYOUT, found))
     clips = []
     for line in clip_lines(lines, is_clip, "a Filename like EP02_01f", found):

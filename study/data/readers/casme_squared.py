@@ -67,7 +67,7 @@ def survey(path: Path | None, given: Mapping[str, Any]) -> Survey:
     root, found = dataset_folder(path, NAME), Findings()
     file = annotation.find(root, r"code_?final", chosen.annotation, "CAS(ME)^2code_final")
     lines = of_expressions(clip_lines(sheet(file), is_clip, LIKE, found), chosen.expressions, found)
-    images = home(root, LAYOUT, chosen.images)
+    images = home(root, LAYOUT, chosen.images, found)
     sources = by_film(images, found) if images.kind in WHOLE_VIDEOS else by_clip(images, found)
     samples = [sample_of(line, sources, images.kind in WHOLE_VIDEOS, chosen.missing_offset, found) for line in lines]
     return survey_samples(NAME, root, [one for one in samples if one], labels, chosen, found)

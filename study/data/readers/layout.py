@@ -18,7 +18,7 @@ DEPTH = 5  # folders between a dataset's folder and its subjects'
 class Layout:
     """How a dataset's folders look. `kinds`: kind of images -> what its path says, the preferred first.
 
-    Paths are matched in lower case, from the dataset's folder on, with `/` before each name.
+    Paths are matched in lower case, below the dataset's folder, with `/` before each name.
     """
 
     subject: str  # a subject's folder
@@ -42,10 +42,10 @@ def dataset_folder(path: Path | None, reader: str) -> Path:
     return path
 
 
-def home(root: Path, layout: Layout, images: str | None) -> Home:
+def home(root: Path, layout: Layout, images: str | None, found: Findings) -> Home:
     """The images that the option `images` names, by kind or folder, or those of the most preferred kind there.
 
-    Raises UserError when there are none, or several of one kind.
+    Which they are is remarked. Raises UserError when there are none, or several of one kind.
     """
     there = homes(root, layout)
     if not there:
@@ -59,6 +59,9 @@ def home(root: Path, layout: Layout, images: str | None) -> Home:
     if len(fitting) > 1:
         names = ", ".join(os.path.relpath(one.path, root) for one in fitting)
         raise UserError(f"{root}: there are several folders of {fitting[0].kind} images; name one by images: {names}")
+    place = os.path.relpath(fitting[0].path, root)
+    crop = "" if fitting[0].kind == "cropped" else "; without landmarks the whole frame stands for the face"
+    found.remarks.append(f"images: {fitting[0].kind} ({place}){crop}")
     return fitting[0]
 
 
@@ -69,8 +72,8 @@ def homes(root: Path, layout: Layout) -> list[Home]:
         below.sort()
         path = Path(folder)
         if any(re.fullmatch(layout.subject, name.lower()) for name in below):
-            text = (Path("/", root.resolve().name) / path.relative_to(root)).as_posix().lower()
-            found += [Home(kind, path) for kind, says in layout.kinds.items() if re.search(says, text)][:1]
+            inside = path.relative_to(root).as_posix() if path != root else root.resolve().name
+            found += [Home(kind, path) for kind, says in layout.kinds.items() if re.search(says, f"/{inside.lower()}")][:1]
             below.clear()
         if len(path.relative_to(root).parts) >= DEPTH:
             below.clear()

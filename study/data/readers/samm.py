@@ -53,7 +53,7 @@ def samples(root: Path, chosen: options.Options, found: Findings) -> list[Sample
     """Every annotated clip. Folders on disk without an annotation are left out."""
     file = annotation.find(root, r"samm(?!.*long)", chosen.annotation, "SAMM_Micro_FACS_Codes_v2")
     lines = annotation.table(micro_rows(file), "subject", COLUMNS, file)
-    folders = clip_folders(subject_folders(home(root, LAYOUT, chosen.images), LAYOUT, found))
+    folders = clip_folders(subject_folders(home(root, LAYOUT, chosen.images, found), LAYOUT, found))
     clips = []
     for line in clip_lines(lines, is_clip, "a Filename like 006_1_2", found):
         number, name = subject_of(line, found), line["filename"]

@@ -24,7 +24,7 @@ def test_a_manifest_of_synthetic_data_knows_its_truth(dataset):
 
 
 def test_an_unknown_reader_is_refused():
-    with pytest.raises(UserError, match="'casme' is not known; valid: casme2, .*synthetic, or package.module:name"):
+    with pytest.raises(UserError, match=r"'casme' is not known; valid: casme2, .*synthetic, or package\.module:name"):
         readers.read("casme", None, {})
 
 
