@@ -114,7 +114,8 @@ class StudySpec(Strict):
 
     def identity(self) -> dict[str, Any]:
         """What may not change once the study has begun; arms and seeds of a fixed design may be added."""
-        whole = self.model_dump(mode="json", exclude_unset=True)
+        whole = self.model_dump(mode="json", exclude_defaults=True)
         search = {stage: design for stage, design in whole["stages"].items() if design["design"] == "search"}
         dataset = {key: part for key, part in whole["dataset"].items() if key != "path"}
-        return {"dataset": dataset, "protocol": self.protocol, "baseline": whole.get("baseline", {}), "stages": search}
+        baseline = self.baseline_config().explicit()
+        return {"dataset": dataset, "protocol": self.protocol, "baseline": baseline, "stages": search}

@@ -10,10 +10,10 @@ from analysis.confusion import count
 from analysis.metrics import uf1
 from search_spaces.designs import Arm
 from study.data.clips import Clips
-from study.ledger import Ledger, Outcome
+from study.ledger import LOST, Ledger, Outcome
 from study.trials import FoldResult, Trial, trial_keys
 
-_TRIES = 3  # a process that dies takes its trial with it: it is given out again, but not for ever
+_LOSSES = 3  # without a new fold between them: then the trial itself is what kills its process
 
 
 class Source(Protocol):
@@ -82,10 +82,12 @@ class Agenda:
 
     def lost(self, trial: Trial) -> None:
         """The trial's process died: give it out again, with what the ledger has, a bounded number of times."""
-        if self.ledger.attempts(trial.number) >= _TRIES:
-            self.fail(trial, f"its process died {_TRIES} times (out of memory? declare more: --resources memory=GiB)")
+        self.ledger.end_attempt(self.running[trial.number], LOST)
+        if self.ledger.losses(trial.number) >= _LOSSES:
+            why = f"{LOST} {_LOSSES} times without a new fold (out of memory? fewer --slots, or more memory a trial)"
+            self.fail(trial, why)
             return
-        self.ledger.end_attempt(self.running.pop(trial.number), "its process died")
+        del self.running[trial.number]
         self.lost_trials.append(trial)
         self.watch(trial, "lost", 0)
 

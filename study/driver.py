@@ -18,7 +18,7 @@ from study.export import export
 from study.ledger import Ledger, StudyRecord
 from study.plan import Plan, configurations, fold_cost, make_plan, problems_of
 from study.progress import LiveLine
-from study.search import Proposals
+from study.search import Proposals, combinations, configuration
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def load_clips(study: Study, console: Console) -> Clips:
         def progress(done: int, total: int) -> None:
             bar.update(shown, completed=done, total=total)
 
-        return cache.load(index, _masters(study.spec), study.spec.storage / "cache", progress)
+        return cache.load(index, _masters(study), study.spec.storage / "cache", progress)
 
 
 def _record(study: Study, clips: Clips) -> StudyRecord:
@@ -84,7 +84,7 @@ def _description(study: Study, clips: Clips) -> dict[str, Any]:
     return {
         "question": study.spec.question,
         "dataset": study.index.name,
-        "dataset_digest": clips.data_digest(tuple(_masters(study.spec))),
+        "dataset_digest": clips.data_digest(tuple(_masters(study))),
         "protocol": study.spec.protocol,
         "classes": list(clips.classes),
         "baseline": BASELINE if planned else None,
@@ -110,9 +110,14 @@ def _sources(study: Study, ledger: Ledger, clips: Clips) -> list[Source]:
     return sources
 
 
-def _masters(spec: StudySpec) -> list[str]:
-    """Everything that a configuration of the study may see."""
-    return sorted({config.master(region) for config in configurations(spec) for region in config.streams()})
+def _masters(study: Study) -> list[str]:
+    """All pixels that a configuration of the study may see."""
+    configs = [arm.config for arm, _ in study.plan.arms] + [
+        configuration(study.spec.baseline_config(), levels)
+        for search in study.plan.searches
+        for levels in combinations(search.design, ("architecture", "regions", "landmarks", "alignment"))
+    ]
+    return sorted({config.master(region) for config in configs for region in config.streams()})
 
 
 def _show_what_is_done(ledger: Ledger, line: LiveLine) -> None:

@@ -19,6 +19,7 @@ from study.identity import Arithmetic, code_digest, provenance
 from study.trials import FoldResult, Trial
 
 SCHEMA_VERSION = 1
+LOST = "its process died"  # the error of an attempt whose process was killed
 _SCHEMA = f"""
 create table study (
     name text not null, file text not null, resolved text not null, identity text not null, description text not null,
@@ -206,9 +207,11 @@ class Ledger:
         assert cursor.lastrowid is not None
         return cursor.lastrowid
 
-    def attempts(self, trial: int) -> int:
-        """How often a trial was started, in this run and before."""
-        return int(self.db.execute("select count(*) from attempt where trial=?", (trial,)).fetchone()[0])
+    def losses(self, trial: int) -> int:
+        """How often a trial's process died since an attempt brought a new fold, in this run and before."""
+        query = """select count(*) from attempt where trial=? and error=?
+            and id > (select ifnull(max(id), 0) from attempt where trial=? and trained > 0)"""
+        return int(self.db.execute(query, (trial, LOST, trial)).fetchone()[0])
 
     def end_attempt(self, attempt: int, error: str | None = None) -> None:
         self.db.execute("update attempt set ended=?, error=? where id=?", (time.time(), error, attempt))

@@ -4,7 +4,7 @@ import dataclasses
 import itertools
 import random
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import optuna
@@ -46,7 +46,8 @@ class Proposals:
         assert isinstance(design, Search)
         self.stage, self.design, self.ledger, self.cost, self.problems = stage, design, ledger, cost, problems
         self.baseline = spec.baseline_config()
-        self.identity = digest([spec.identity()["baseline"], stage, design.model_dump(mode="json")])
+        asked = design.model_dump(mode="json", exclude_defaults=True, exclude={"proposals"})
+        self.identity = digest([self.baseline.explicit(), stage, asked])
         self.space = distributions(design)
         self.recorded = ledger.proposals(stage)
         self.clock = VirtualClock(design.virtual_slots)
@@ -146,6 +147,12 @@ def distributions(design: Search) -> dict[str, BaseDistribution]:
     given = design.factors.given()
     ordered = [name for name in ("architecture", *FACTORS) if name in given]
     return {name: _distribution(given[name]) for name in ordered}
+
+
+def combinations(design: Search, names: Sequence[str]) -> list[Levels]:
+    """Every combination of the levels that a search has of these factors, which must be lists."""
+    given = {name: levels for name, levels in design.factors.given().items() if name in names}
+    return [dict(zip(given, cell, strict=True)) for cell in itertools.product(*given.values())]
 
 
 def sample_space(design: Search, most: int = 1000) -> list[Levels]:

@@ -58,7 +58,7 @@ def test_a_lost_trial_is_given_out_again_but_not_for_ever(agenda):
         assert agenda.take() == first
     agenda.lost(first)
     assert agenda.ledger.outcome(first.number).state == "failed"
-    assert "died 3 times" in agenda.ledger.outcome(first.number).why
+    assert "died 3 times without a new fold" in agenda.ledger.outcome(first.number).why
     assert agenda.take().seeds == (2,)
 
 
