@@ -116,7 +116,7 @@ def by_film(images: Home, found: Findings) -> dict[tuple[int, str], Path]:
     One that lies in another subject's folder (rawpic/s19/23_0502funnyerrors) is its name's; it is counted.
     """
     sources: dict[tuple[int, str], Path] = {}
-    for subject, folder in subject_folders(images, LAYOUT, found).items():
+    for subject, folder in subject_folders(images, LAYOUT, found):
         for path in sorted(folder.iterdir()):
             if named := re.match(r"(\d+)_(\d{4})", path.name):
                 sources[int(named[1]), named[2]] = path

@@ -59,7 +59,7 @@ def home(root: Path, layout: Layout, images: str | None, found: Findings) -> Hom
     if len(fitting) > 1:
         names = ", ".join(os.path.relpath(one.path, root) for one in fitting)
         raise UserError(f"{root}: there are several folders of {fitting[0].kind} images; name one by images: {names}")
-    place = os.path.relpath(fitting[0].path, root)
+    place = Path(root.resolve().name) / fitting[0].path.relative_to(root)
     crop = "" if fitting[0].kind == "cropped" else "; without landmarks the whole frame stands for the face"
     found.remarks.append(f"images: {fitting[0].kind} ({place}){crop}")
     return fitting[0]
@@ -73,32 +73,35 @@ def homes(root: Path, layout: Layout) -> list[Home]:
         path = Path(folder)
         if any(re.fullmatch(layout.subject, name.lower()) for name in below):
             inside = path.relative_to(root).as_posix() if path != root else root.resolve().name
-            found += [Home(kind, path) for kind, says in layout.kinds.items() if re.search(says, f"/{inside.lower()}")][:1]
+            found += [Home(kind, path) for kind, says in layout.kinds.items() if re.search(says, f"/{inside.lower()}")][
+                :1
+            ]
             below.clear()
         if len(path.relative_to(root).parts) >= DEPTH:
             below.clear()
     return found
 
 
-def subject_folders(home: Home, layout: Layout, found: Findings) -> dict[int, Path]:
-    """Each subject's folder by the subject's number. Two folders of one number are a subject spelt two ways."""
-    folders: dict[int, Path] = {}
-    for path in sorted(home.path.iterdir()):
-        if path.is_dir() and re.fullmatch(layout.subject, path.name.lower()):
-            number = int(re.sub(r"\D", "", path.name))
-            if number in folders:
-                other = folders[number].name
-                found.wrong("subject", str(path), f"one subject has two folders, {other} and {path.name}; join them")
-            folders.setdefault(number, path)
+def subject_folders(home: Home, layout: Layout, found: Findings) -> list[tuple[int, Path]]:
+    """Each subject's number and folder. Two folders of one number are a subject spelt two ways, which is a problem."""
+    folders = [
+        (int(re.sub(r"\D", "", path.name)), path)
+        for path in sorted(home.path.iterdir())
+        if path.is_dir() and re.fullmatch(layout.subject, path.name.lower())
+    ]
+    first: dict[int, Path] = {}
+    for number, path in folders:
+        if (other := first.setdefault(number, path)) != path:
+            found.wrong("subject", str(path), f"one subject has two folders, {other.name} and {path.name}; join them")
     return folders
 
 
-def clip_folders(parents: Mapping[int, Path]) -> dict[tuple[int, str], Path]:
+def clip_folders(subjects: Sequence[tuple[int, Path]]) -> dict[tuple[int, str], Path]:
     """The folders in each subject's, by the subject's number and their name in lower case."""
     return {
         (number, path.name.lower()): path
-        for number, parent in parents.items()
-        for path in sorted(parent.iterdir())
+        for number, folder in subjects
+        for path in sorted(folder.iterdir())
         if path.is_dir()
     }
 

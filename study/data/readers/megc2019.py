@@ -3,7 +3,6 @@
 442 clips of 68 subjects in three classes (See et al. 2019, FG). Each dataset is read from its owners' folders.
 """
 
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -73,19 +72,18 @@ def survey(path: Path | None, given: Mapping[str, Any]) -> Survey:
 
 def official_list(file: Path, found: Findings) -> list[Listed]:
     """The clips of the list: dataset, subject, clip, label as 0, 1 or 2, without a header. Empty rows are skipped."""
-    listed = []
+    listed: dict[tuple[str, str], Listed] = {}
     for where, row in raw_rows(file):
-        dataset, _, clip, label = [*row, "", "", "", ""][:4]
-        if dataset.lower() not in DATASETS:
+        dataset, _, _, label = [cell.lower() for cell in (*row, "", "", "", "")[:4]]
+        if dataset not in DATASETS:
             found.wrong("annotation", where, f"the dataset is {dataset!r}; valid: {', '.join(DATASETS)}")
         elif label not in ("0", "1", "2"):
             found.wrong("annotation", where, f"the label is {label!r}; valid: 0 (negative), 1 (positive), 2 (surprise)")
         else:
-            listed.append(Listed(where, dataset.lower(), clip_of(dataset.lower(), row), CLASSES[int(label)]))
-    for (dataset, clip), times in Counter((one.dataset, one.clip.lower()) for one in listed).items():
-        if times > 1:
-            found.wrong("annotation", str(file), f"{dataset} {clip} stands {times} times")
-    return listed
+            one = Listed(where, dataset, clip_of(dataset, row), CLASSES[int(label)])
+            if listed.setdefault((dataset, one.clip.lower()), one) != one:
+                found.wrong("annotation", where, f"{one.clip} stands in the list already")
+    return list(listed.values())
 
 
 def clip_of(dataset: str, row: list[str]) -> str:

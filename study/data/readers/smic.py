@@ -37,7 +37,7 @@ def samples(root: Path, chosen: Options, found: Findings) -> list[Sample]:
     """Every clip: a folder is a clip, the folder around it the label, its first and last image onset and offset."""
     own = layout(chosen.camera)
     clips = []
-    for number, folder in subject_folders(home(root, own, chosen.images, found), own, found).items():
+    for number, folder in subject_folders(home(root, own, chosen.images, found), own, found):
         for path in sorted(path for path in (folder / "micro").glob("*/*") if path.is_dir()):
             if sample := sample_of(path, number, chosen.camera, found):
                 clips.append(sample)

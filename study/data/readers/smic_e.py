@@ -63,7 +63,7 @@ def video_folders(root: Path, chosen: Options, found: Findings) -> dict[str, Pat
     """Folders of images by their clip's name with the subject in two digits: s01/s1_ne_01 and s20/s20_ne_01 occur."""
     own = layout(chosen.camera)
     subjects = subject_folders(home(root, own, chosen.images, found), own, found)
-    paths = [path for folder in subjects.values() for path in sorted(folder.iterdir()) if path.is_dir()]
+    paths = [path for _, folder in subjects for path in sorted(folder.iterdir()) if path.is_dir()]
     return {clip_name(path.name): path for path in paths}
 
 
