@@ -17,6 +17,7 @@ import numpy as np
 
 from search_spaces.errors import UserError
 from study.data.masters import Wanted, cut_source
+from study.memory import tune_malloc
 
 BUILDING = ".building"  # in the cache's folder: the lock, and the parts of a build that has not ended
 FRAMES_A_PROCESS = 1000  # it takes half a second to start one
@@ -126,6 +127,7 @@ def _one_thread_each() -> Iterator[None]:
 
 def _prepare() -> None:
     """A process of the pool leaves Ctrl-C to its parent, and ends with it, however that ends."""
+    tune_malloc()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = parent_process()
     assert parent is not None

@@ -17,7 +17,7 @@ from search_spaces.identity import digest
 from study.data import building, decode
 from study.data.building import BUILDING, Progress, Task
 from study.data.clips import ClipIndex, Clips, assemble, pixel_digest
-from study.data.contents import Contents
+from study.data.digests import Contents
 from study.data.masters import Wanted, attempt, region_of
 from study.data.regions import Box, rule
 

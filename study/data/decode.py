@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -117,11 +117,24 @@ def by_decord(path: Path) -> Iterator[Frame]:
     try:
         video = decord.VideoReader(str(path), num_threads=1)
         for _ in range(len(video)):
-            yield video.next().asnumpy()
+            yield np.from_dlpack(_Shared(video.next()))
     except StopIteration:
         return
     except decord.DECORDError as error:
         raise OSError("decord cannot decode it") from error
+
+
+class _Shared:
+    """A frame of decord's for numpy, without a copy: decord's own array speaks the protocol under other names."""
+
+    def __init__(self, frame: Any) -> None:
+        self.frame = frame
+
+    def __dlpack__(self, **_: object) -> Any:
+        return self.frame.to_dlpack()
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return 1, 0  # the CPU
 
 
 def by_pyav(path: Path) -> Iterator[Frame]:
@@ -134,9 +147,13 @@ def by_pyav(path: Path) -> Iterator[Frame]:
 
 
 def gray(frame: Frame) -> Gray:
-    """Luma of RGB [H, W, 3] in whole numbers: (77 R + 150 G + 29 B + 128) >> 8 (BT.601, rounded). Gray stays itself."""
+    """Luma of RGB [H, W, 3] in whole numbers: (77 R + 150 G + 29 B + 128) >> 8 (BT.601, rounded). Gray stays itself.
+
+    Whatever memory a decoder shares is copied.
+    """
     if frame.ndim == 2:
-        return frame
+        return frame.copy()
+    frame = np.ascontiguousarray(frame)  # a window of a frame is slow to go through three times
     luma = np.multiply(frame[..., 0], 77, dtype=np.uint16)
     luma += np.multiply(frame[..., 1], 150, dtype=np.uint16)
     luma += np.multiply(frame[..., 2], 29, dtype=np.uint16)

@@ -1,0 +1,66 @@
+"""Digests of files, remembered while a file's size and times are what they were."""
+
+import hashlib
+import json
+import time
+from pathlib import Path
+
+from search_spaces.errors import UserError
+from search_spaces.identity import digest
+from study.data.building import whole
+from study.data.images import frame_number, image_files
+
+SETTLED = 2.0  # seconds after a change in which a file may change again without its times telling
+
+
+class Contents:
+    """Digests of sources by their bytes, kept in a JSON file: path -> [state, digest]."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+        try:
+            self.known: dict[str, list[str]] = json.loads(file.read_text(encoding="utf-8"))
+        except (FileNotFoundError, ValueError):
+            self.known = {}
+        self.changed = False
+
+    def digest(self, path: Path, first: int, last: int) -> str:
+        """SHA-256 of a file, or of the files of frames first..last of a folder. Raises UserError when missing."""
+        name = f"{path.resolve()}" if path.is_file() else f"{path.resolve()}:{first}-{last}"
+        files = frame_files(path, first, last)
+        states = [file.stat() for file in files]
+        state = digest([[s.st_size, s.st_mtime_ns, s.st_ctime_ns, s.st_ino] for s in states])
+        if name in self.known and self.known[name][0] == state:
+            return self.known[name][1]
+        found = digest([file_digest(file) for file in files])
+        if time.time() - max(s.st_ctime for s in states) > SETTLED:
+            self.known[name] = [state, found]
+            self.changed = True
+        return found
+
+    def save(self) -> None:
+        """Keep what was learned for the next time."""
+        if self.changed:
+            with whole(self.file) as stream:
+                stream.write(json.dumps(self.known, indent=0).encode())
+
+
+def frame_files(path: Path, first: int, last: int) -> list[Path]:
+    """A file itself, or the files of frames first..last of a folder of images or landmarks. Raises UserError."""
+    if path.is_file():
+        return [path]
+    if not path.is_dir():
+        raise UserError(f"{path}: there is no such file, and no such folder of frames")
+    numbered = sorted((file for file in path.glob("*.npy") if frame_number(file) is not None), key=frame_number)  # type: ignore[arg-type]
+    files = numbered or image_files(path)
+    if len(files) <= last:
+        raise UserError(
+            f"{path}: has {len(files)} frames, the annotation needs {last + 1} (frames are numbered from 0)"
+        )
+    return files[first : last + 1]
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file's bytes."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

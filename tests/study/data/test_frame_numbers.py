@@ -1,0 +1,220 @@
+"""Frames are the right ones: videos carry each frame's number in the picture, as a bar code, in every kind of file
+that decoders get wrong.
+"""
+
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from PIL import Image
+
+from search_spaces.config import TrialConfig
+from search_spaces.errors import UserError
+from study.data import cache
+from study.data.decode import by_decord, by_pyav, count, decode, held
+from study.data.readers import manifest
+from study.data.sampling import sample
+
+SIZE, BITS, CELL = 128, 8, 16
+
+ENCODERS = {
+    "h264_b_frames.mp4": ("libx264", "yuv420p", {"bf": "3", "g": "12", "x264-params": "open-gop=0"}),
+    "h264_open_gop.mp4": (
+        "libx264",
+        "yuv420p",
+        {"bf": "3", "g": "12", "x264-params": "open-gop=1:keyint=12:min-keyint=12"},
+    ),
+    "mjpeg.avi": ("mjpeg", "yuvj420p", {}),
+    "xvid_b_frames.avi": ("mpeg4", "yuv420p", {"bf": "2", "g": "12", "vtag": "xvid"}),
+    "mpeg4.mkv": ("mpeg4", "yuv420p", {"bf": "2", "g": "12"}),
+}
+
+
+def picture(number: int) -> np.ndarray:
+    """Bars from left to right, the lowest bit first: white is 1. RGB [128, 128, 3]."""
+    bits = np.array([number >> bit & 1 for bit in range(BITS)], np.uint8)
+    row = np.repeat(bits * 200 + 28, SIZE // BITS)
+    return np.broadcast_to(row[None, :, None], (SIZE, SIZE, 3)).copy()
+
+
+def numbers(frames: np.ndarray) -> list[int]:
+    """What gray frames [n, H, W] say that they are, at any size."""
+    width = frames.shape[2] // BITS
+    middles = frames[:, frames.shape[1] // 2, width // 2 :: width][:, :BITS]
+    return [sum(int(bit) << place for place, bit in enumerate(row > 128)) for row in middles]
+
+
+def write(path: Path, count: int, name: str) -> Path:
+    """`count` frames by one of ENCODERS."""
+    encoder, pixels, options = ENCODERS[name]
+    return encode(path, range(count), encoder, pixels, options)
+
+
+def encode(path: Path, stamps: range, encoder: str, pixels: str, options: dict[str, str], times=None) -> Path:
+    """Frames with these numbers; at these times (in 100ths of a second) where the frame rate varies."""
+    with av.open(str(path), "w") as container:
+        rest = dict(options)
+        tag = rest.pop("vtag", None)
+        video = container.add_stream(encoder, rate=25, options=rest)
+        video.width = video.height = SIZE
+        video.pix_fmt = pixels
+        if tag:
+            video.codec_context.codec_tag = tag
+        if times is not None:
+            video.codec_context.time_base = Fraction(1, 100)
+        video.codec_context.thread_count = 1
+        for place, stamp in enumerate(stamps):
+            frame = av.VideoFrame.from_ndarray(picture(stamp), format="rgb24").reformat(format=pixels)
+            if times is not None:
+                frame.pts, frame.time_base = times[place], Fraction(1, 100)
+            container.mux(video.encode(frame))
+        container.mux(video.encode())
+    return path
+
+
+def varying(path: Path, count: int) -> Path:
+    """H.264 whose frames last 10 to 70 ms."""
+    times = np.cumsum([1 + (number * 5) % 7 for number in range(count)]).tolist()
+    return encode(path, range(count), "libx264", "yuv420p", {"bf": "2", "g": "12"}, times)
+
+
+def trimmed(path: Path, whole: Path, start: float) -> Path:
+    """The video from `start` seconds on, not encoded again: packets from the key frame before, and an edit list."""
+    with (
+        av.open(str(whole)) as old,
+        av.open(str(path), "w", options={"use_editlist": "1", "avoid_negative_ts": "disabled"}) as new,
+    ):
+        source = old.streams.video[0]
+        stream = new.add_stream_from_template(source)
+        old.seek(int(start / source.time_base), stream=source)
+        shift = int(start / source.time_base)
+        for packet in old.demux(source):
+            if packet.dts is not None:
+                packet.pts -= shift
+                packet.dts -= shift
+                packet.stream = stream
+                new.mux(packet)
+    return path
+
+
+LENGTH = 60
+NAMES = [*ENCODERS, "varying.mp4", "trimmed.mp4", "images"]
+
+
+@pytest.fixture(scope="module")
+def sources(tmp_path_factory) -> dict[str, tuple[Path, range]]:
+    """Of each kind a source of frames, and the numbers that they carry."""
+    folder = tmp_path_factory.mktemp("numbered")
+    made = {name: (write(folder / name, LENGTH, name), range(LENGTH)) for name in ENCODERS}
+    made["varying.mp4"] = varying(folder / "varying.mp4", LENGTH), range(LENGTH)
+    whole = folder / "h264_b_frames.mp4"
+    made["trimmed.mp4"] = trimmed(folder / "trimmed.mp4", whole, 0.6), range(15, LENGTH)
+    made["images"] = images(folder / "images"), range(LENGTH)
+    return made
+
+
+def images(folder: Path) -> Path:
+    """Frames 0 to 59 as reg_img12.png, ..., written in another order than theirs, one by one in gray and in colour."""
+    folder.mkdir()
+    for number in reversed(range(LENGTH)):
+        image = Image.fromarray(picture(number))
+        (image if number % 2 else image.convert("L")).save(folder / f"s1_reg_img{number + 7}.png")
+    (folder / "Thumbs.db").write_text("not a frame")
+    return folder
+
+
+@pytest.mark.parametrize("decoder", [by_decord, by_pyav])
+@pytest.mark.parametrize("name", NAMES)
+def test_whole_clips(sources, name, decoder):
+    if decoder is by_decord:
+        pytest.importorskip("decord")
+    path, carried = sources[name]
+    assert numbers(decode(path, 0, len(carried) - 1, decoder)) == list(carried)
+    assert numbers(decode(path, 13, 37, decoder)) == list(carried)[13:38]
+    assert count(path) == len(carried)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_one_frame_too_many_is_told(sources, name):
+    path, carried = sources[name]
+    with pytest.raises(UserError, match=f"{name}: has {len(carried)} frames, the annotation needs {len(carried) + 1}"):
+        decode(path, 2, len(carried))
+
+
+def test_seeking_is_wrong_where_reading_in_order_is_right(sources):
+    """What the rule is for: if this fails, decord no longer lies, and the tests above prove less."""
+    decord = pytest.importorskip("decord")
+    path, carried = sources["trimmed.mp4"]
+    video = decord.VideoReader(str(path), num_threads=1)
+    assert len(video) > len(carried)
+    sought = [numbers(video[place].asnumpy()[None, ..., 0])[0] for place in (30, 5, 40, 20)]
+    assert sought != [carried[place] for place in (30, 5, 40, 20)]
+
+
+@pytest.mark.parametrize("name", ["mjpeg.avi", "xvid_b_frames.avi"])
+def test_an_avi_cut_in_half_is_found_though_every_library_reads_it(sources, name, tmp_path):
+    pytest.importorskip("decord")
+    whole = sources[name][0].read_bytes()
+    half = tmp_path / "half.avi"
+    half.write_bytes(whole[: len(whole) // 2])
+    assert held(half).promised == LENGTH
+    assert 0 < held(half).coded < LENGTH
+    with pytest.raises(UserError, match=f"half.avi: is cut: its header says {LENGTH} frames, it holds"):
+        decode(half, 0, 3)
+
+
+@pytest.mark.parametrize("name", ["h264_b_frames.mp4", "mpeg4.mkv", "mjpeg.avi"])
+def test_no_word_on_the_terminal_but_the_error(sources, name, tmp_path, capfd):
+    whole = sources[name][0].read_bytes()
+    for damage in (whole[: len(whole) // 2], b"", b"no video" * 99, whole[:200] + bytes(2000) + whole[2200:]):
+        path = tmp_path / name
+        path.write_bytes(damage)
+        try:
+            decode(path, 0, LENGTH - 1)
+        except UserError as error:
+            assert str(path) in str(error)
+    assert capfd.readouterr() == ("", "")
+
+
+RULES = {
+    "uniform": [0, 12, 24, 35, 47, 59],
+    "first": [0, 1, 2, 3, 4, 5],
+    "centre": [27, 28, 29, 30, 31, 32],
+    "rate": [0, 3, 5, 8, 10, 13],
+    "onset_apex_offset": [0, 8, 16, 28, 43, 59],
+}
+
+
+@pytest.mark.parametrize("name", ["h264_open_gop.mp4", "images"])
+def test_every_temporal_rule(sources, name, tmp_path):
+    """From a source of 60 frames at 25 a second, frame by frame, through the cache."""
+    clips = loaded(sources[name][0], tmp_path, apex=20)
+    config = TrialConfig(frames=6, crop=64, kernel_time=3)
+    seen = {rule: sampled(clips, replace(config, sampling=rule, rate=10.0)) for rule in RULES}
+    assert seen == RULES
+    assert sampled(clips, replace(config, frames=3, sampling="onset_apex_offset")) == [0, 20, 59]
+    assert sampled(clips, replace(config, frames=60, sampling="interpolate")) == list(range(60))
+    assert sampled(clips, replace(config, sampling="start_72", short="repeat_last")) == [59] * 6
+
+
+def test_start_72_begins_where_the_paper_does(tmp_path):
+    path = write(tmp_path / "long.avi", 100, "mjpeg.avi")
+    clips = loaded(path, tmp_path, apex=20, last=99)
+    assert sampled(clips, TrialConfig(frames=20, crop=64, sampling="start_72")) == list(range(72, 92))
+
+
+def loaded(source: Path, folder: Path, apex: int, last: int = LENGTH - 1):
+    """Two subjects who share a source, through manifest and cache."""
+    rows = [f"clip{s},{s},{label},0,{apex},{last},25,{source}" for s, label in (("a", "x"), ("b", "y"))]
+    table = folder / "clips.csv"
+    table.write_text("clip_id,subject,label,onset,apex,offset,fps,source\n" + "\n".join(rows))
+    return cache.load(manifest.read(table, {}), ("face",), folder / "cache")
+
+
+def sampled(clips, config: TrialConfig) -> list[int]:
+    first, second = map(numbers, sample(clips, config, 0)["face"])
+    assert first == second
+    return first
