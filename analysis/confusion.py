@@ -16,7 +16,8 @@ Counts = npt.NDArray[np.int64]
 class Confusions:
     """Counts of clips, int64 [N subjects, R runs, K true, K predicted]; a run is a complete trial's seed.
 
-    Subjects are (dataset, subject), sorted, so that nothing downstream depends on the order of rows.
+    Subjects are (dataset, subject), ordered by their counts, so that nothing drawn at random downstream depends on the
+    order of rows, on subjects' names or on the order of classes.
     """
 
     counts: Counts
@@ -37,7 +38,23 @@ def confusions(results: Results) -> Confusions:
     shape = len(subjects), len(runs), len(classes), len(classes)
     cells = np.ravel_multi_index((subject, run, true.astype(np.int64), predicted.astype(np.int64)), shape)
     counts = np.bincount(cells, minlength=int(np.prod(shape))).reshape(shape)
-    return Confusions(counts, tuple(subjects), tuple((int(trial), int(seed)) for trial, seed in runs))
+    order = by_content(counts)
+    named = tuple((str(dataset), str(name)) for dataset, name in subjects[order])
+    return Confusions(counts[order], named, tuple((int(trial), int(seed)) for trial, seed in runs))
+
+
+def by_content(counts: Counts) -> npt.NDArray[np.int64]:
+    """An order of subjects [N] that only their counts [N, R, K, K] decide: clips first, then what was predicted.
+
+    Classes are put in an order of their own content before, so that renaming them changes nothing.
+    """
+    hits = np.diagonal(counts, axis1=-2, axis2=-1)
+    about = (counts.sum((0, 3)), counts.sum((0, 2)), hits.sum(0), np.sort(counts.sum(3), 0), np.sort(hits, 0))
+    signs = [tuple(np.concatenate([part[..., c].ravel() for part in about])) for c in range(counts.shape[-1])]
+    classes = sorted(range(len(signs)), key=signs.__getitem__)
+    canonical = counts[..., classes, :][..., classes]
+    key = np.concatenate([canonical[:, :1].sum(-1).reshape(len(counts), -1), canonical.reshape(len(counts), -1)], 1)
+    return np.lexsort(key.T[::-1]) if key.size else np.arange(len(counts))
 
 
 def count(*, y_true: Sequence[str], y_pred: Sequence[str], classes: Sequence[str]) -> Counts:

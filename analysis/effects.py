@@ -74,9 +74,9 @@ class _Term:
 
 
 def effects(results: Results, found: Ablation) -> Effects | None:
-    """Of the baseline and variants of a stage; None where every arm is one change from the baseline.
+    """Of the baseline and variants of a stage; None where no effect is an average over other settings.
 
-    Such a one-at-a-time table has no other settings to average over, so its own rows are all its effects.
+    That is so in a one-at-a-time table: each effect is the difference of two arms, and stands there already.
     """
     cells = designed(results, found)
     if cells is None:
@@ -84,7 +84,7 @@ def effects(results: Results, found: Ablation) -> Effects | None:
     settings, counts, reference = cells
     terms = _terms(settings, reference)
     weights, kept, aliased = _weights(terms, len(settings))
-    if not kept:
+    if not any(np.count_nonzero(np.abs(row) > RANK) > 2 for row in weights):
         return None
     estimates = contrasts(counts, weights)
     adjusted = multipletests([p for *_, p in estimates], method="holm")[1].tolist()
@@ -174,8 +174,8 @@ def table(found: Effects) -> Table:
     caption = (
         f"Effects of levels on pooled UF1, mean over seeds, {how}; {found.configurations} configurations. a → b: b "
         "minus a. An interaction (×) is the change of the first effect from the second's first level to its second. "
-        "Unit: the subject; 95 % interval and p by the subject jackknife of each contrast, t(n − 1); p adj: Holm over the "
-        f"{len(found.effects)} rows."
+        "Unit: the subject; 95 % interval and p by the subject jackknife of each contrast, t(n − 1); p adj: Holm over "
+        f"the {len(found.effects)} rows."
     )
     notes = [f"{name}: aliased with others in this design, so it cannot be told." for name in found.aliased]
     return Table(f"{found.stage}-effects", "Effects of factors", caption, columns, rows, tuple(notes))
@@ -208,13 +208,12 @@ def _terms(settings: Sequence[Mapping[str, Any]], reference: Mapping[str, Any]) 
 def _weights(terms: Sequence[_Term], cells: int) -> tuple[Floats, list[_Term], list[_Term]]:
     """Contrasts [E, M] of the effects that the design can tell, those effects, and the aliased ones.
 
-    Main effects: least squares with main effects alone. An interaction: with its own two factors' interactions beside.
+    Main effects: least squares with main effects alone. Interactions: with all two-way interactions beside.
     """
     main = [term for term in terms if len(term.factors) == 1]
     weights, kept, aliased = [], [], []
     for term in terms:
-        beside = [t for t in terms if len(term.factors) == 2 and t.factors == term.factors]
-        model = main + beside
+        model = main if len(term.factors) == 1 else terms
         design = np.column_stack([np.ones(cells), *(t.column for t in model)])
         inverse = np.linalg.pinv(design)
         row = 1 + next(i for i, t in enumerate(model) if t is term)

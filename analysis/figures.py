@@ -1,14 +1,20 @@
 """Figures by matplotlib, without its global state, and with the same bytes every time."""
 
 import io
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from analysis.ablation import Ablation, Finding
+from analysis.confusion import Counts
+from analysis.effects import Effects
+from analysis.importance import Importances
 from analysis.inference import ROPE, Comparison
+from analysis.metrics import Floats, accuracy
 from analysis.tables import interval, number
 
 STYLE: dict[Any, Any] = {
@@ -21,6 +27,7 @@ STYLE: dict[Any, Any] = {
     "axes.spines.left": False,
 }
 COLOURS = {"variant": "#1f4e79", "null": "#888888", "control": "#b35900"}
+ROWS = 20
 MARKERS = {"variant": "o", "null": "D", "control": "s"}
 
 
@@ -90,3 +97,94 @@ def _frame(axes: Axes, rows: list[Finding]) -> None:
         1.02, -0.75, "Δ [95 % CI]             p adj", transform=axes.get_yaxis_transform(), va="bottom", fontsize=8,
         family="monospace",
     )  # fmt: skip
+
+
+def matrices(panels: Mapping[str, Counts], classes: Sequence[str], name: str) -> Figure:
+    """Confusions of one configuration, a panel a dataset: [N, S, K, K] each. Shares of a row, counts a seed below."""
+    with rc_context(STYLE):
+        figure = Figure(figsize=(1.2 + 2.7 * len(panels), 3.2), layout="constrained")
+        for i, (title, counts) in enumerate(panels.items()):
+            axes = figure.add_subplot(1, len(panels), i + 1)
+            _matrix(axes, counts.sum(0).mean(0), classes)
+            axes.set_title(title, fontsize=9)
+            axes.set_ylabel("true" if i == 0 else "")
+        figure.suptitle(name, fontsize=9)
+    return figure
+
+
+def subjects(found: Ablation, names: Sequence[tuple[str, str]]) -> Figure | None:
+    """Clips that each arm has more (blue) or fewer (red) right than the baseline, by subject; None without any.
+
+    Subjects by dataset, then by the baseline's accuracy; at most ROWS arms, those of the largest differences.
+    """
+    base = found.baseline.score if found.baseline else None
+    rows = [(f, f.score) for f in found.findings if f.comparison and f.score]
+    if base is None or not rows:
+        return None
+    rows = sorted(rows, key=lambda row: -abs(row[0].comparison.difference if row[0].comparison else 0))[:ROWS]
+    of = accuracy(base.counts).mean(1)
+    order = sorted(range(len(names)), key=lambda i: (names[i][0], -of[i], names[i]))
+    right = [np.trace(s.counts, axis1=-2, axis2=-1).mean(1) for s in (base, *(score for _, score in rows))]
+    differences = np.array([(own - right[0])[order] for own in right[1:]])
+    with rc_context(STYLE):
+        figure = Figure(figsize=(max(5.5, 2.5 + 0.16 * len(names)), 1.5 + 0.28 * len(rows)), layout="constrained")
+        axes = figure.add_subplot()
+        limit = max(1.0, float(np.abs(differences).max()))
+        drawn = axes.pcolormesh(differences, cmap="RdBu", vmin=-limit, vmax=limit, edgecolors="white", linewidth=0.4)
+        axes.set_yticks(np.arange(len(rows)) + 0.5, [f.arm.arm for f, _ in rows])
+        axes.set_xticks(np.arange(len(names)) + 0.5, [names[i][1] for i in order], rotation=90, fontsize=6)
+        axes.tick_params(length=0)
+        axes.invert_yaxis()
+        bar = figure.colorbar(drawn, ax=axes, label="clips, mean over seeds", shrink=0.8)
+        if bar.solids is not None:
+            bar.solids.set_rasterized(False)  # an image would be a link inside the SVG
+    return figure
+
+
+def effects(found: Effects) -> Figure:
+    """Effects of factors with their 95 % intervals; interactions in grey."""
+    with rc_context(STYLE):
+        figure = Figure(figsize=(8.6, 1.2 + 0.3 * len(found.effects)), layout="constrained")
+        axes = figure.add_subplot()
+        axes.axvspan(-ROPE, ROPE, color="#dfe9df", linewidth=0, zorder=0)
+        axes.axvline(0, color="#444444", linewidth=0.8, zorder=1)
+        for y, effect in enumerate(found.effects):
+            colour = COLOURS["variant" if len(effect.factors) == 1 else "null"]
+            axes.hlines(y, effect.low, effect.high, color=colour, linewidth=2.4)
+            axes.plot(effect.difference, y, "o", color=colour)
+        axes.set_yticks(range(len(found.effects)), [effect.name for effect in found.effects])
+        axes.tick_params(axis="y", length=0)
+        axes.set_ylim(len(found.effects) - 0.4, -0.6)
+        axes.set_xlabel(f"ΔUF1; band: ±{ROPE}, of no practical matter; grey: interactions")
+    return figure
+
+
+def importances(found: Importances) -> Figure:
+    """Shares with their spread over seeds, and each one's noise floor as a tick."""
+    with rc_context(STYLE):
+        figure = Figure(figsize=(7.0, 1.2 + 0.3 * len(found.found)), layout="constrained")
+        axes = figure.add_subplot()
+        for y, one in enumerate(found.found):
+            colour = COLOURS["variant" if one.above_noise else "null"]
+            axes.barh(y, one.share, height=0.55, color=colour, alpha=0.55)
+            axes.hlines(y, one.low, one.high, color=colour, linewidth=2)
+            axes.vlines(one.floor, y - 0.38, y + 0.38, color=COLOURS["control"], linewidth=2)
+        axes.set_yticks(range(len(found.found)), [one.factor for one in found.found])
+        axes.set_ylim(len(found.found) - 0.4, -0.6)
+        axes.set_xlabel("share of the variance (line: over seeds; orange tick: noise floor)")
+    return figure
+
+
+def _matrix(axes: Axes, counts: Floats, classes: Sequence[str]) -> None:
+    shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
+    axes.pcolormesh(shares, cmap="Blues", vmin=0, vmax=1, edgecolors="white", linewidth=1)
+    for (t, p), share in np.ndenumerate(shares):
+        ink = "white" if share > 0.55 else "#1c2430"
+        axes.text(p + 0.5, t + 0.45, f"{100 * share:.0f} %", ha="center", va="center", color=ink, fontsize=9)
+        axes.text(p + 0.5, t + 0.75, f"{counts[t, p]:.4g}", ha="center", va="center", color=ink, fontsize=6)
+    middles = np.arange(len(classes)) + 0.5
+    axes.set_xticks(middles, classes, rotation=30, ha="right", fontsize=7)
+    axes.set_yticks(middles, classes, fontsize=7)
+    axes.tick_params(length=0)
+    axes.set_xlabel("predicted")
+    axes.invert_yaxis()

@@ -1,9 +1,9 @@
-"""The one-at-a-time table around a baseline, the per-class table, and what they say in one sentence."""
+"""The one-at-a-time table around a baseline, and what it says in plain sentences."""
 
 from collections.abc import Sequence
 
 from analysis.ablation import Ablation, Finding, is_permuted, median_detectable
-from analysis.inference import RESAMPLES, ROPE
+from analysis.inference import RESAMPLES, ROPE, Comparison
 from analysis.results import Results
 from analysis.tables import Cell, Column, Row, Table, interval, number, tally, text
 
@@ -33,25 +33,10 @@ def headline(results: Results, found: Ablation) -> Table:
     return Table(found.stage, title(found), _caption(results, found), COLUMNS, rows, tuple(_notes(found)))
 
 
-def per_class(results: Results, found: Ablation) -> Table:
-    """F1, recall and precision of each class, and macro-precision, which is not UAR."""
-    classes = results.metadata.classes
-    measures = ("F1", "recall", "precision")
-    columns = [Column("Variant", ("variant",), numeric=False)]
-    columns += [Column(f"{m} {c}", (f"{m.lower()}_{c}",)) for m in measures for c in classes]
-    columns.append(Column("Macro-precision", ("macro_precision",)))
-    rows = tuple(
-        Row(f.kind, (text(f.arm.arm), *(number(v, 3) for v in (*s.f1, *s.recall, *s.precision, s.macro_precision))))
-        for f in found.findings
-        if (s := f.score)
-    )
-    caption = "Of the pooled confusions, mean over seeds; – where a class is never predicted, so that 0/0 is no number."
-    return Table(f"{found.stage}-classes", f"{title(found)}: classes", caption, tuple(columns), rows)
-
-
 def title(found: Ablation) -> str:
     """The stage's name as a heading."""
-    return {"ablate": "Ablation", "confirm": "Confirmation"}.get(found.stage, f"Stage {found.stage}")
+    names = {"ablate": "Ablation", "confirm": "Confirmation", "predictions": "Comparison"}
+    return names.get(found.stage, f"Stage {found.stage}")
 
 
 def sentence(found: Ablation) -> str:
@@ -68,6 +53,42 @@ def sentence(found: Ablation) -> str:
     name = "The baseline" if base.arm.arm == "baseline" else f"The baseline {base.arm.arm}"
     start = f"{name} reaches UF1 {value.estimate:.3f} [{value.low:.3f}, {value.high:.3f}]"
     return f"{start}; against it {'; '.join(groups) or 'nothing was compared'}."
+
+
+def question(found: Ablation) -> str:
+    """What the stage asks: of its one variant, or of all of them."""
+    family = found.family
+    if found.baseline is None or not family:
+        return "How well does each configuration do?"
+    if len(family) == 1:
+        return f"Does {_described(family[0])} beat {found.baseline.arm.arm}?"
+    return "What does each change to the baseline do?"
+
+
+def questions(found: Ablation) -> tuple[tuple[str, str], ...]:
+    """A question and its plain answer for each variant, where there are several."""
+    return tuple(
+        (f"Does {_described(f)} beat the baseline?", plain(f.comparison)) for f in found.family if f.comparison
+    )
+
+
+def plain(seen: Comparison) -> str:
+    """A comparison in words, for readers who do not read p."""
+    span = interval((seen.difference, seen.low, seen.high), signed=True).text
+    bound = f"{max(map(abs, seen.narrow)):.3f}"
+    return {
+        "better": f"Yes: ΔUF1 {span}, on {seen.wins} subjects more clips right, on {seen.losses} fewer.",
+        "worse": f"No, it is worse: ΔUF1 {span}, on {seen.losses} subjects fewer clips right, on {seen.wins} more.",
+        "equivalent": f"No, and it is not worse: ΔUF1 {span}; any difference is smaller than {bound}.",
+        "inconclusive": f"Not shown, in either direction: ΔUF1 {span}; differences up to {bound} stay possible.",
+    }[seen.verdict]
+
+
+def _described(finding: Finding) -> str:
+    """An arm by its name, and by its changes where the name does not say them."""
+    changes = ", ".join(f"{name}={level}" for name, level in finding.arm.changes.items())
+    silent = changes and changes != finding.arm.arm and "configuration" not in finding.arm.changes
+    return f"{finding.arm.arm} ({changes})" if silent else finding.arm.arm
 
 
 def verdict(finding: Finding) -> str | None:

@@ -43,7 +43,8 @@ class Path:
 def path(results: Results, found: Ablation) -> Path | None:
     """Greedy: at each step the change with the highest UF1 among those run, ties to the earlier factor.
 
-    None where the best is the baseline, or one change from it: then the table itself is the path.
+    None where the best is the baseline, or one change from it, or nothing on the way to it was run: then the table
+    says all.
     """
     cells = designed(results, found)
     if cells is None:
@@ -61,8 +62,10 @@ def path(results: Results, found: Ablation) -> Path | None:
         factor, after = max(nearer, key=lambda step: scores[step[1]])
         found_steps.append((factor, at, after))
         at = after
+    if not found_steps:
+        return None
     compared = [compare(counts[a], {"next": counts[b]}, [])["next"] for _, a, b in found_steps]
-    adjusted = multipletests([c.p for c in compared], method="holm")[1].tolist() if compared else []
+    adjusted = multipletests([c.p for c in compared], method="holm")[1].tolist()
     steps = tuple(
         Step(factor, str(settings[a][factor]), str(settings[b][factor]), float(scores[b]), seen, p)
         for (factor, a, b), seen, p in zip(found_steps, compared, adjusted, strict=True)
@@ -104,8 +107,6 @@ def table(found: Path) -> Table:
 
 def answer(found: Path) -> str:
     """The path in a sentence."""
-    if not found.steps:
-        return "It cannot be told: no configuration between the baseline and the best was run."
     gains = "; ".join(
         f"{s.factor} {s.before} → {s.after} {s.comparison.difference:+.3f}".replace("-", "−") for s in found.steps
     )

@@ -10,69 +10,62 @@ from platform import python_version
 from typing import Any
 
 import jinja2
-from markupsafe import Markup
-from matplotlib.figure import Figure
 
 from analysis import figures
 from analysis.ablation import Ablation, Finding, ablations
-from analysis.headline import headline, per_class, sentence
+from analysis.confusion import confusions
+from analysis.headline import sentence
 from analysis.inference import LEVEL, RESAMPLES, ROPE
 from analysis.literature import Published
-from analysis.planted import planted
-from analysis.ranking import ranking, states
+from analysis.macros import macros
+from analysis.ranking import states
 from analysis.results import Results
+from analysis.sections import Drawing, Section, sections
+from analysis.selection import DRAWS, Selection, select
 from analysis.tables import Column, Row, Table, number, text
 
 PACKAGES = ("losolab", "numpy", "scipy", "pandas", "pyarrow", "matplotlib")
 
 
 @dataclass(frozen=True, eq=False)
-class Part:
-    """What a report says of one stage. answer: its table in a sentence. drawing: the forest plot, if there is one."""
-
-    found: Ablation
-    answer: str
-    headline: Table
-    planted: Table | None
-    classes: Table
-    drawing: Figure | None
-
-    @classmethod
-    def of(cls, results: Results, found: Ablation) -> "Part":
-        tables = headline(results, found), planted(results, found), per_class(results, found)
-        return cls(found, sentence(found), *tables, drawing=figures.forest(found))
-
-    def svg(self) -> Markup:
-        """The forest plot as SVG, empty without one; matplotlib escapes the names that it draws."""
-        return Markup(figures.svg(self.drawing)) if self.drawing else Markup()
-
-
-@dataclass(frozen=True, eq=False)
 class Report:
-    """All that a report says. warnings: what it must open with. parts: one a stage that has arms; the last claims."""
+    """All that a report says. warnings: what it must open with. stages: those with arms; the last makes the claims."""
 
     results: Results
     warnings: tuple[str, ...]
-    parts: tuple[Part, ...]
-    search: Table | None
+    stages: tuple[Ablation, ...]
+    selection: Selection | None
+    sections: tuple[Section, ...]
     failures: Table | None
     data: dict[str, str]
     provenance: dict[str, str]
 
     def tables(self) -> list[Table]:
         """The tables of this report, in order; what a terminal prints is the first of them."""
-        of_parts = (t for part in reversed(self.parts) for t in (part.headline, part.planted, part.classes))
-        return [t for t in (*of_parts, self.search, self.failures) if t and t.rows]
+        found = [*(table for section in self.sections for table in section.tables), self.failures]
+        return [table for table in found if table and table.rows]
+
+    def drawings(self) -> list[Drawing]:
+        """The figures of this report, in order."""
+        return [drawing for section in self.sections for drawing in section.drawings]
+
+    def answers(self) -> list[str]:
+        """What each stage says in a sentence, the last first; without stages, what the search says."""
+        with_arms = [sentence(found) for found in reversed(self.stages)]
+        return with_arms or [section.answer for section in self.sections[:1]]
 
 
 def report(results: Results, published: Sequence[Published] = ()) -> Report:
     """Compute everything once. published: rows of the literature, shown beside."""
-    parts = tuple(Part.of(results, found) for found in ablations(results))
+    counted = confusions(results)
+    stages = ablations(results)
+    chosen = select(results, counted)
     return Report(
         results=results,
-        warnings=tuple(warnings(results, [part.found for part in parts])),
-        parts=parts,
-        search=ranking(results),
+        warnings=tuple(warnings(results, stages)),
+        stages=stages,
+        selection=chosen,
+        sections=sections(results, counted, stages, chosen, published),
         failures=failures(results),
         data=data(results),
         provenance=provenance(results),
@@ -85,23 +78,29 @@ def write(results: Results, folder: Path) -> Path:
 
 
 def publish(made: Report, folder: Path) -> Path:
-    """Write report.html, .md, .json, search.csv, and of the last stage table.tex, table.csv, forest.pdf and .png.
+    """Write report.html, .md, .json, numbers.tex, every table (tables/NAME.tex, .csv) and figure (figures/NAME.pdf).
 
-    Files of earlier stages bear the stage's name in front. Each file appears whole or not at all.
+    The last stage's main table and forest plot stand in front as table.tex, table.csv, forest.pdf and forest.png. Each
+    file appears whole or not at all.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    for name in (".", "tables", "figures"):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+    last = made.stages[-1] if made.stages else None
     _put(folder / "report.html", _render("report.html.j2", made))
     _put(folder / "report.md", _render("report.md.j2", made))
     _put(folder / "report.json", json.dumps(to_json(made), indent=1, ensure_ascii=False, allow_nan=False) + "\n")
-    if made.search:
-        _put(folder / "search.csv", made.search.to_csv())
-    for part in made.parts:
-        prefix = "" if part is made.parts[-1] else f"{part.found.stage}-"
-        _put(folder / f"{prefix}table.tex", part.headline.to_latex())
-        _put(folder / f"{prefix}table.csv", part.headline.to_csv())
-        if part.drawing:
-            _put(folder / f"{prefix}forest.pdf", figures.pdf(part.drawing))
-            _put(folder / f"{prefix}forest.png", figures.png(part.drawing))
+    _put(folder / "numbers.tex", macros(last, made.selection))
+    for table in made.tables():
+        front = folder / "table" if last and table.name == last.stage else folder / "tables" / table.name
+        _put(front.with_name(f"{front.name}.tex"), table.to_latex())
+        _put(front.with_name(f"{front.name}.csv"), table.to_csv())
+    for drawing in made.drawings():
+        front = (
+            folder / "forest" if last and drawing.name == f"{last.stage}-forest" else folder / "figures" / drawing.name
+        )
+        _put(front.with_name(f"{front.name}.pdf"), figures.pdf(drawing.figure))
+        if front.name == "forest":
+            _put(front.with_name(f"{front.name}.png"), figures.png(drawing.figure))
     return folder / "report.html"
 
 
@@ -172,7 +171,10 @@ def provenance(results: Results) -> dict[str, str]:
     return {
         **recorded,
         "predictions (sha256)": _digest(results),
-        "resampling": f"stream(“analysis”, “subject swaps”, n), at most {RESAMPLES:,} swaps",
+        "resampling": (
+            f"stream(“analysis”, “subject swaps”, n), at most {RESAMPLES:,} swaps; (“analysis”, “subject "
+            f"bootstrap”, n) and (“analysis”, “bootstrap interval”, n), {DRAWS:,} draws; subjects ordered by counts"
+        ),
         "analysis ran with": ", ".join(f"{k} {v}" for k, v in {"Python": python_version(), **versions}.items()),
     }
 
@@ -196,15 +198,21 @@ def to_json(made: Report) -> dict[str, Any]:
             "rope": ROPE,
             "interval": "subject jackknife, t(n-1), logit scale",
             "test": "studentised subject swaps, step-down max-T over the variants",
+            "selection": f"BBC-CV, {DRAWS} draws of subjects, pooled out-of-bag confusions, recentred interval",
+            "effects": "least-squares contrasts of UF1, subject jackknife, t(n-1), Holm",
         },
-        "stages": {part.found.stage: _stage(part) for part in made.parts},
+        "stages": {found.stage: _stage(found) for found in made.stages},
+        "sections": [
+            {"question": section.question, "answer": section.answer, "tables": [table.name for table in section.tables]}
+            for section in made.sections
+        ],
         "tables": {table.name: table.to_json() for table in made.tables()},
         "provenance": made.provenance,
     }
 
 
-def _stage(part: Part) -> dict[str, Any]:
-    return {"answer": part.answer, "arms": [_arm(finding) for finding in part.found.findings]}
+def _stage(found: Ablation) -> dict[str, Any]:
+    return {"answer": sentence(found), "arms": [_arm(finding) for finding in found.findings]}
 
 
 def _arm(finding: Finding) -> dict[str, Any]:

@@ -23,6 +23,10 @@ LATEX = str.maketrans(
         "≤": r"$\leq$",
         "→": r"$\to$",
         "·": r"$\cdot$",
+        "✓": r"$\surd$",
+        "†": r"$\dagger$",
+        "‡": r"$\ddagger$",
+        "§": r"\S{}",
     }
 )
 
@@ -85,17 +89,18 @@ class Table:
         rows = [self.titles(), rule, *self.texts()]
         lines = ["| " + " | ".join(text.replace("|", "\\|").replace("\n", " ") for text in row) + " |" for row in rows]
         notes = ["", *(f"- {note}" for note in self.notes)] if self.notes else []
-        return "\n".join([f"## {self.title}", "", self.caption, "", *lines, *notes]) + "\n"
+        return "\n".join([f"### {self.title}", "", self.caption, "", *lines, *notes]) + "\n"
 
     def to_latex(self) -> str:
-        """A table to \\input, without preamble; it needs the packages booktabs and graphicx."""
+        """A table to \\input, without preamble; it needs the package booktabs, and with graphicx fits the page."""
         styled = pd.DataFrame(self.texts(), columns=self.titles()).style.hide(axis="index")
         styled = styled.format(escape="latex").format_index(escape="latex", axis="columns")
         form = "".join("r" if column.numeric else "l" for column in self.columns)
         tabular = styled.to_latex(hrules=True, column_format=form).translate(LATEX)
         notes = f"\\par\\smallskip\\parbox{{\\textwidth}}{{\\footnotesize {latex_text(' '.join(self.notes))}}}\n"
         return (
-            "% needs \\usepackage{booktabs,graphicx}\n\\begin{table*}\n\\centering\n\\setlength{\\tabcolsep}{3pt}\n"
+            "% needs \\usepackage{booktabs}; with graphicx it is made to fit the page\n\\begin{table*}\n\\centering\n"
+            "\\providecommand{\\resizebox}[3]{#3}\\setlength{\\tabcolsep}{3pt}\n"
             f"\\caption{{{latex_text(f'{self.title}. {self.caption}')}}}\n\\label{{tab:{self.name}}}\n"
             f"\\resizebox{{\\textwidth}}{{!}}{{%\n{tabular}}}\n{notes if self.notes else ''}\\end{{table*}}\n"
         )

@@ -118,7 +118,14 @@ def run(trial: int, skill: float, seed: int, stage: str, arm: str | None, subjec
 def trial_row(
     trial: int, arm: str | None, stage: str, seeds: list[int], state: str, levels: dict[str, Any]
 ) -> dict[str, Any]:
-    factors = {"regions": "eyes+mouth", "fusion": "intermediate", "depth": 1, "control": "none"} | levels
+    factors = {
+        "regions": "eyes+mouth",
+        "fusion": "intermediate",
+        "depth": 1,
+        "input": "flow",
+        "hidden": 64,
+        "control": "none",
+    } | levels
     return (
         {"trial": trial, "stage": stage, "arm": arm, "configuration": f"{trial:064d}", "state": state, "seeds": seeds}
         | {"uf1": 0.5 if state == "complete" else None, "factors": json.dumps(factors), "parameters": 12_345 + trial}

@@ -3,7 +3,8 @@ import copy
 import pytest
 
 from analysis.ablation import ablations, kind
-from analysis.headline import headline, per_class, sentence
+from analysis.breakdown import per_class
+from analysis.headline import headline, sentence
 from analysis.results import Arm
 
 
@@ -133,6 +134,6 @@ def test_arms_without_a_baseline_have_scores_alone(simulate, arm):
 
 def test_classes_show_precision_beside_recall(simulate):
     results = simulate().results()
-    table = per_class(results, ablations(results)[-1])
+    table = per_class(ablations(results)[-1], results.metadata.classes)
     assert table.titles()[1:4] == ["F1 negative", "F1 positive", "F1 surprise"]
-    assert table.titles()[-1] == "Macro-precision" and len(table.rows) == 8
+    assert table.titles()[-2:] == ["Macro-precision", "Params"] and len(table.rows) == 8

@@ -1,0 +1,99 @@
+"""The same predictions by class, by dataset, and by the other conventions that papers use."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from analysis import metrics
+from analysis.ablation import Ablation
+from analysis.confusion import Confusions, Counts
+from analysis.tables import Cell, Column, Row, Table, number, text
+
+VARIANT = Column("Variant", ("variant",), numeric=False)
+PARAMETERS = Column("Params", ("parameters",))
+
+
+def per_class(found: Ablation, classes: Sequence[str]) -> Table:
+    """F1, recall and precision of each class, and macro-precision, which is not UAR."""
+    measures = ("F1", "recall", "precision")
+    columns = [VARIANT, *(Column(f"{m} {c}", (f"{m.lower()}_{c}",)) for m in measures for c in classes)]
+    columns += [Column("Macro-precision", ("macro_precision",)), PARAMETERS]
+    rows = tuple(
+        Row(f.kind, (
+            text(f.arm.arm),
+            *(number(v, 3) for v in (*s.f1, *s.recall, *s.precision, s.macro_precision)),
+            number(f.cost.parameters),
+        ))
+        for f in found.findings
+        if (s := f.score)
+    )  # fmt: skip
+    caption = "Of the pooled confusions, mean over seeds; – where a class is never predicted, so that 0/0 is no number."
+    return Table(f"{found.stage}-classes", "By class", caption, tuple(columns), rows)
+
+
+def per_dataset(found: Ablation, counted: Confusions) -> Table | None:
+    """UF1, UAR and accuracy of each dataset of a composite, from the same predictions; None for one dataset."""
+    of = np.array([dataset for dataset, _ in counted.subjects])
+    names = sorted(set(of.tolist()))
+    if len(names) < 2:
+        return None
+    measures = (("UF1", metrics.uf1), ("UAR", metrics.uar), ("Acc", metrics.accuracy))
+    columns = [Column(f"{m} {name}", (f"{m.lower()}_{name}",)) for name in ("all", *names) for m, _ in measures]
+    rows = []
+    for f in found.findings:
+        if f.score is None:
+            continue
+        parts = [f.score.counts, *(f.score.counts[of == name] for name in names)]
+        cells = [_mean(measure(part.sum(0))) for part in parts for _, measure in measures]
+        rows.append(Row(f.kind, (text(f.arm.arm), *cells, number(f.cost.parameters))))
+    sizes = ", ".join(f"{name} {(of == name).sum()} subjects, {_clips(counted, of == name)} clips" for name in names)
+    caption = f"Each dataset's own clips of the same predictions (trained on all together), mean over seeds: {sizes}."
+    return Table(f"{found.stage}-datasets", "By dataset", caption, (VARIANT, *columns, PARAMETERS), tuple(rows))
+
+
+def conventions(found: Ablation) -> Table:
+    """What the same predictions would be called elsewhere."""
+    columns = (
+        VARIANT,
+        Column("UF1 (pooled)", ("uf1",)),
+        Column("Weighted F1", ("weighted_f1",)),
+        Column("Fold mean of F1", ("fold_mean_f1",)),
+        Column("UAR", ("uar",)),
+        Column("Macro-precision", ("macro_precision",)),
+        Column("Acc", ("accuracy",)),
+        Column("Fold mean of Acc", ("fold_mean_accuracy",)),
+        PARAMETERS,
+    )
+    rows = tuple(
+        Row(f.kind, (text(f.arm.arm), *_conventions(f.score.counts), number(f.cost.parameters)))
+        for f in found.findings
+        if f.score
+    )
+    caption = (
+        "The same predictions under the names that papers use, mean over seeds. Only the pooled UF1, UAR and Acc are "
+        "claims here. Weighted F1 lets the largest class lead. A fold mean is the mean over subjects of each one's own "
+        "score (F1 over the classes that it has or is given): it hangs on how 0/0 is counted, and compares with no "
+        "pooled number. Macro-precision has been published as UAR: it is the UAR of the transposed matrix."
+    )
+    return Table(f"{found.stage}-conventions", "Other conventions", caption, columns, rows)
+
+
+def _conventions(counts: Counts) -> list[Cell]:
+    pooled = counts.sum(0)
+    return [
+        _mean(metrics.uf1(pooled)),
+        _mean(metrics.weighted_f1(pooled)),
+        _mean(metrics.fold_mean_f1(counts)),
+        _mean(metrics.uar(pooled)),
+        _mean(metrics.macro_precision(pooled)),
+        _mean(metrics.accuracy(pooled)),
+        _mean(metrics.accuracy(counts).mean(0)),
+    ]
+
+
+def _mean(values: metrics.Floats) -> Cell:
+    return number(float(values.mean()), 3)
+
+
+def _clips(counted: Confusions, of: Sequence[bool] | metrics.Array) -> int:
+    return int(counted.counts[np.asarray(of), 0].sum()) if counted.counts.shape[1] else 0

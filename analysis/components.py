@@ -1,0 +1,69 @@
+"""The arms as their components with check marks: the ablation table that the field's papers print."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from analysis.ablation import Ablation, levels
+from analysis.results import Results
+from analysis.tables import Cell, Column, Row, Table, interval, number, text
+
+CHECK = "✓"
+OFF = ("false", "none", "0", "off", "no", "")  # levels that mean: this component is not there
+
+
+def components(results: Results, found: Ablation) -> Table | None:
+    """A column a factor that varies among baseline and variants; None where none does.
+
+    A factor of two levels of which one means absence is a check mark; any other shows its level.
+    """
+    rows = [(f, levels(results, f.arm)) for f in found.findings if f.kind in ("baseline", "variant", "null")]
+    factors = [name for name in (rows[0][1] if rows else {}) if len({str(own.get(name)) for _, own in rows}) > 1]
+    if not factors:
+        return None
+    among = {name: list(dict.fromkeys(str(own.get(name)) for _, own in rows)) for name in factors}
+    columns = (
+        Column("Variant", ("variant",), numeric=False),
+        *(Column(_title(name, among[name]), (name,), numeric=False) for name in factors),
+        Column("UF1 [95 % CI]", ("uf1", "uf1_low", "uf1_high")),
+        Column("ΔUF1", ("difference",)),
+        Column("p adj", ("p_adjusted",)),
+        Column("Params", ("parameters",)),
+    )
+    lines = []
+    for f, own in rows:
+        score, seen = f.score.interval if f.score else None, f.comparison
+        mark = "" if score or f.kind == "baseline" or f.gap is None else f" ({f.gap.state})"
+        cells = (
+            text(f.arm.arm + mark),
+            *_levels(own, factors, among),
+            interval((score.estimate, score.low, score.high) if score else None),
+            number(seen.difference if seen else None, 3),
+            number(seen.p_adjusted if seen else None, 4),
+            number(f.cost.parameters),
+        )
+        lines.append(Row("missing" if score is None else f.kind, cells))
+    caption = (
+        f"{CHECK}: the component is there; –: it is not; other factors show their level. Pooled UF1, mean over seeds, "
+        f"95 % interval over {found.subjects} subjects; Δ to the baseline, p adj over the variants, as above."
+    )
+    return Table(f"{found.stage}-components", "Components", caption, columns, tuple(lines))
+
+
+def _levels(own: Mapping[str, Any], factors: Sequence[str], among: Mapping[str, list[str]]) -> list[Cell]:
+    shown = []
+    for name in factors:
+        level = str(own.get(name)) if own else None
+        if level is not None and _is_switch(among[name]):
+            level = None if level.lower() in OFF else CHECK
+        shown.append(text(level))
+    return shown
+
+
+def _is_switch(found: Sequence[str]) -> bool:
+    return len(found) == 2 and sum(level.lower() in OFF for level in found) == 1
+
+
+def _title(name: str, found: Sequence[str]) -> str:
+    """A switch is named with the level that is its presence: `fusion late`, but `flow` for true."""
+    present = [level for level in found if level.lower() not in OFF]
+    return name if not _is_switch(found) or present[0].lower() in ("true", "1") else f"{name} {present[0]}"

@@ -1,0 +1,187 @@
+"""The report's sections: a question, its answer in plain words, the tables and figures behind it."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from markupsafe import Markup
+from matplotlib.figure import Figure
+
+from analysis import (
+    breakdown,
+    cost,
+    effects,
+    figures,
+    headline,
+    importance,
+    path,
+    ranking,
+    selection,
+    sensitivity,
+    variance,
+)
+from analysis.ablation import Ablation, Finding
+from analysis.components import components
+from analysis.confusion import Confusions
+from analysis.literature import Published, as_published
+from analysis.planted import planted
+from analysis.results import Results
+from analysis.tables import Table
+
+FOREST = (
+    "Thick: 95 % interval of each row by itself. Thin: interval that holds for all variants at once (single-step "
+    "max-T; the verdict goes by the step-down p, which may find a little more). Filled: variants; open diamond: the "
+    "null arm; open squares: controls."
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Drawing:
+    """A figure with the name of its file, what it shows, and how to read it."""
+
+    name: str
+    figure: Figure
+    alt: str
+    caption: str
+
+    def svg(self) -> Markup:
+        """As SVG to stand inside HTML; matplotlib escapes the names that it draws."""
+        return Markup(figures.svg(self.figure))
+
+
+@dataclass(frozen=True, eq=False)
+class Section:
+    """questions: smaller ones with their answers. stage: whose arms' changes are listed below the table, if any."""
+
+    question: str
+    answer: str
+    tables: tuple[Table, ...]
+    drawings: tuple[Drawing, ...] = ()
+    questions: tuple[tuple[str, str], ...] = ()
+    arms: tuple[Finding, ...] = ()
+
+
+def sections(
+    results: Results,
+    counted: Confusions,
+    stages: Sequence[Ablation],
+    chosen: selection.Selection | None,
+    published: Sequence[Published],
+) -> tuple[Section, ...]:
+    """All that these results can answer: the last stage first, it makes the study's claims."""
+    found = [section for stage in reversed(stages) for section in _stage(results, counted, stage)]
+    found += _search(results, counted, chosen)
+    found += [section for stage in reversed(stages) for section in _details(results, counted, stage)]
+    found.append(Section("What did it cost?", cost.answer(results), (cost.table(results),)))
+    last = stages[-1] if stages else None
+    clips = int(counted.counts[:, 0].sum()) if counted.counts.shape[1] else 0
+    others = as_published(published, last, results.metadata.dataset, clips)
+    if others:
+        said = "They stand here as published; no test can tell a difference to numbers that were made in another way."
+        found.append(Section("What have others published?", said, (others,)))
+    return tuple(found)
+
+
+def _stage(results: Results, counted: Confusions, found: Ablation) -> Iterator[Section]:
+    """A stage's own claim, what was planted, and the effects of its factors."""
+    forest = figures.forest(found)
+    drawn = (Drawing(f"{found.stage}-forest", forest, "Differences to the baseline", FOREST),) if forest else ()
+    parts = components(results, found)
+    tables = (headline.headline(results, found), *([parts] if parts else []))
+    asked = headline.questions(found)
+    yield Section(headline.question(found), headline.sentence(found), tables, drawn, asked, found.findings)
+    truth = planted(results, found)
+    if truth:
+        said = _planted(truth)
+        yield Section("Does the study find what was planted in the data?", said, (truth,))
+    seen = effects.effects(results, found)
+    if seen:
+        caption = "Line: 95 % interval by subject jackknife; blue: main effects, grey: interactions."
+        drawing = Drawing(f"{found.stage}-effects", figures.effects(seen), "Effects of factors", caption)
+        asks = "Does a factor matter, averaged over the others?"
+        yield Section(asks, effects.answer(seen), (effects.table(seen),), (drawing,))
+    way = path.path(results, found)
+    if way:
+        yield Section("Which changes lead from the baseline to the best?", path.answer(way), (path.table(way),))
+
+
+def _search(results: Results, counted: Confusions, chosen: selection.Selection | None) -> Iterator[Section]:
+    """The best of a search, and what its scores vary with."""
+    tried = ranking.ranking(results)
+    if chosen:
+        tables = (selection.table(chosen, len(counted.subjects)), *([tried] if tried else []))
+        asks = f"Is the best of {len(chosen.tried)} as good as its score?"
+        yield Section(asks, selection.answer(chosen), tables)
+    elif tried:
+        said = "It cannot be told: fewer than two configurations are complete."
+        yield Section("Is the best of the search as good as its score?", said, (tried,))
+    asks = "Which factors do the search's scores vary with?"
+    try:
+        shares = importance.importances(results, counted)
+    except ModuleNotFoundError as missing:
+        said = f"Not computed: {missing.name} is not installed (pip install 'losolab[run]' brings it)."
+        yield Section(asks, said, ())
+        return
+    if shares:
+        caption = "Bar: share; line: spread over seeds; orange tick: noise floor. Grey: not above noise."
+        drawing = Drawing("importance", figures.importances(shares), "Importance of factors", caption)
+        yield Section(asks, importance.answer(shares), (importance.table(shares),), (drawing,))
+
+
+def _details(results: Results, counted: Confusions, found: Ablation) -> Iterator[Section]:
+    """The same predictions by class, dataset and subject; by other methods; and where the variance is."""
+    scored = [f for f in found.findings if f.score]
+    if not scored:
+        return
+    classes = results.metadata.classes
+    own = f" ({found.stage})" if len({arm.stage for arm in results.metadata.arms}) > 1 else ""
+    tables = [breakdown.per_class(found, classes), breakdown.per_dataset(found, counted), breakdown.conventions(found)]
+    yield Section(
+        f"Which classes, datasets and subjects does it get wrong?{own}",
+        _weakest(found, classes),
+        tuple(table for table in tables if table),
+        tuple(_pictures(counted, found, scored[0], classes)),
+    )
+    other = sensitivity.table(found, [dataset for dataset, _ in counted.subjects])
+    yield Section(f"Would another method say otherwise?{own}", sensitivity.answer(found, other), (other,))
+    parts = variance.table(found)
+    if parts:
+        yield Section(f"What do the scores vary with?{own}", variance.answer(parts), (parts,))
+
+
+def _pictures(counted: Confusions, found: Ablation, shown: Finding, classes: Sequence[str]) -> Iterator[Drawing]:
+    """The confusions of the baseline (or first arm), by dataset; and the arms' differences by subject."""
+    score = found.baseline.score if found.baseline else None
+    name, counts = (shown.arm.arm, shown.score.counts) if score is None and shown.score else ("baseline", None)
+    if score is not None and found.baseline:
+        name, counts = found.baseline.arm.arm, score.counts
+    if counts is not None:
+        names = sorted({dataset for dataset, _ in counted.subjects})
+        rows = {one: [i for i, (dataset, _) in enumerate(counted.subjects) if dataset == one] for one in names}
+        panels = {"all clips": counts} | ({one: counts[own] for one, own in rows.items()} if len(rows) > 1 else {})
+        caption = "Shares of the true class, pooled over folds; below them clips, mean over seeds."
+        drawn = figures.matrices(panels, classes, name)
+        yield Drawing(f"{found.stage}-confusions", drawn, f"Confusion matrices of {name}", caption)
+    by_subject = figures.subjects(found, counted.subjects)
+    if by_subject:
+        caption = "Clips that an arm has more (blue) or fewer (red) right than the baseline; subjects by its accuracy."
+        yield Drawing(f"{found.stage}-subjects", by_subject, "Differences by subject", caption)
+
+
+def _weakest(found: Ablation, classes: Sequence[str]) -> str:
+    score = next((f for f in found.findings if f.score), None)
+    if score is None or score.score is None:
+        return "Nothing is complete."
+    recall = score.score.recall
+    low, high = (pick(range(len(classes)), key=lambda c: recall[c]) for pick in (min, max))
+    return (
+        f"{score.arm.arm} recalls {classes[high]} best ({100 * recall[high]:.0f} % of its clips) and {classes[low]} "
+        f"worst ({100 * recall[low]:.0f} %)."
+    )
+
+
+def _planted(truth: Table) -> str:
+    agrees = [row.cells[-1].text for row in truth.rows]
+    yes, no = agrees.count("yes"), agrees.count("NO")
+    if not yes + no:
+        return "No arm of this study shows a planted effect."
+    return f"{'Yes' if not no else 'Not everything'}: {yes} of {yes + no} planted effects come out as planted."
