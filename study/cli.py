@@ -1,4 +1,4 @@
-"""The command line: `losolab run | plan | status | report | ui | sync | synthesize`."""
+"""The command line: `losolab run | plan | check | report | ui | sync | synthesize | ...`."""
 
 import sys
 from pathlib import Path
@@ -20,7 +20,16 @@ if TYPE_CHECKING:  # commands import what they need: `losolab --help` and `repor
     from study.plan import Cost, Plan
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
-_RUN_ONLY = {"av", "decord", "mlflow", "optuna", "ray", "torch"}  # what losolab[run] adds to the plain install
+_RUN_ONLY = {
+    "PIL",
+    "av",
+    "decord",
+    "mlflow",
+    "openpyxl",
+    "optuna",
+    "ray",
+    "torch",
+}  # what losolab[run] adds to the plain install
 console = Console(highlight=False)
 errors = Console(stderr=True, highlight=False)
 
@@ -81,7 +90,7 @@ def run(
     )
     prepared = driver.prepare(spec, study.read_text(encoding="utf-8"))
     if dry_run:
-        _print_plan(prepared.plan)
+        _print_plan(prepared.plan, prepared.index.notes)
         return
     clips = driver.load_clips(prepared, console)
     from study.tracking import mirrored
@@ -111,7 +120,33 @@ def plan(
     from study import driver
 
     spec = _load(study, data=data, trials=trials, seeds=seeds, resources=resources)
-    _print_plan(driver.prepare(spec, "").plan)
+    prepared = driver.prepare(spec, "")
+    _print_plan(prepared.plan, prepared.index.notes)
+
+
+@app.command()
+def check(
+    reader: Annotated[str, typer.Argument(help="casme2, samm, smic, casme_squared, megc2019, manifest, ...")],
+    path: Annotated[Path | None, typer.Argument(help="the dataset's folder or manifest")] = None,
+    labels: Annotated[str | None, typer.Option(help="a label map by name, e.g. megc3")] = None,
+    option: Annotated[list[str] | None, typer.Option(help="an option of the reader: NAME=VALUE; repeatable")] = None,
+    decode: Annotated[bool, typer.Option("--decode", help="decode every clip, too, videos by two decoders")] = False,
+    json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
+) -> None:
+    """Say what a dataset holds, everything that is wrong with it, and what would be left out. Ends with 2 if wrong."""
+    from study import check as checking
+
+    options = checking.options_of(labels, option or [])
+    with errors.status("reading the dataset") as line:
+        found = checking.check(
+            reader, path, options, decode=decode, progress=lambda done, of: line.update(f"decoding {done} of {of}")
+        )
+    if json:
+        typer.echo(checking.as_json(found))
+    else:
+        checking.show(found, console)
+    if found.problems:
+        raise typer.Exit(2)
 
 
 @app.command()
@@ -249,7 +284,7 @@ def _print_table(table: "analysis.tables.Table") -> None:
     console.print(rich)
 
 
-def _print_plan(plan: "Plan") -> None:
+def _print_plan(plan: "Plan", notes: tuple[str, ...]) -> None:
     table = Table(
         title=f"{plan.spec.name}: {plan.clips} clips, {plan.subjects} subjects", title_justify="left", box=SIMPLE_HEAD
     )
@@ -263,6 +298,8 @@ def _print_plan(plan: "Plan") -> None:
         changes = ", ".join(f"{name}={level}" for name, level in arm.changes.items()) or "-"
         table.add_row(arm.stage, arm.name, changes, str(cost.trials), str(cost.folds), *_figures(cost))
     console.print(table)
+    for note in notes:
+        console.print(f"[yellow]![/] {_plain(note)}", soft_wrap=True)
     console.print(
         f"{plan.trials} trials, {plan.folds} folds; about {duration(plan.seconds)} on one device (assumed speed), "
         f"divided by the devices; up to {plan.memory / 2**20:.0f} MiB a trial. Nothing was started."

@@ -37,18 +37,20 @@ def survey(path: Path | None, options: Mapping[str, Any]) -> Survey:
         raise UserError(
             [f"dataset: option {name} is not one of a manifest; valid: classes" for name in sorted(unknown)]
         )
-    file, found, rows = find(path), Findings(), []
+    file, found = find(path), Findings()
+    rows: list[Row] = []
     try:
         typed_rows = [(f"{file}, {where}", *typed(row)) for where, row in raw_rows(file)]
     except (csv.Error, UnicodeDecodeError, pa.ArrowInvalid) as error:
         raise UserError(f"{file}: not readable as a table ({error}); expected: CSV in UTF-8, or Parquet") from error
     classes = tuple(options.get("classes") or sorted({str(row["label"]) for _, row, _ in typed_rows if row["label"]}))
-    for where, row, problems in typed_rows:
-        for problem in problems or row_problems(row, file.parent, classes):
+    for where, row, bad_cells in typed_rows:
+        problems = bad_cells or list(row_problems(row, file.parent, classes))
+        for problem in problems:
             found.wrong("annotation", where, problem)
-        rows.append(row)
-    name = "+".join(sorted({row["dataset"] for row in rows}))
-    found.together(str(file), rows, classes)
+        rows += [] if problems else [row]
+    found.together(str(file), [row for _, row, _ in typed_rows], classes)
+    name = "+".join(sorted({row["dataset"] for _, row, _ in typed_rows}))
     whole = survey_of(name, file.parent, classes, rows, found)
     planted = file.parent / "truth.json"
     return replace(whole, truth=json.loads(planted.read_text()) if planted.is_file() else None)

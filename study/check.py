@@ -1,0 +1,171 @@
+"""`losolab check`: what a dataset holds, everything wrong with it, and what is left out; as tables and as JSON."""
+
+import json
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import yaml
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from search_spaces.errors import UserError
+from study.data import examination, readers
+from study.data.readers.survey import Finding, Survey
+
+PLANNED = "synthetic"  # its videos are rendered when a study runs: there are no files to look at
+
+
+@dataclass(frozen=True)
+class Check:
+    """A dataset as it was found, and what its files are found to hold."""
+
+    reader: str
+    path: Path | None
+    survey: Survey
+    problems: tuple[Finding, ...]
+    extra_frames: int  # of the clips' sources, in no clip
+
+    @property
+    def missing_frames(self) -> int:
+        """Annotated frames that are not on disk."""
+        return sum(problem.frames for problem in self.problems) + sum(out.frames for out in self.survey.left_out)
+
+
+def check(
+    reader: str,
+    path: Path | None,
+    options: Mapping[str, Any],
+    *,
+    decode: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> Check:
+    """Read a dataset and look at its files. decode: decode every clip, too, and videos by two decoders.
+
+    Nothing is raised: what cannot be read is a problem among the others. progress: sources decoded, sources in all.
+    """
+    survey = readers.survey(reader, path, options)
+    if reader == PLANNED:
+        return Check(reader, path, survey, survey.problems, 0)
+    rows, root = survey.rows, survey.root
+    frames, problems = examination.source_frames(rows, root)
+    problems += [*examination.empty_files(rows, root), *examination.duplicates(rows, root)]
+    sources = examination.by_source(rows)
+    for number, (source, clips) in enumerate(sources.items() if decode else (), 1):
+        problems += examination.decoded(source, clips, root)
+        if progress:
+            progress(number, len(sources))
+    told = tuple(dict.fromkeys((*survey.problems, *problems)))
+    return Check(reader, path, survey, told, examination.extra_frames(rows, frames))
+
+
+def options_of(labels: str | None, given: Sequence[str]) -> dict[str, Any]:
+    """A reader's options as the command line gives them: NAME=VALUE, the value as in a study file. Raises UserError."""
+    parts = [text.partition("=") for text in given]
+    if wrong := [name for name, equals, _ in parts if not equals]:
+        raise UserError([f"--option {name}: is not NAME=VALUE, e.g. window=32" for name in wrong])
+    try:
+        options = {name.strip(): yaml.safe_load(value) for name, _, value in parts}
+    except yaml.YAMLError as error:
+        raise UserError(f"--option: not valid YAML: {error}") from None
+    return options | ({"labels": labels} if labels else {})
+
+
+def as_json(found: Check) -> str:
+    """Everything that was found, as JSON."""
+    return json.dumps(facts(found), indent=2, ensure_ascii=False)
+
+
+def facts(found: Check) -> dict[str, Any]:
+    """Everything that was found, as plain values."""
+    survey = found.survey
+    return {
+        "reader": found.reader,
+        "path": None if found.path is None else str(found.path),
+        "dataset": survey.name,
+        "clips": len(survey.rows),
+        "subjects": len(by_subject(survey)),
+        "classes": {name: sum(row["label"] == name for row in survey.rows) for name in survey.classes},
+        "frame_rates": {f"{fps:g}" if fps else "unknown": times for fps, times in sorted(frame_rates(survey).items())},
+        "frames_a_clip": frames_a_clip(survey),
+        "clips_a_subject": {name: sum(labels.values()) for name, labels in by_subject(survey).items()},
+        "single_class_subjects": single_class_subjects(survey),
+        "missing_frames": found.missing_frames,
+        "extra_frames": found.extra_frames,
+        "problems": [asdict(problem) for problem in found.problems],
+        "left_out": [asdict(out) for out in survey.left_out],
+        "notes": list(survey.notes),
+    }
+
+
+def by_subject(survey: Survey) -> dict[str, Counter[str]]:
+    """Each subject's clips by class; subjects carry the dataset's name where there are several."""
+    several = len({row["dataset"] for row in survey.rows}) > 1
+    subjects: dict[str, Counter[str]] = defaultdict(Counter)
+    for row in survey.rows:
+        subjects[f"{row['dataset']}/{row['subject']}" if several else row["subject"]][row["label"]] += 1
+    return dict(subjects)
+
+
+def single_class_subjects(survey: Survey) -> list[str]:
+    """Subjects all of whose clips are of one class."""
+    return [name for name, labels in by_subject(survey).items() if len(labels) == 1]
+
+
+def frame_rates(survey: Survey) -> Counter[float]:
+    """Clips by frames a second, 0 where unknown."""
+    return Counter(row["fps"] or 0.0 for row in survey.rows)
+
+
+def frames_a_clip(survey: Survey) -> dict[str, float]:
+    """The least, middle and most frames from onset to offset; empty without clips."""
+    lengths = [row["offset"] - row["onset"] + 1 for row in survey.rows]
+    return {"least": min(lengths), "median": median(lengths), "most": max(lengths)} if lengths else {}
+
+
+def show(found: Check, console: Console) -> None:
+    """Print it: the dataset, its subjects, what is left out and noted, and every problem."""
+    if found.survey.rows:
+        console.print(_facts(facts(found)), _subjects(found.survey), sep="\n")
+    for note in found.survey.notes:
+        console.print(f"[yellow]![/] {escape(note)}", soft_wrap=True)
+    for problem in found.problems:
+        console.print(f"[red]{problem.kind}:[/] {escape(str(problem))}", soft_wrap=True)
+    count = len(found.problems)
+    console.print(f"[red]{count} problem{'s' * (count > 1)}[/]" if count else "[green]no problems[/]")
+
+
+def _facts(known: Mapping[str, Any]) -> Table:
+    table = Table(
+        title=f"{known['dataset']} ({known['reader']})", title_justify="left", box=SIMPLE_HEAD, show_header=False
+    )
+    lengths = known["frames_a_clip"]
+    alone = known["single_class_subjects"]
+    for name, value in {
+        "clips": known["clips"],
+        "subjects": known["subjects"],
+        "classes": ", ".join(f"{name} {count}" for name, count in known["classes"].items()),
+        "frames a second": ", ".join(f"{fps} ({count} clips)" for fps, count in known["frame_rates"].items()),
+        "frames a clip": f"{lengths['least']} to {lengths['most']}, median {lengths['median']:g}",
+        "missing frames": known["missing_frames"],
+        "extra frames": known["extra_frames"],
+        "left out": len(known["left_out"]),
+        "subjects of one class": f"{len(alone)}{': ' if alone else ''}{', '.join(alone)}",
+    }.items():
+        table.add_row(name, escape(str(value)))
+    return table
+
+
+def _subjects(survey: Survey) -> Table:
+    table = Table(box=SIMPLE_HEAD)
+    table.add_column("subject")
+    for name in ("clips", *survey.classes):
+        table.add_column(escape(name), justify="right")
+    for name, labels in by_subject(survey).items():
+        table.add_row(escape(name), str(labels.total()), *(str(labels[label]) for label in survey.classes))
+    return table

@@ -1,0 +1,121 @@
+"""A dataset's files held against its index: empty files, lengths, clips twice, and what decoders make of them."""
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from importlib.util import find_spec
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from search_spaces.errors import UserError
+from study.data import decode
+from study.data.images import image_files
+from study.data.readers.layout import numbers
+from study.data.readers.survey import Finding
+
+Rows = Sequence[Mapping[str, Any]]  # of CLIP_INDEX
+
+
+def source_frames(rows: Rows, root: Path) -> tuple[dict[str, int], list[Finding]]:
+    """Frames of each source, of a video as its header says; and the sources that cannot be read or are too short."""
+    frames: dict[str, int] = {}
+    problems = []
+    for source, clips in by_source(rows).items():
+        try:
+            frames[source] = len(numbers(root / source))
+        except UserError as error:
+            problems += [Finding("not readable", "", problem) for problem in error.problems]
+            continue
+        for row in clips:
+            if (short := row["offset"] + 1 - frames[source]) > 0:
+                text = f"has {frames[source]} frames, clip {row['clip_id']} needs {row['offset'] + 1}"
+                problems.append(Finding("missing frames", str(root / source), text, short))
+    return frames, problems
+
+
+def extra_frames(rows: Rows, frames: Mapping[str, int]) -> int:
+    """Frames of the sources that lie in no clip."""
+    used: dict[str, set[int]] = defaultdict(set)
+    for row in rows:
+        used[row["source"]].update(range(row["onset"], row["offset"] + 1))
+    return sum(max(0, count - len(used[source])) for source, count in frames.items())
+
+
+def empty_files(rows: Rows, root: Path) -> Iterator[Finding]:
+    """Files of clips that hold nothing."""
+    for file in sorted({file for row in rows for file in clip_files(row, root)}):
+        if file.stat().st_size == 0:
+            yield Finding("empty file", str(file), "is empty (0 bytes); copy it again from where it came")
+
+
+def duplicates(rows: Rows, root: Path) -> Iterator[Finding]:
+    """Clips with the same content, found by the sizes of their files, then by SHA-256 where these agree."""
+    alike: dict[Any, list[Mapping[str, Any]]] = defaultdict(list)
+    for row in rows:
+        sizes = tuple(file.stat().st_size for file in clip_files(row, root))
+        alike[sizes, None if (root / row["source"]).is_dir() else (row["onset"], row["offset"])].append(row)
+    for group in alike.values():
+        same: dict[str, list[str]] = defaultdict(list)
+        for row in group if len(group) > 1 else []:
+            same[content(row, root)].append(f"{row['dataset']} {row['clip_id']} ({root / row['source']})")
+        for clips in same.values():
+            if len(clips) > 1:
+                yield Finding("duplicate", " and ".join(clips), "have the same content; remove all but one")
+
+
+def content(row: Mapping[str, Any], root: Path) -> str:
+    """SHA-256 of a clip's files, one after another."""
+    state = hashlib.sha256()
+    for file in clip_files(row, root):
+        state.update(file.read_bytes())
+    return state.hexdigest()
+
+
+def clip_files(row: Mapping[str, Any], root: Path) -> list[Path]:
+    """A clip's images from onset to offset, or its video; none where they cannot be read."""
+    source = root / row["source"]
+    if not source.is_dir():
+        return [source] if source.is_file() else []
+    try:
+        return image_files(source)[row["onset"] : row["offset"] + 1]
+    except UserError:
+        return []
+
+
+def decoded(source: str, clips: Rows, root: Path) -> Iterator[Finding]:
+    """What is wrong with a source when all its clips are decoded; a video by two decoders where both are installed."""
+    path = root / source
+    try:
+        for row in clips:
+            decode.decode(path, row["onset"], row["offset"])
+        if path.is_file():
+            yield from cross_check(path)
+    except UserError as error:
+        for problem in error.problems:
+            yield Finding("decoding", "", problem)
+
+
+def cross_check(path: Path) -> Iterator[Finding]:
+    """Where a video's header, PyAV and decord disagree about its frames."""
+    promised = decode.held(path).promised
+    decoders = [decode.by_pyav, decode.by_decord] if find_spec("decord") else [decode.by_pyav]
+    count = differ = 0
+    with decode.readable(path):
+        for frames in zip_longest(*(decoder(path) for decoder in decoders)):
+            count += frames[0] is not None
+            differ += len(frames) == 2 and not (frames[0] is not None and np.array_equal(*frames))
+    if promised and promised != count:
+        yield Finding("decoding", str(path), f"its header says {promised} frames, {count} can be decoded")
+    if differ:
+        yield Finding("decoding", str(path), f"PyAV and decord differ in {differ} of {count} frames")
+
+
+def by_source(rows: Rows) -> dict[str, list[Mapping[str, Any]]]:
+    """The clips of each source, in the order of the rows."""
+    groups: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
+    for row in rows:
+        groups[row["source"]].append(row)
+    return groups
