@@ -97,13 +97,12 @@ def subject_folders(home: Home, layout: Layout, found: Findings) -> list[tuple[i
 
 
 def clip_folders(subjects: Sequence[tuple[int, Path]]) -> dict[tuple[int, str], Path]:
-    """The folders in each subject's, by the subject's number and their name in lower case."""
-    return {
-        (number, path.name.lower()): path
-        for number, folder in subjects
-        for path in sorted(folder.iterdir())
-        if path.is_dir()
-    }
+    """The folders in each subject's, by the subject's number and their name in lower case; the first of one name."""
+    folders: dict[tuple[int, str], Path] = {}
+    for number, parent in subjects:
+        for path in sorted(path for path in parent.iterdir() if path.is_dir()):
+            folders.setdefault((number, path.name.lower()), path)
+    return folders
 
 
 def numbers(source: Path) -> Sequence[int]:
