@@ -68,8 +68,8 @@ def home(root: Path, layout: Layout, images: str | None, found: Findings) -> Hom
 def homes(root: Path, layout: Layout) -> list[Home]:
     """Every folder with folders of subjects whose path says which kind of images it holds."""
     found = []
-    for folder, below, _ in os.walk(root):
-        below.sort()
+    for folder, below, _ in os.walk(root, followlinks=True):
+        below[:] = sorted(name for name in below if not name.startswith((".", "__MACOSX")))
         path = Path(folder)
         if any(re.fullmatch(layout.subject, name.lower()) for name in below):
             inside = path.relative_to(root).as_posix() if path != root else root.resolve().name

@@ -2,8 +2,9 @@
 
 from bisect import bisect_left, bisect_right
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from os.path import relpath
 from pathlib import Path
 from typing import Literal
@@ -43,9 +44,10 @@ def survey_samples(
 ) -> Survey:
     """The survey of a dataset's samples under the study's options."""
     named = corrected(distinct(samples, found), options.corrections, chosen.kind, found)
+    listed = cache(layout.numbers)  # several clips may lie in one video of thousands of frames
     rows = []
     for sample in labelled(named, name, chosen, found):
-        if is_in_order(sample, found) and (row := placed(sample, root, options, found)):
+        if is_in_order(sample, found) and (row := placed(sample, root, listed, options, found)):
             rows.append(row | {"label": chosen.to[normal(sample.labels[chosen.kind])]})
     for row in rows:
         if row["apex"] is None:
@@ -123,13 +125,18 @@ def is_in_order(sample: Sample, found: Findings) -> bool:
     return False
 
 
-def placed(sample: Sample, root: Path, options: Options, found: Findings) -> Row | None:
-    """A clip whose frames are positions in its source; None, with the reason noted, where it cannot be used."""
+def placed(
+    sample: Sample, root: Path, listed: Callable[[Path], Sequence[int]], options: Options, found: Findings
+) -> Row | None:
+    """A clip whose frames are positions in its source; None, with the reason noted, where it cannot be used.
+
+    listed: the numbers of a source's frames, ascending.
+    """
     if sample.source is None:
         _unusable(sample, options, found, "not on disk", "there are neither images nor a video of it")
         return None
     try:
-        numbers = own_numbers(sample, layout.numbers(sample.source), found)
+        numbers = own_numbers(sample, listed(sample.source), found)
     except UserError as error:
         _unusable(sample, options, found, "not readable", "; ".join(error.problems))
         return None
