@@ -42,8 +42,11 @@ def prepare(spec: StudySpec, file: str) -> Study:
     return Study(spec, file, index, make_plan(spec, index))
 
 
-def run(study: Study, clips: Clips, executor: Executor, console: Console, *, accept_code: bool = False) -> None:
-    """Train the folds that the ledger does not have, and export. Raises KeyboardInterrupt when the user stopped it."""
+def run(study: Study, clips: Clips, executor: Executor, console: Console, *, accept_code: bool = False) -> int:
+    """Train the folds that the ledger does not have, and export; returns how many trials failed.
+
+    Raises KeyboardInterrupt when the user stopped it.
+    """
     with Ledger(study.folder) as ledger:
         ledger.begin(_record(study, clips), accept_code=accept_code)
         line = LiveLine(console, study.plan.trials, study.plan.folds)
@@ -54,6 +57,7 @@ def run(study: Study, clips: Clips, executor: Executor, console: Console, *, acc
                 executor(agenda, clips, study.spec.resources)
         finally:
             export(study.folder)
+    return line.failed
 
 
 def load_clips(study: Study, console: Console) -> Clips:
