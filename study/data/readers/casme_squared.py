@@ -12,7 +12,7 @@ from study.data.readers.annotation import Line, cell_at
 from study.data.readers.layout import Home, Layout, clip_folders, dataset_folder, home, numbers, subject_folders
 from study.data.readers.lines import Frames, clip_lines, frames_of
 from study.data.readers.samples import Sample, survey_samples
-from study.data.readers.survey import Findings, Survey
+from study.data.readers.survey import Findings, LeftOut, Survey
 
 NAME = "casme_squared"
 FPS = 30.0
@@ -95,7 +95,7 @@ def of_expressions(lines: Sequence[Line], expressions: str, found: Findings) -> 
         elif expressions in (kinds[line.where], "all"):
             used.append(line)
         else:
-            found.leave_out(line["filename"], line.where, f"a {kinds[line.where]}-expression")
+            found.left_out.append(LeftOut(line["filename"], line.where, f"a {kinds[line.where]}-expression"))
     subjects = len({line["participant"] for line in used})
     micro, macro = (sum(kind == name for kind in kinds.values()) for name in ("micro", "macro"))
     found.remarks.append(

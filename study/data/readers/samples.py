@@ -13,7 +13,7 @@ from search_spaces.errors import UserError
 from study.data.labels import WORDS, LabelMap, normal
 from study.data.readers import layout
 from study.data.readers.options import Correction, Options
-from study.data.readers.survey import Findings, Row, Survey, survey_of
+from study.data.readers.survey import SHOWN, Findings, LeftOut, Row, Survey, survey_of
 
 FRAMES = "frames of the source"  # a row's entry until its window is known
 
@@ -52,7 +52,7 @@ def survey_samples(
     for row in rows:
         if row["apex"] is None:
             found.tally("apex unknown", row["clip_id"])
-    rows = [windowed(row, options.window, found) for row in rows]
+    rows = widened(rows, options.window, found)
     if not found.problems:  # where clips are missing, so may be the last of a class
         found.together(str(root), rows, chosen.classes)
     return survey_of(name, root, chosen.classes, rows, found)
@@ -108,7 +108,8 @@ def labelled(samples: Sequence[Sample], dataset: str, chosen: LabelMap, found: F
             kept.append(sample)
         else:
             dropped[word] += 1
-            found.leave_out(sample.clip_id, sample.where, f"{chosen.name} has no class for {chosen.kind} {word}")
+            reason = f"{chosen.name} has no class for {chosen.kind} {word}"
+            found.left_out.append(LeftOut(sample.clip_id, sample.where, reason))
     if dropped:
         each = ", ".join(f"{word} {times}" for word, times in sorted(dropped.items()))
         found.remarks.append(f"{chosen.name} drops {dropped.total()} of {len(samples)} clips: {each}")
@@ -196,23 +197,33 @@ def apex_position(sample: Sample, numbers: Sequence[int], found: Findings) -> in
     return at if numbers[at : at + 1] and numbers[at] == sample.apex else None
 
 
-def windowed(row: Row, window: int | None, found: Findings) -> Row:
-    """The clip, widened around its apex (its middle where unknown) to `window` frames where it has fewer.
+def widened(rows: Sequence[Row], window: int | None, found: Findings) -> list[Row]:
+    """Clips with fewer frames widened to `window`, around the apex (the middle where unknown).
 
-    At the source's ends the window is moved inwards; a source with fewer frames is a problem.
+    At the source's ends the window is moved inwards. Sources with fewer frames are one problem together.
     """
-    total = row.pop(FRAMES)
-    frames = row["offset"] - row["onset"] + 1
-    if window is None or frames >= window:
-        return row
-    if total < window:
-        text = f"{row['clip_id']}: window {window} is more than the {total} frames that {row['source']} has"
+    lengths = {row["clip_id"]: row[FRAMES] for row in rows}
+    plain = [{name: cell for name, cell in row.items() if name != FRAMES} for row in rows]
+    if window is None:
+        return plain
+    if small := [clip for clip, total in lengths.items() if total < window]:
+        fewest = min(lengths[clip] for clip in small)
+        names = f"{', '.join(small[:SHOWN])}{', ...' if len(small) > SHOWN else ''}"
+        text = f"option window is {window}; on disk {len(small)} clips have fewer frames, down to {fewest} ({names})"
         found.wrong("window", "dataset", f"{text}; set a smaller window, or images that hold more than the clip")
-        return row
-    found.tally(f"widened to {window} frames", row["clip_id"])
+        return plain
+    for row in plain:
+        if row["offset"] - row["onset"] + 1 < window:
+            row |= window_around(row, window, lengths[row["clip_id"]])
+            found.tally(f"widened to {window} frames", row["clip_id"])
+    return plain
+
+
+def window_around(row: Row, window: int, total: int) -> Row:
+    """Onset and offset of a window in a source of this many frames."""
     middle = row["apex"] if row["apex"] is not None else (row["onset"] + row["offset"]) // 2
     onset = min(max(middle - window // 2, 0), total - window)
-    return row | {"onset": onset, "offset": onset + window - 1}
+    return {"onset": onset, "offset": onset + window - 1}
 
 
 def spans(numbers: Sequence[int]) -> str:

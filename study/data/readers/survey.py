@@ -54,7 +54,9 @@ class Findings:
         self.problems.append(Finding(kind, where, text, frames))
 
     def leave_out(self, clip: str, where: str, reason: str, detail: str = "", frames: int = 0) -> None:
+        """Leave a clip out, and count it among those with the same reason."""
         self.left_out.append(LeftOut(clip, where, reason, detail, frames))
+        self.tally(f"left out, {reason}", clip)
 
     def tally(self, what: str, clip: str) -> None:
         """Count a clip for which something holds that the user should know."""
@@ -66,11 +68,8 @@ class Findings:
             self.wrong("dataset", where, text)
 
     def notes(self) -> tuple[str, ...]:
-        """Remarks, what was left out for each reason, and the tallies: numbers, and the names of the first clips."""
-        reasons: dict[str, list[str]] = {}
-        for out in self.left_out:
-            reasons.setdefault(f"left out, {out.reason}", []).append(out.clip)
-        return (*self.remarks, *(_counted(what, clips) for what, clips in (reasons | self.tallies).items()))
+        """The remarks, then the tallies with their numbers and the names of the first clips."""
+        return (*self.remarks, *(_counted(what, clips) for what, clips in self.tallies.items()))
 
 
 def _counted(what: str, clips: Sequence[str]) -> str:
