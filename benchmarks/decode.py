@@ -79,19 +79,19 @@ def reading(index: ClipIndex, folder: Path) -> Clips:
 
 
 def loading(title: str, config: TrialConfig, clips: Clips) -> None:
-    """A trial of one seed loads its tensors once a group of folds, and trains the group for all its epochs."""
+    """The smallest trial has one seed: it loads its tensors once, and trains every group of folds for all epochs."""
     torch.set_num_threads(1)
     tune_malloc()
     size = fold_group(config, len(clips.classes), 2 * 2**30, "cpu", SUBJECTS)
     group = loso(clips, 0)[:size]
-    loads = [seconds(lambda: sample(clips, config, 0))[1] for _ in range(5)]
+    loads = [seconds(lambda: sample.__wrapped__(clips, config, 0))[1] for _ in range(5)]
     one = seconds(lambda: train(replace(config, epochs=1), clips, group))[1]
     three = seconds(lambda: train(replace(config, epochs=3), clips, group))[1]
-    trains = one + (three - one) / 2 * (config.epochs - 1)
+    trains = (one + (three - one) / 2 * (config.epochs - 1)) * SUBJECTS / size
     share = statistics.median(loads) / trains
     print(
-        f"loading, {title}: {statistics.median(loads):.3f} s for a group of {size} folds that trains "
-        f"{trains:.0f} s (CPU, {config.epochs} epochs from 3); {100 * share:.2f} %"
+        f"loading, {title}: {statistics.median(loads):.3f} s of {trains:.1f} s of training (CPU; "
+        f"{SUBJECTS} folds, {config.epochs} epochs, from one group of {size} and 3 epochs); {100 * share:.2f} %"
     )
 
 

@@ -76,7 +76,7 @@ def noise(count: int = 48, subjects: int = 8, size: int = 64) -> Clips:
 
 def loop(config: TrialConfig, clips: Clips, folds: list[Fold]) -> None:
     """Clips in memory, normalised once a fold; a network and an optimiser of its own for every fold."""
-    pixels = torch.from_numpy(sample(clips, config, 0)["face"]).float()[:, None]
+    pixels = torch.tensor(sample(clips, config, 0)["face"]).float()[:, None]
     labels = torch.from_numpy(clips.labels)
     names = list(zip(clips.subjects.tolist(), clips.ids.tolist(), strict=True))
     for fold in folds:

@@ -12,6 +12,7 @@ from rich.table import Table
 from search_spaces.errors import UserError
 from search_spaces.spec import StudySpec
 from search_spaces.study_file import READY, load_study
+from study import data_commands
 from study.progress import duration
 
 if TYPE_CHECKING:  # commands import what they need: `losolab --help` and `report` need neither torch nor ray
@@ -20,6 +21,8 @@ if TYPE_CHECKING:  # commands import what they need: `losolab --help` and `repor
     from study.plan import Cost, Plan
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+app.command()(data_commands.look)
+app.add_typer(data_commands.cache, name="cache")
 _RUN_ONLY = {
     "PIL",
     "av",
@@ -97,7 +100,7 @@ def run(
 
     try:
         with mirrored(prepared.folder, spec.tracking_uri) as mirror:
-            driver.run(prepared, clips, _executor(serial, slots, address), console, accept_code=accept_code)
+            failed = driver.run(prepared, clips, _executor(serial, slots, address), console, accept_code=accept_code)
             report_path = _report([str(prepared.folder)], prepared.folder / "report")
     except KeyboardInterrupt:
         errors.print(
@@ -106,6 +109,9 @@ def run(
         raise typer.Exit(130) from None
     typer.echo(f"\nreport   {report_path}")
     typer.echo(f"mlflow   {mirror.summary()}; open it with: losolab ui {prepared.folder}")
+    if failed:
+        errors.print(f"[red]{failed} trials failed[/]; the report says why, and the same command tries them again")
+        raise typer.Exit(1)
 
 
 @app.command()

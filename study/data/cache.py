@@ -3,6 +3,7 @@
 import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -69,7 +70,9 @@ def load(
 def identified(index: ClipIndex, folder: Path) -> list[Entry]:
     """The clips by content. Raises UserError with every source and file of landmarks that is missing."""
     contents = Contents(folder / BUILDING / "contents.json")
-    outcomes = [attempt(partial(entry, index.root, row, contents)) for row in index.table.to_pylist()]
+    with ThreadPoolExecutor(building.cores()) as threads:  # hashing leaves Python's lock to others
+        works = (partial(attempt, partial(entry, index.root, row, contents)) for row in index.table.to_pylist())
+        outcomes = list(threads.map(lambda work: work(), works))
     contents.save()
     problems = [problem for outcome in outcomes if isinstance(outcome, UserError) for problem in outcome.problems]
     if problems:
@@ -103,11 +106,17 @@ def build(
     for half in [*parts.glob(".*.npy-*.partial"), *parts.parent.glob(".*.arrow-*.partial")]:
         half.unlink(missing_ok=True)  # a killed process left it
     building.run(tasks(entries, tuple(files), parts), progress or (lambda done, total: None), processes)
-    for master, file in files.items():
-        own = [part(parts, entry, master) for entry in entries]
-        write(file, np.concatenate([np.load(one, mmap_mode="r") for one in own]), dataset, master, len(entries))
-        for one in own:
-            one.unlink(missing_ok=True)  # two clips may share one
+    with ThreadPoolExecutor(2) as threads:
+        list(threads.map(partial(join, dataset, entries, parts), files.items()))
+
+
+def join(dataset: str, entries: Sequence[Entry], parts: Path, made: tuple[str, Path]) -> None:
+    """Write a master's file from the parts of its clips, and remove these."""
+    master, file = made
+    own = [part(parts, entry, master) for entry in entries]
+    write(file, np.concatenate([np.load(one, mmap_mode="r") for one in own]), dataset, master, len(entries))
+    for one in own:
+        one.unlink(missing_ok=True)  # two clips may share one
 
 
 def part(folder: Path, entry: Entry, master: str) -> Path:

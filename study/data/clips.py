@@ -51,7 +51,7 @@ class ClipIndex:
     notes: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # equal when the same object: `sample` remembers what it made of it
 class Clips:
     """Decoded clips as plain arrays (they travel through Ray's object store without a copy). N clips, R frames in all.
 

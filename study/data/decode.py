@@ -117,7 +117,8 @@ def by_decord(path: Path) -> Iterator[Frame]:
     try:
         video = decord.VideoReader(str(path), num_threads=1)
         for _ in range(len(video)):
-            yield np.from_dlpack(_Shared(video.next()))
+            frame: Any = np.from_dlpack(_Shared(video.next()))
+            yield frame
     except StopIteration:
         return
     except decord.DECORDError as error:
@@ -130,7 +131,7 @@ class _Shared:
     def __init__(self, frame: Any) -> None:
         self.frame = frame
 
-    def __dlpack__(self, **_: object) -> Any:
+    def __dlpack__(self, **_: Any) -> Any:
         return self.frame.to_dlpack()
 
     def __dlpack_device__(self) -> tuple[int, int]:

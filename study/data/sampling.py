@@ -1,5 +1,6 @@
 """From master arrays to what a configuration sees: its frames, at its size."""
 
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -24,8 +25,9 @@ class Places(NamedTuple):
     parts: int = 1
 
 
+@lru_cache(maxsize=1)  # all groups of folds of a trial see the same
 def sample(clips: Clips, config: TrialConfig, seed: int) -> dict[str, npt.NDArray[np.uint8]]:
-    """Every region's pixels, uint8 [N, T, side, side]: T frames of each clip by `sampling`, resized by area.
+    """Every region's pixels, uint8 [N, T, side, side], read-only: T frames of each clip by `sampling`, resized by area.
 
     A frame between two others is blended from them after the resize, halves rounded up. `single_frame` repeats the
     apex. `shuffled_time` puts the clip's frames into a random order before anything else, one for all regions, from
@@ -40,6 +42,7 @@ def sample(clips: Clips, config: TrialConfig, seed: int) -> dict[str, npt.NDArra
         for clip, (own, pixels) in enumerate(zip(places, out[region], strict=True)):
             order = _order(clips, clip, config, seed)
             pixels[:] = _blended(clips.pixels[config.master(region)], clips.first[clip] + order, own, size)
+        out[region].flags.writeable = False
     return out
 
 

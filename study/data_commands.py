@@ -1,0 +1,104 @@
+"""Commands on data: `losolab look` and `losolab cache list | check | remove`."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from search_spaces.config import TrialConfig
+from search_spaces.errors import UserError
+
+cache = typer.Typer(no_args_is_help=True, help="The cache of decoded clips: list it, check it, remove from it.")
+console = Console(highlight=False)
+
+Storage = Annotated[Path, typer.Option(help="where studies and the cache lie")]
+DEFAULT = Path("studies")
+
+
+def look(
+    reader: Annotated[str, typer.Argument(help="manifest, casme2, ..., or package.module:name")],
+    path: Annotated[Path, typer.Argument(help="the dataset's folder or manifest")],
+    labels: Annotated[str | None, typer.Option(help="a label map by name")] = None,
+    option: Annotated[list[str], typer.Option(help="an option of the reader: NAME=VALUE; may be repeated")] = [],
+    regions: Annotated[str, typer.Option(help="what to show, face first")] = "face,eyes,mouth",
+    landmarks: Annotated[str, typer.Option(help="the factor: onset or per_frame")] = "onset",
+    alignment: Annotated[str, typer.Option(help="the factor: similarity or none")] = "similarity",
+    storage: Storage = DEFAULT,
+) -> None:
+    """Write a page that shows each clip as the networks will see it, the worst alignments first."""
+    from study.check import options_of
+    from study.data import cache as cached
+    from study.data import fitness, readers
+    from study.data.look import write
+
+    index = readers.read(reader, path, options_of(labels, option))
+    configs = [_shown(region.strip(), landmarks, alignment) for region in regions.split(",")]
+    if found := fitness.problems(configs, index):
+        raise UserError(found)
+    masters = [config.master(config.regions) for config in configs]
+    there = readers.materialise(index, storage / "data")
+    with console.status("reading videos") as line:
+        clips = cached.load(there, masters, storage / "cache", _counted(line.update))
+    page = write(there, clips, masters, storage / "look" / index.name)
+    typer.echo(f"{page}\nIt shows faces, which datasets' licences forbid to pass on: it stays on this computer.")
+
+
+@cache.command("list")
+def list_(storage: Storage = DEFAULT) -> None:
+    """List what the cache holds, and how much of it belongs to builds that have not ended."""
+    from study.data import stored
+
+    table = Table(box=SIMPLE_HEAD)
+    for column in ("name", "dataset", "master", "clips", "frames", "MiB", "made"):
+        table.add_column(column, justify="right" if column in ("clips", "frames", "MiB") else "left", no_wrap=True)
+    for one in stored.stored(storage / "cache"):
+        size, made = f"{one.size / 2**20:.1f}", f"{one.made:%Y-%m-%d %H:%M}"
+        table.add_row(one.name, escape(one.dataset), one.master, str(one.clips), str(one.frames), size, made)
+    console.print(table)
+    if parts := stored.unfinished(storage / "cache"):
+        left = sum(part.stat().st_size for part in parts) / 2**20
+        console.print(f"{len(parts)} decoded parts of builds that have not ended, {left:.1f} MiB")
+
+
+@cache.command("check")
+def check(storage: Storage = DEFAULT) -> None:
+    """Hold every file against the digest it was written with; exit code 2 where one is damaged."""
+    from study.data import stored
+
+    if found := stored.damaged(storage / "cache"):
+        raise UserError(found)
+    typer.echo("every file of the cache is what was written")
+
+
+@cache.command("remove")
+def remove(
+    names: Annotated[list[str], typer.Argument(help="names as `losolab cache list` shows them, or: all")],
+    storage: Storage = DEFAULT,
+) -> None:
+    """Remove files of the cache, and the parts of builds that have not ended. Studies decode again what they need."""
+    from study.data import stored
+
+    folder = storage / "cache"
+    chosen = [file.stem for file in stored.files(folder)] if names == ["all"] else names
+    gone = stored.remove(folder, chosen)
+    typer.echo(f"removed {len(gone)} files")
+
+
+def _shown(region: str, landmarks: str, alignment: str) -> TrialConfig:
+    from search_spaces.config import FACTORS, choices
+
+    given = {"regions": region, "landmarks": landmarks, "alignment": alignment}
+    single = [level for level in choices(FACTORS["regions"]) if "+" not in level]
+    valid = {name: single if name == "regions" else list(choices(FACTORS[name])) for name in given}
+    if wrong := [name for name, level in given.items() if level not in valid[name]]:
+        raise UserError([f"--{name} {given[name]}: valid: {', '.join(valid[name])}" for name in wrong])
+    return TrialConfig(**given)  # type: ignore[arg-type]
+
+
+def _counted(show: Callable[[str], None]) -> Callable[[int, int], None]:
+    return lambda done, total: show(f"reading videos: {done} of {total} clips")

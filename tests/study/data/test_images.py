@@ -1,0 +1,66 @@
+import numpy as np
+import pytest
+from PIL import Image
+
+from search_spaces.errors import UserError
+from study.data.decode import count, decode
+from study.data.images import frame_number, image_files
+
+
+def save(folder, name, pixels):
+    folder.mkdir(exist_ok=True)
+    Image.fromarray(pixels).save(folder / name)
+
+
+def gray(value, size=(6, 8)):
+    return np.full(size, value, np.uint8)
+
+
+def test_frames_are_in_the_order_of_the_last_number_in_their_stem(tmp_path):
+    for name, value in (("img10.png", 10), ("img2.png", 2), ("img1.png", 1), ("s2_0007img0003.png", 3)):
+        save(tmp_path, name, gray(value))
+    (tmp_path / "notes.txt").write_text("no frame")
+    assert [path.name for path in image_files(tmp_path)] == ["img1.png", "img2.png", "s2_0007img0003.png", "img10.png"]
+    assert decode(tmp_path, 1, 3)[:, 0, 0].tolist() == [2, 3, 10]
+    assert count(tmp_path) == 4
+
+
+def test_padding_and_missing_numbers_do_not_matter(tmp_path):
+    for name in ("006_05562.png", "006_5563.png", "006_05570.png"):
+        save(tmp_path, name, gray(frame_number(tmp_path / name) % 256))
+    assert decode(tmp_path, 0, 2)[:, 0, 0].tolist() == [5562 % 256, 5563 % 256, 5570 % 256]
+
+
+def test_gray_is_taken_as_it_is_and_colour_by_the_rule_of_videos(tmp_path):
+    colour = np.zeros((2, 2, 3), np.uint8)
+    colour[...] = (10, 20, 30)
+    save(tmp_path, "1.bmp", colour)
+    save(tmp_path, "2.bmp", gray(77, (2, 2)))
+    assert decode(tmp_path, 0, 1)[:, 0, 0].tolist() == [18, 77]
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        (lambda f: save(f, "cover.png", gray(1)), "cover.png: no number in the name"),
+        (lambda f: save(f, "img01.bmp", gray(1)), "is frame 1, and so is img01.bmp"),
+        (lambda f: (f / "img2.png").write_bytes((f / "img2.png").read_bytes()[:60]), "img2.png: not readable"),
+        (lambda f: (f / "img2.png").write_text("no image"), "img2.png: is not an image"),
+        (lambda f: (f / "img2.png").write_bytes(b""), "img2.png: is not an image"),
+        (lambda f: save(f, "img2.png", gray(1, (3, 3))), "different sizes"),
+        (lambda f: save(f, "img2.png", np.ones((6, 8), np.uint16)), "more than 8 bits"),
+        (lambda f: (f / "img3.png").unlink(), "has 2 frames, the annotation needs 3"),
+    ],
+)
+def test_damage_is_told_by_file(tmp_path, damage, words):
+    for number in (1, 2, 3):
+        save(tmp_path, f"img{number}.png", np.random.default_rng(number).integers(0, 256, (6, 8), dtype=np.uint8))
+    damage(tmp_path)
+    with pytest.raises(UserError) as error:
+        decode(tmp_path, 0, 2)
+    assert words in str(error.value)
+
+
+def test_an_empty_folder_is_told(tmp_path):
+    with pytest.raises(UserError, match="holds no images; valid: "):
+        decode(tmp_path, 0, 0)

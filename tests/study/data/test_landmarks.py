@@ -1,0 +1,125 @@
+import csv
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from search_spaces.errors import UserError
+from study.data import landmarks
+from study.data.landmarks import mean_face, on_canvas, similarity, warped
+
+PLACES = st.tuples(st.floats(0.2, 5), st.floats(-3, 3), st.floats(-500, 500), st.floats(-500, 500))
+
+
+def moved(points, scale, angle, x, y):
+    turned = points @ [1, 1j] * scale * np.exp(1j * angle) + x + 1j * y
+    return np.stack([turned.real, turned.imag], axis=-1)
+
+
+def umeyama(source, target):
+    """PAMI 13(4), 1991, equations 40-43: rotation [2, 2], scale and shift by the SVD."""
+    a, b = source - source.mean(0), target - target.mean(0)
+    u, d, vt = np.linalg.svd(b.T @ a / len(a))
+    s = np.diag([1, np.sign(np.linalg.det(u) * np.linalg.det(vt))])
+    rotation = u @ s @ vt
+    scale = np.trace(np.diag(d) @ s) / (a**2).sum(1).mean()
+    return scale * rotation, target.mean(0) - scale * rotation @ source.mean(0)
+
+
+def test_the_mean_face_is_a_face():
+    face = mean_face()
+    assert face.shape == (68, 2)
+    assert np.allclose(face[:17] * [-1, 1] + [1, 0], face[16::-1])
+    assert face[30, 0] == 0.5
+    assert (face[36:42, 0] < 0.5).all() and (face[42:48, 0] > 0.5).all()
+    assert face[19, 1] < face[37, 1] < face[33, 1] < face[51, 1] < face[57, 1] < face[8, 1] <= 0.9
+    assert face[36, 0] < face[39, 0] < face[42, 0] < face[45, 0]
+
+
+@given(PLACES)
+def test_a_moved_mean_face_is_brought_back(place):
+    points = moved(mean_face() * 100, *place)
+    assert np.allclose(on_canvas(points, similarity(points, 100)), mean_face() * 100, atol=1e-6)
+
+
+@given(PLACES, st.integers(0, 100))
+def test_complex_least_squares_is_umeyamas_solution(place, seed):
+    points = moved(mean_face() * 50 + np.random.default_rng(seed).normal(0, 3, (68, 2)), *place)
+    matrix, shift = umeyama(points, mean_face() * 80)
+    assert np.allclose(on_canvas(points, similarity(points, 80)), points @ matrix.T + shift, atol=1e-6)
+
+
+def test_warping_by_nothing_but_a_shift_is_a_crop():
+    frames = np.random.default_rng(0).integers(0, 256, (3, 40, 50), dtype=np.uint8)
+    warp = landmarks.Warp(1 + 0j, 10.0 - 0.5 + 1j * (5.0 - 0.5))  # the canvas's first pixel is frame pixel (10, 5)
+    assert np.array_equal(warped(frames, warp, 20), frames[:, 5:25, 10:30])
+
+
+def test_warping_turns_the_frame():
+    frames = np.random.default_rng(0).integers(0, 256, (1, 30, 30), dtype=np.uint8)
+    quarter = landmarks.Warp(1j, 29.5 - 0.5j)  # the canvas's x runs down, its y to the left
+    assert np.array_equal(warped(frames, quarter, 30)[0], frames[0, :, ::-1].T)
+
+
+def test_between_pixels_it_is_linear_and_beyond_the_frame_its_edge():
+    ramp = np.broadcast_to(np.arange(0, 200, 10, dtype=np.uint8), (1, 20, 20))
+    half = landmarks.Warp(1 + 0j, 3 + 0j)  # half a pixel to the right of pixel 3
+    assert warped(ramp, half, 4)[0, 0].tolist() == [35, 45, 55, 65]
+    assert (warped(ramp, landmarks.Warp(1 + 0j, 100 + 100j), 4) == 190).all()
+
+
+POINTS = np.arange(5 * 68 * 2, dtype=float).reshape(5, 68, 2)
+
+
+def openface(path, points, success=(1, 1, 1, 1, 1)):
+    """As FeatureExtraction writes it: spaces after the commas, frames from 1."""
+    with path.open("w") as file:
+        writer = csv.writer(file)
+        axes = [f" {axis}_{point}" for axis in "xy" for point in range(68)]
+        writer.writerow(["frame", " face_id", " timestamp", " confidence", " success", *axes])
+        for number, (own, found) in enumerate(zip(points, success, strict=True), 1):
+            writer.writerow([number, " 0", " 0.0", " 0.9", f" {found}", *own[:, 0], *own[:, 1]])
+    return path
+
+
+def test_openface_npy_and_folders_are_read(tmp_path):
+    table = openface(tmp_path / "clip.csv", POINTS)
+    np.save(tmp_path / "clip.npy", POINTS)
+    (tmp_path / "frames").mkdir()
+    for number, points in enumerate(POINTS):
+        np.save(tmp_path / "frames" / f"img{number + 8}.npy", points)
+    for path in (table, tmp_path / "clip.npy", tmp_path / "frames"):
+        assert np.array_equal(landmarks.read(path, 1, 3), POINTS[1:4]), path
+
+
+def test_frames_without_a_face_are_told_when_they_are_needed(tmp_path):
+    table = openface(tmp_path / "clip.csv", POINTS, (1, 1, 0, 1, 0))
+    assert landmarks.read(table, 0, 1).shape == (2, 68, 2)
+    with pytest.raises(
+        UserError, match=r"clip.csv: no face was found in 2 frames of the clip \(2, 4, counted from 0\)"
+    ):
+        landmarks.read(table, 0, 4)
+
+
+@pytest.mark.parametrize(
+    ("write", "words"),
+    [
+        (lambda p: None, "no such file of landmarks"),
+        (lambda p: p.mkdir(), "holds no landmarks"),
+        (lambda p: np.save(p.open("wb"), POINTS[:, :5]), r"expected: numbers \[frames, 68, 2\]"),
+        (lambda p: p.write_text("nothing"), "not readable as an array"),
+        (lambda p: np.save(p.open("wb"), POINTS[:2]), "landmarks of 2 frames, the annotation needs 5"),
+    ],
+)
+def test_bad_landmarks_are_told(tmp_path, write, words):
+    path = tmp_path / "clip.npy"
+    write(path)
+    with pytest.raises(UserError, match=words):
+        landmarks.read(path, 0, 4)
+
+
+def test_a_table_of_something_else_is_told(tmp_path):
+    (tmp_path / "clip.csv").write_text("frame,x_0\n1,2\n")
+    with pytest.raises(UserError, match="135 columns are missing"):
+        landmarks.read(tmp_path / "clip.csv", 0, 0)
