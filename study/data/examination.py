@@ -32,7 +32,7 @@ def source_frames(rows: Rows, root: Path) -> tuple[dict[str, int], list[Finding]
         for row in clips:
             if (short := row["offset"] + 1 - frames[source]) > 0:
                 text = f"has {frames[source]} frames, clip {row['clip_id']} needs {row['offset'] + 1}"
-                problems.append(Finding("missing frames", str(root / source), text, short))
+                problems.append(Finding("frames missing on disk", str(root / source), text, short))
     return frames, problems
 
 

@@ -172,7 +172,7 @@ def test_a_manifest_of_damaged_videos(command, manifest):
         return {kind for kind, text in told if row["source"] in text}
 
     assert kinds(rows[0]) == {"not readable", "empty file", "decoding"}
-    assert kinds(rows[1]) == {"missing frames", "decoding"}
+    assert kinds(rows[1]) == {"frames missing on disk", "decoding"}
     assert kinds(rows[3]) == kinds(rows[4]) == {"duplicate"}
     assert kinds(rows[5]) & {"decoding", "not readable"}
     assert not any(kinds(row) for row in (rows[2], *rows[6:]))

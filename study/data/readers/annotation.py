@@ -2,6 +2,7 @@
 
 import csv
 import re
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,7 +81,9 @@ def _csv(file: Path) -> list[list[Any]]:
 def _xlsx(file: Path, sheet: str | None) -> list[list[Any]]:
     from openpyxl import load_workbook
 
-    book = load_workbook(file, read_only=True, data_only=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # of styles and extensions, which are not data
+        book = load_workbook(file, read_only=True, data_only=True)
     try:
         chosen = book[sheet] if sheet else book.worksheets[0]
         return [list(row) for row in chosen.iter_rows(values_only=True)]

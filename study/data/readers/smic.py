@@ -15,6 +15,7 @@ from study.data.readers.survey import Findings, Survey
 NAME = "smic"
 FPS = {"HS": 100.0, "VIS": 25.0, "NIR": 25.0}
 EMOTIONS = {"ne": "negative", "po": "positive", "sur": "surprise"}  # in a clip's name
+EXTENDED = r"smic[-_]?(\w+[-_])?e([-_ /]|$)"  # in a path of SMIC-E
 CLIP = re.compile(r"s(\d+)_(ne|po|sur)_(\d+)")
 
 
@@ -46,7 +47,7 @@ def samples(root: Path, chosen: Options, found: Findings) -> list[Sample]:
 
 def layout(camera: str) -> Layout:
     """How one camera's folders look: one of their path is named after it. SMIC-E is another dataset."""
-    inside = rf"^(?!.*smic-?e|.*smic-\w+-e)(?=.*/{camera.lower()}(/|$))"
+    inside = rf"^(?!.*{EXTENDED})(?=.*/{camera.lower()}(/|$))"
     example = f"SMIC_all_cropped/{camera}/s1/micro/negative/s1_ne_01/reg_image559740.bmp, or SMIC_all_raw/{camera}/..."
     return Layout(r"s\d+", {"cropped": rf"{inside}.*crop", "raw": rf"{inside}(?!.*crop)"}, example)
 

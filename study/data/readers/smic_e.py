@@ -13,7 +13,7 @@ from study.data.readers.layout import Layout, dataset_folder, home, subject_fold
 from study.data.readers.lines import clip_lines, whole
 from study.data.readers.options import parsed
 from study.data.readers.samples import Sample, survey_samples
-from study.data.readers.smic import CLIP, EMOTIONS, FPS, Options, clip_name
+from study.data.readers.smic import CLIP, EMOTIONS, EXTENDED, FPS, Options, clip_name
 from study.data.readers.survey import Findings, Survey
 
 NAME = "smic_e"
@@ -55,8 +55,10 @@ def samples(root: Path, chosen: Options, found: Findings) -> list[Sample]:
 
 
 def layout(camera: str) -> Layout:
-    """How one camera's folders look."""
-    return Layout(r"s\d+", {"raw": rf"/{camera.lower()}$"}, f"SMIC-{camera}-E/{camera}/s01/s1_ne_01/image000001.jpg")
+    """How one camera's folders look; SMIC may lie beside it."""
+    folder = f"/{camera.lower()}$"
+    example = f"SMIC-{camera}-E/{camera}/s01/s1_ne_01/image000001.jpg"
+    return Layout(r"s\d+", {"raw": rf"{EXTENDED}.*{folder}", "unnamed": folder}, example)
 
 
 def video_folders(root: Path, chosen: Options, found: Findings) -> dict[str, Path]:

@@ -111,6 +111,10 @@ def test_smic_e_several_clips_in_a_video_and_text_below_the_table(long_videos):
 
 def test_smic_e_is_not_smic(long_videos):
     assert "there are no images" in problems(long_videos)[0]
+    expected = smic_e.survey(long_videos.root, {"missing": "leave_out"}).rows
+    long_videos.images("SMIC_all_raw/HS/s1/micro/negative/s1_ne_01", range(5), "image{}.jpg")
+    assert smic_e.survey(long_videos.root, {"missing": "leave_out"}).rows == expected
+    assert [row["clip_id"] for row in smic.survey(long_videos.root, {}).rows] == ["s01_ne_01"]
 
 
 def test_smic_e_damage(long_videos):
