@@ -37,7 +37,7 @@ def components(results: Results, found: Ablation) -> Table | None:
             text(f.arm.arm + mark),
             *_levels(own, factors, among),
             interval((score.estimate, score.low, score.high) if score else None),
-            number(seen.difference if seen else None, 3),
+            number(seen.difference if seen else None, 3, signed=True),
             number(seen.p_adjusted if seen else None, 4),
             number(f.cost.parameters),
         )

@@ -134,12 +134,12 @@ def contrasts(counts: Counts, weights: Floats) -> list[tuple[float, float, float
     subjects, seeds = counts.shape[1:3]
     values = uf1(counts.sum(1)).mean(-1)
     left_out = uf1(counts.sum(1, keepdims=True) - counts).mean(-1)  # [M, N]
-    excess = np.array([seed_excess(one) / seeds for one in counts])
+    excess = seed_excess(*counts) / seeds
     quantile = stdtrit(subjects - 1, (1 + LEVEL) / 2)
     found = []
     for row in weights:
         estimate = float(row @ values)
-        se = float(np.sqrt((subjects - 1) * (row @ left_out).var() + (row**2) @ excess))
+        se = float(np.sqrt((subjects - 1) * (row @ left_out).var() + (row**2).sum() * excess))
         estimate, se = (0.0 if abs(value) < TINY else value for value in (estimate, se))
         t = abs(estimate) / se if se else np.inf if estimate else 0.0
         p = 2 * float(stdtr(subjects - 1, -t))

@@ -129,16 +129,17 @@ def text(value: str | None, *more: str) -> Cell:
     return Cell((value, *more), (value or "", *more), value if value else ABSENT)
 
 
-def number(value: float | int | None, digits: int = 0, parts: int = 1, marks: str = "") -> Cell:
+def number(value: float | int | None, digits: int = 0, parts: int = 1, marks: str = "", signed: bool = False) -> Cell:
     """A number with this many decimals, thousands set apart by commas; NaN and None are absent.
 
-    parts: numbers that the column has, of which this is the first (an estimate without its interval).
+    parts: numbers that the column has, of which this is the first (an estimate without its interval). marks: signs
+    behind it, as of a footnote.
     """
     if value is None or math.isnan(value):
         return absent(parts)
-    shown = _signed(value, digits) if value < 0 else f"{value:.{digits}f}"
+    shown = _signed(value, digits) if signed or value < 0 else f"{value:.{digits}f}"
     rest = parts - 1
-    words = f"{float(shown):,.{digits}f}" if digits else f"{round(value):,}"
+    words = f"{float(shown):{'+' if shown.startswith('+') else ''},.{digits}f}" if digits else f"{round(value):,}"
     return Cell((value, *[None] * rest), (shown, *[""] * rest), words.replace("-", "−") + marks)
 
 

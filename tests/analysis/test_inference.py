@@ -4,6 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import stats
+from statsmodels.stats.multitest import multipletests
 
 from analysis import inference
 from analysis.inference import compare, interval, seed_excess, swapped_differences, swaps
@@ -184,6 +185,16 @@ class TestCompare:
         assert found.p == 2 / 16  # only all and none of the swaps are as extreme
         assert (found.wins, found.ties, found.losses) == (4, 0, 0)
         assert found.low <= 0 and found.verdict == "inconclusive"
+
+    @pytest.mark.parametrize("subjects", [5, 6, 10])
+    def test_all_subjects_one_way_give_the_smallest_p(self, subjects):
+        base = np.tile(np.array([[2, 1], [1, 2]]), (subjects, 1, 1, 1))
+        arm = base + np.array([[1, -1], [0, 0]])
+        arm[0] = np.diag([3, 3])  # not all alike, or the difference would have no error
+        assert compare(base, {"a": arm}, ["a"])["a"].p == 2 / 2**subjects
+
+    def test_holm_by_statsmodels(self):
+        assert multipletests([0.01, 0.02, 0.03, 0.04], method="holm")[1] == pytest.approx([0.04, 0.06, 0.06, 0.06])
 
     def test_identical_predictions(self):
         base = simulated(12, 3, 0.6, 0)

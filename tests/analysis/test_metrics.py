@@ -23,6 +23,24 @@ def test_pooled_example_of_two_folds():
     assert metrics.accuracy(pooled) == pytest.approx(0.8)
 
 
+def test_means_over_folds_of_the_same_example_are_other_numbers():
+    folds = np.stack([
+        count(y_true=["0", "0", "1"], y_pred=["0", "0", "1"], classes=["0", "1", "2"]),
+        count(y_true=["0", "2"], y_pred=["0", "0"], classes=["0", "1", "2"]),
+    ])  # fmt: skip
+    assert metrics.fold_mean_f1(folds) == pytest.approx((1 + 1 / 3) / 2)
+    assert metrics.accuracy(folds).mean() == pytest.approx(0.75)
+    assert metrics.weighted_f1(folds.sum(0)) == pytest.approx((3 * 6 / 7 + 1) / 5)
+
+
+def test_both_matrices_of_the_paper():
+    """Reddy et al. (2019), 3D-CNN on CAS(ME)^2 and SMIC: rows are true classes."""
+    casme = np.array([[19, 1, 1], [0, 11, 1], [1, 1, 6]])
+    smic = np.array([[14, 0, 5], [2, 2, 2], [1, 0, 6]])
+    assert [metrics.uf1(casme), metrics.uf1(smic)] == pytest.approx([0.852276, 0.625926], abs=5e-7)
+    assert [metrics.uar(casme), metrics.uar(smic)] == pytest.approx([0.857143, 0.642439], abs=5e-7)
+
+
 def test_megc_row_of_a_constant_answer():
     constant = np.array([[250, 0, 0], [109, 0, 0], [83, 0, 0]])
     found = [metrics.accuracy(constant), metrics.uf1(constant), metrics.uar(constant)]
@@ -56,6 +74,7 @@ def test_sklearn_agrees_on_random_labels():
     assert metrics.uf1(pooled) == pytest.approx(sklearn.f1_score(y_true, y_pred, average="macro"))
     assert metrics.uar(pooled) == pytest.approx(sklearn.balanced_accuracy_score(y_true, y_pred))
     assert metrics.accuracy(pooled) == pytest.approx(sklearn.accuracy_score(y_true, y_pred))
+    assert metrics.weighted_f1(pooled) == pytest.approx(sklearn.f1_score(y_true, y_pred, average="weighted"))
     assert metrics.macro_precision(pooled) == pytest.approx(sklearn.precision_score(y_true, y_pred, average="macro"))
 
 
@@ -74,6 +93,11 @@ def test_a_lost_class_leaves_the_mean_and_is_told():
 def test_uf1_cannot_tell_a_transposed_matrix_and_uar_becomes_precision(counts):
     np.testing.assert_allclose(metrics.uf1(counts), metrics.uf1(counts.T))
     np.testing.assert_allclose(metrics.recall(counts), metrics.precision(counts.T))
+
+
+@given(CONFUSIONS)
+def test_parts_are_all_that_uf1_needs(counts):
+    np.testing.assert_array_equal(metrics.uf1_of(metrics.parts(counts)), metrics.uf1(counts))
 
 
 @given(CONFUSIONS, st.permutations(range(5)))

@@ -1,0 +1,110 @@
+import copy
+
+import numpy as np
+import pytest
+
+from analysis import metrics
+from analysis.ablation import ablations
+from analysis.breakdown import conventions, per_dataset
+from analysis.components import components
+from analysis.confusion import confusions
+from analysis.cost import answer, spent, table
+from analysis.macros import macros
+from analysis.results import Trial
+from analysis.selection import select
+
+
+def named(made):
+    """{variant: {title: cell}}."""
+    return {row.cells[0].values[0]: dict(zip(made.titles(), row.cells, strict=True)) for row in made.rows}
+
+
+@pytest.fixture()
+def composite(simulate):
+    study = copy.deepcopy(simulate())
+    for row in study.predictions:
+        row["dataset"] = "smic" if row["subject"] < "s05" else "casme2"
+    return study.results()
+
+
+def test_each_dataset_from_the_same_predictions(composite):
+    found, counted = ablations(composite)[-1], confusions(composite)
+    cells = named(per_dataset(found, counted))["regions=eyes"]
+    rows = composite.predictions
+    mine = rows[(rows.arm == "regions=eyes") & (rows.dataset == "smic")]
+    expected = [
+        metrics.uar(np.array([[((own.y_true == t) & (own.y_pred == p)).sum() for p in CLASSES] for t in CLASSES]))
+        for _, own in mine.groupby("seed")
+    ]
+    assert cells["UAR smic"].values[0] == pytest.approx(np.mean(expected))
+    assert cells["UF1 all"].values[0] == pytest.approx(found.findings[1].score.interval.estimate)
+    assert "smic 5 subjects" in per_dataset(found, counted).caption
+
+
+CLASSES = ("negative", "positive", "surprise")
+
+
+def test_one_dataset_has_no_columns_of_its_own(simulate):
+    results = simulate().results()
+    assert per_dataset(ablations(results)[-1], confusions(results)) is None
+
+
+def test_fold_means_stand_under_that_name_alone(simulate):
+    results = simulate().results()
+    found = ablations(results)[-1]
+    made = conventions(found)
+    cells, score = named(made)["baseline"], found.findings[0].score
+    assert cells["UF1 (pooled)"].values[0] == score.interval.estimate
+    assert cells["Fold mean of F1"].values[0] == pytest.approx(metrics.fold_mean_f1(score.counts).mean())
+    assert [title for title in made.titles() if "mean" in title] == ["Fold mean of F1", "Fold mean of Acc"]
+
+
+def test_components_are_check_marks_where_a_level_is_absence(simulate, arm):
+    arms = (
+        arm("baseline", 0.7, {"flow": True, "fusion": "late"}),
+        arm("- flow", 0.6, {"flow": False, "fusion": "late"}),
+        arm("- fusion", 0.6, {"flow": True, "fusion": "none", "depth": 2}),
+        arm("cut", 0.6, {"flow": True, "fusion": "late", "depth": 3}, states={1: "failed"}),
+    )
+    results = simulate(arms).results()
+    cells = named(components(results, ablations(results)[-1]))
+    shown = {name: [cells[name][title].text for title in ("flow", "fusion late", "depth")] for name in cells}
+    assert shown == {
+        "baseline": ["✓", "✓", "1"],
+        "- flow": ["–", "✓", "1"],
+        "- fusion": ["✓", "–", "2"],
+        "cut (incomplete)": ["✓", "✓", "3"],
+    }
+    made = components(results, ablations(results)[-1])
+    assert r"$\surd$" in made.to_latex() and "| ✓ | 1 | ✓ |" in made.to_markdown()
+
+
+def trial(number, state="complete", seconds=10.0, seeds=(1,), configuration="a", stage="search"):
+    return Trial(number, stage, None, configuration, state, None, seeds, {}, 1, 1, seconds, None, "cpu", None)
+
+
+def test_cost_by_hand():
+    own = [trial(0), trial(1, configuration="b", seconds=20.0), trial(2, "pruned", 4.0, configuration="c")]
+    found = spent(own)
+    assert (found.seconds, found.raced, found.reused) == (34, 11, 0)  # complete ones took 15 on average
+    again = spent([trial(3, seconds=30.0, seeds=(1, 2, 3))], own)  # seed 1 of configuration a is there already
+    assert (again.seconds, again.reused) == (20, 10)
+
+
+def test_cost_table_sums_up(simulate):
+    results = simulate(search=8).results()
+    made = table(results)
+    hours = [row.cells[4].values[0] for row in made.rows]
+    assert hours[-1] == pytest.approx(sum(hours[:-1]))
+    assert made.rows[0].cells[1].text == "search (all proposals)" and made.rows[0].cells[7].text == "8"
+    assert f"{hours[-1]:.2f} device hours" in answer(results)
+
+
+def test_macros_are_letters_and_the_tables_numbers(simulate):
+    results = simulate(search=8).results()
+    found = ablations(results)[-1]
+    lines = macros(found, select(results, confusions(results))).splitlines()[1:]
+    commands = dict(line.removeprefix(r"\newcommand{").removesuffix("}").split("}{", 1) for line in lines)
+    assert len(commands) == len(lines) and all(name[1:].isalpha() for name in commands)
+    assert commands[r"\UFDepthTwo"] == f"{found.findings[4].score.interval.estimate:.3f}"
+    assert commands[r"\DUFRegionsEyes"].startswith("$-$0.") and commands[r"\Ktried"] == "8"
