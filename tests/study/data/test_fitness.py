@@ -1,0 +1,82 @@
+from dataclasses import replace
+
+import pyarrow as pa
+import pytest
+
+from search_spaces.config import TrialConfig
+from search_spaces.errors import UserError
+from study.data import fitness
+from study.data.clips import CLIP_INDEX, ClipIndex
+
+BLANK = {field.name: None for field in CLIP_INDEX}
+CONFIG = TrialConfig(frames=8)
+
+
+def index(lengths=(5, 8, 9, 30, 7, 40), **columns) -> ClipIndex:
+    rows = [
+        BLANK
+        | {"clip_id": f"c{i}", "dataset": "d", "subject": f"s{i % 3}", "label": "ab"[i % 2], "source": "none"}
+        | {"onset": 2, "offset": 1 + length, "fps": 100.0, "apex": 3}
+        | columns
+        for i, length in enumerate(lengths)
+    ]
+    return ClipIndex(pa.Table.from_pylist(rows, CLIP_INDEX), None, "d", ("a", "b"))
+
+
+def test_what_a_dataset_does_not_have_is_refused():
+    def of(data, **levels):
+        return fitness.problems([replace(CONFIG, **levels)], data)
+
+    assert of(index()) == []
+    assert "6 of 6 clips have no fps" in of(index(fps=None), sampling="rate")[0]
+    (problem,) = of(index(apex=None), sampling="onset_apex_offset")
+    assert "no clip of d has one" in problem and "midpoint or max_difference" in problem
+    assert of(index(apex=None), sampling="onset_apex_offset", apex="midpoint") == []
+    assert of(index(apex=None), control="single_frame") == [], "the middle stands for it, as it always did"
+    assert "landmarks: per_frame needs landmarks; 6 of 6" in of(index(), landmarks="per_frame")[0]
+    assert "alignment: none needs landmarks" in of(index(), alignment="none")[0]
+    assert of(index(), regions="frame", landmarks="per_frame") == []
+    assert of(index(landmarks="l.csv"), landmarks="per_frame", alignment="none") == []
+
+
+def test_clips_too_short_for_any_configuration_are_dropped_for_all():
+    data = index()
+    assert fitness.without_short([CONFIG, replace(CONFIG, short="repeat_last")], data) is data
+    kept = fitness.without_short([replace(CONFIG, short="drop"), replace(CONFIG, frames=40)], data)
+    assert kept.table["clip_id"].to_pylist() == ["c1", "c2", "c3", "c5"]
+    assert kept.notes == ("short: drop leaves out 2 of 6 clips, in every configuration.",)
+    assert fitness.without_short([replace(CONFIG, short="drop", sampling="interpolate")], data) is data
+
+
+def test_nothing_left_is_refused():
+    with pytest.raises(UserError, match=r"leaves out 5 of 6 clips.*class a has no clips"):
+        fitness.without_short([replace(CONFIG, short="drop", frames=36)], index())
+
+
+@pytest.mark.parametrize(
+    ("levels", "needed"),
+    [
+        ({}, 8),
+        ({"sampling": "interpolate"}, 1),
+        ({"sampling": "start_72"}, 80),
+        ({"sampling": "rate", "rate": 100.0}, 8),
+        ({"sampling": "rate", "rate": 50.0}, 15),  # every second frame
+        ({"sampling": "rate", "rate": 200.0}, 5),  # every frame twice; the 8th is the 4th by the nearest frame, up
+    ],
+)
+def test_short_clips_are_counted(levels, needed):
+    rows = index((needed - 1 or 1, needed, needed + 1, 2 * needed)).table.to_pylist()
+    assert fitness.short_clips(replace(CONFIG, **levels), rows) == (needed > 1)
+
+
+def test_what_is_made_up_is_noted():
+    data = index(apex=None)
+    told = fitness.notes([CONFIG, replace(CONFIG, frames=36, short="repeat_last"), CONFIG], data)
+    assert told == [
+        "2 of 6 clips have fewer frames than a configuration asks for (sampling: uniform, frames: 8); "
+        "short: repeat_evenly fills up.",
+        "5 of 6 clips have fewer frames than a configuration asks for (sampling: uniform, frames: 36); "
+        "short: repeat_last fills up.",
+    ]
+    (told,) = fitness.notes([replace(CONFIG, frames=2, control="single_frame")], data)
+    assert told == "6 of 6 clips have no annotated apex; their middle frame stands for it."

@@ -1,0 +1,69 @@
+"""Landmarks from their file to what a network sees."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from search_spaces.config import TrialConfig
+from search_spaces.errors import UserError
+from study.data import cache, regions
+from study.data.landmarks import mean_face
+from study.data.readers import manifest
+
+FRAMES = 40  # more than a cutter holds at a time
+LEVELS = [(landmarks, alignment) for landmarks in ("onset", "per_frame") for alignment in ("similarity", "none")]
+
+
+@pytest.fixture(scope="module")
+def faces(tmp_path_factory):
+    """Two clips in one folder of images, the landmarks of which wander; its frames, its landmarks."""
+    folder = tmp_path_factory.mktemp("landmarks")
+    (folder / "frames").mkdir()
+    frames = np.random.default_rng(0).integers(0, 256, (FRAMES, 120, 100), dtype=np.uint8)
+    points = mean_face() * 80 + 10 + (np.arange(FRAMES) // 3 % 5)[:, None, None]
+    for number, frame in enumerate(frames):
+        Image.fromarray(frame).save(folder / f"frames/img{number + 1}.png")
+    np.save(folder / "points.npy", points)
+    rows = [f"c{s},{s},{s},{onset},{offset},frames,points.npy" for s, onset, offset in (("a", 0, 36), ("b", 5, 39))]
+    (folder / "clips.csv").write_text("clip_id,subject,label,onset,offset,source,landmarks\n" + "\n".join(rows))
+    return folder, frames, points
+
+
+def test_each_level_has_a_master_of_its_own(faces, tmp_path):
+    folder, frames, points = faces
+    config = TrialConfig(regions="eyes")
+    names = [replace(config, landmarks=a, alignment=b).master("eyes") for a, b in LEVELS]
+    assert names == ["eyes", "eyes.none", "eyes.per_frame", "eyes.per_frame.none"]
+    clips = cache.load(manifest.read(folder, {}), [*names, "frame"], tmp_path)
+    assert len({clips.digests[name] for name in names}) == 4
+    own, fixed = points[5:40], np.broadcast_to(points[5], (35, 68, 2))
+    expected = {
+        "eyes": regions.cut_aligned(frames[5:40], "eyes", fixed, fixed[0]),
+        "eyes.none": regions.cut_unaligned(frames[5:40], "eyes", fixed),
+        "eyes.per_frame": regions.cut_aligned(frames[5:40], "eyes", own, own[0]),
+        "eyes.per_frame.none": regions.cut_unaligned(frames[5:40], "eyes", own),
+        "frame": regions.cut(frames[5:40], "frame", None),
+    }
+    for name, pixels in expected.items():
+        assert np.array_equal(clips.pixels[name][clips.first[1] :], pixels), name
+
+
+def test_other_landmarks_give_other_files_but_the_same_frame(faces, tmp_path):
+    folder, _, points = faces
+    index = manifest.read(folder, {})
+    cache.load(index, ("eyes", "frame"), tmp_path)
+    np.save(folder / "points.npy", points + 1)
+    cache.load(index, ("eyes", "frame"), tmp_path)
+    np.save(folder / "points.npy", points)
+    assert sorted(file.name.partition("-")[0] for file in tmp_path.glob("*.arrow")) == ["eyes", "eyes", "frame"]
+
+
+def test_missing_landmarks_are_told(faces, tmp_path):
+    folder, _, points = faces
+    index = manifest.read(folder, {})
+    np.save(folder / "points.npy", np.where(np.arange(FRAMES)[:, None, None] == 38, np.nan, points))
+    with pytest.raises(UserError, match=r"clip cb: .*points.npy: no face was found in 1 frames of the clip \(38"):
+        cache.load(index, ("eyes",), tmp_path)
+    np.save(folder / "points.npy", points)
