@@ -19,7 +19,7 @@ from analysis.confusion import Counts
 from analysis.inference import LEVEL, TINY, seed_excess
 from analysis.metrics import Floats, uf1
 from analysis.results import Results
-from analysis.tables import Column, Row, Table, interval, number, text
+from analysis.tables import Column, Row, Table, interval, number, probability, text
 
 RANK = 1e-9  # a contrast is estimable if least squares gives it back this well
 
@@ -161,8 +161,8 @@ def table(found: Effects) -> Table:
             text(e.name),
             interval((e.difference, e.low, e.high), signed=True),
             number(e.se, 3),
-            number(e.p, 4),
-            number(e.p_adjusted, 4),
+            probability(e.p),
+            probability(e.p_adjusted),
         ))
         for e in found.effects
     )  # fmt: skip

@@ -46,7 +46,7 @@ def sentence(found: Ablation) -> str:
         return "No complete baseline, so no differences: the arms' own scores are below."
     value = base.score.interval
     groups = [
-        f"{verdict}: {', '.join(f.arm.arm for f in found.family if f.comparison and f.comparison.verdict == verdict)}"
+        f"{verdict}: {', '.join(_named(f) for f in found.family if f.comparison and f.comparison.verdict == verdict)}"
         for verdict in ("worse", "better", "equivalent", "inconclusive")
         if any(f.comparison and f.comparison.verdict == verdict for f in found.family)
     ]
@@ -82,6 +82,11 @@ def plain(seen: Comparison) -> str:
         "equivalent": f"No, and it is not worse: ΔUF1 {span}; any difference is smaller than {bound}.",
         "inconclusive": f"Not shown, in either direction: ΔUF1 {span}; differences up to {bound} stay possible.",
     }[seen.verdict]
+
+
+def _named(finding: Finding) -> str:
+    """In a list: a name that has commas of its own in quotes."""
+    return f"“{finding.arm.arm}”" if "," in finding.arm.arm else finding.arm.arm
 
 
 def _described(finding: Finding) -> str:

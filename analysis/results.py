@@ -134,7 +134,7 @@ class Results:
 
     @classmethod
     def load(cls, *paths: str | Path, baseline: str | None = None) -> "Results":
-        """Read folders of studies and tables of predictions made elsewhere: see analysis.sources."""
+        """Read studies' folders, tables of predictions, MLflow experiments: see analysis.sources.load."""
         from analysis.sources import load
 
         return load(paths, baseline)

@@ -5,11 +5,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import accumulate
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from analysis.experiment import PREFIX, download
 from analysis.foreign import SUFFIXES, predictions_made_elsewhere
 from analysis.results import CLIP, METADATA_KEY, PREDICTIONS, TRIALS, Metadata, Results
 from search_spaces.errors import UserError
@@ -18,14 +20,14 @@ from search_spaces.errors import UserError
 def load(paths: Sequence[str | Path], baseline: str | None = None) -> Results:
     """The results of one or several studies and tables as one. Raises UserError with all that is wrong.
 
-    paths: folders of studies, and CSV or Parquet files of predictions.
+    paths: folders of studies, CSV or Parquet files of predictions, `mlflow:EXPERIMENT` or `mlflow:URI#EXPERIMENT`.
     baseline: the arm to compare with, in place of the study's own.
     """
     if not paths:
         raise UserError("nothing to load; expected a study's folder or a table of predictions")
     files = [Path(path) for path in paths if str(path).lower().endswith(SUFFIXES)]
-    others = [Path(path) for path in paths if not str(path).lower().endswith(SUFFIXES)]
-    parts = [study(path) for path in others]
+    others = [str(path) for path in paths if not str(path).lower().endswith(SUFFIXES)]
+    parts = [_experiment(path) if path.startswith(PREFIX) else study(Path(path)) for path in others]
     parts += [predictions_made_elsewhere(files)] if files else []
     whole = parts[0] if len(parts) == 1 else merged(parts)
     return whole if baseline is None else around(whole, baseline)
@@ -40,6 +42,12 @@ def study(folder: Path) -> Results:
     except (KeyError, TypeError, ValueError) as error:
         raise UserError(f"{path}: no valid study metadata ({error!r}); export the study again") from None
     return Results.of(predictions, trials, metadata)
+
+
+def _experiment(address: str) -> Results:
+    with TemporaryDirectory() as folder:
+        download(address, Path(folder))
+        return study(Path(folder))
 
 
 def merged(parts: Sequence[Results]) -> Results:

@@ -21,6 +21,7 @@ LATEX = str.maketrans(
         "±": r"$\pm$",
         "×": r"$\times$",
         "≤": r"$\leq$",
+        "<": r"$<$",
         "→": r"$\to$",
         "·": r"$\cdot$",
         "✓": r"$\surd$",
@@ -141,6 +142,11 @@ def number(value: float | int | None, digits: int = 0, parts: int = 1, marks: st
     rest = parts - 1
     words = f"{float(shown):{'+' if shown.startswith('+') else ''},.{digits}f}" if digits else f"{round(value):,}"
     return Cell((value, *[None] * rest), (shown, *[""] * rest), words.replace("-", "−") + marks)
+
+
+def probability(p: float) -> Cell:
+    """A p with four decimals; one that would round to 0 is told as below the smallest that is shown."""
+    return number(p, 4) if p >= 5e-5 else Cell((p,), ("<0.0001",), "<0.0001")
 
 
 def interval(values: Sequence[float] | None, digits: int = 3, signed: bool = False) -> Cell:

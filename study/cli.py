@@ -53,6 +53,9 @@ def main(arguments: list[str] | None = None) -> None:
         for problem in mistake.problems:
             errors.print(f"[red]error:[/] {_plain(problem)}", soft_wrap=True)
         sys.exit(2)
+    except OSError as problem:  # a full disk, a folder that may not be written: the system's own words say it best
+        errors.print(f"[red]error:[/] {_plain(str(problem))}", soft_wrap=True)
+        sys.exit(2)
     except ModuleNotFoundError as missing:
         if missing.name not in _RUN_ONLY:
             raise
@@ -99,8 +102,11 @@ def run(
     from study.tracking import mirrored
 
     try:
-        with mirrored(prepared.folder, spec.tracking_uri) as mirror:
-            failed = driver.run(prepared, clips, _executor(serial, slots, address), console, accept_code=accept_code)
+        with (
+            driver.begun(prepared, clips, accept_code=accept_code) as ledger,
+            mirrored(prepared.folder, spec.tracking_uri) as mirror,
+        ):
+            failed = driver.train(prepared, clips, ledger, _executor(serial, slots, address), console)
             report_path = _report([str(prepared.folder)], prepared.folder / "report")
     except KeyboardInterrupt:
         errors.print(
@@ -158,7 +164,10 @@ def check(
 @app.command()
 def report(
     paths: Annotated[
-        list[str], typer.Argument(help="folders of studies, or CSV and Parquet files of predictions made elsewhere")
+        list[str],
+        typer.Argument(
+            help="folders of studies, CSV and Parquet files of predictions made elsewhere, mlflow:URI#EXPERIMENT"
+        ),
     ],
     baseline: Annotated[str | None, typer.Option(help="the arm to compare with, in place of the study's own")] = None,
     literature: Annotated[Path | None, typer.Option(help="CSV of published numbers, shown beside ours")] = None,

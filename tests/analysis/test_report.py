@@ -68,6 +68,7 @@ def test_all_files_are_there_and_no_others(folder):
 def test_html_refers_to_nothing_outside_itself(folder):
     source, found = (folder / "report.html").read_text(encoding="utf-8"), page(folder)
     assert all(link.startswith("#") for link in found.links)
+    assert "default-src 'none'; style-src 'unsafe-inline'" in source  # a browser would refuse any request
     assert not {"script", "link", "iframe", "object", "embed", "img", "base"} & set(found.tags)
     assert "@import" not in source and "<!DOCTYPE svg" not in source
     assert all(part.startswith("#") for part in (piece.strip("'\" ") for piece in source.split("url(")[1:]))

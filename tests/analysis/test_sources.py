@@ -1,5 +1,7 @@
 import copy
 import json
+import subprocess
+import sys
 
 import pandas as pd
 import pytest
@@ -154,3 +156,40 @@ def test_a_subject_in_several_folds_trained_its_own_test(simulate, arm):
 def test_a_report_of_predictions_from_elsewhere(tmp_path):
     made = report(Results.load(save(rows(), tmp_path / "x.csv"), baseline="full"))
     assert json.dumps(made.data) and any("Predictions made elsewhere" in warning for warning in made.warnings)
+
+
+def test_the_command_needs_nothing_beyond_the_plain_install(tmp_path):
+    """As after `pip install losolab` alone: what trains cannot be imported."""
+    path = save(rows(seed=1), tmp_path / "predictions.csv")
+    arguments = ["report", str(path), "--baseline", "full", "--out", str(tmp_path / "out")]
+    code = f"""
+import sys
+from importlib.abc import MetaPathFinder
+class Absent(MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in ("torch", "ray", "optuna", "mlflow", "decord", "av", "sklearn"):
+            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+sys.meta_path.insert(0, Absent())
+from study.cli import main
+main({arguments!r})
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "inconclusive" in done.stdout and (tmp_path / "out/report.html").is_file()
+
+
+def test_the_command_shows_the_literature_and_refuses_a_wrong_one(tmp_path, capsys):
+    from study.cli import main
+
+    path = save(rows(), tmp_path / "predictions.csv")
+    published = tmp_path / "published.csv"
+    published.write_text("method,dataset,metric,value,clips,source,marks\nSTSTNet,MEGC2019,UF1,73.53,442,paper,\n")
+    command = ["report", str(path), "--literature", str(published), "--out", str(tmp_path / "out")]
+    with pytest.raises(SystemExit) as caught:
+        main(command)
+    assert caught.value.code == 2 and "for 73.5 % write 0.735" in capsys.readouterr().err.replace("\n", " ")
+    published.write_text(published.read_text().replace("73.53", "0.7353"))
+    with pytest.raises(SystemExit) as caught:
+        main(command)
+    assert caught.value.code == 0
+    assert "STSTNet" in (tmp_path / "out/tables/literature.csv").read_text()

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analysis.tables import Column, Row, Table, absent, interval, latex_text, number, tally, text
+from analysis.tables import Column, Row, Table, absent, interval, latex_text, number, probability, tally, text
 
 
 @pytest.fixture()
@@ -89,3 +89,16 @@ def test_zero_has_no_sign_and_minus_is_not_a_hyphen(value):
 def test_what_is_no_number_is_absent():
     assert number(math.nan, 3) == number(None, 3) == absent()
     assert text(None).text == text("").text == "–"
+
+
+def test_a_p_is_never_zero_in_any_format():
+    made = Table("p", "P", "", (Column("p", ("p",)),), (Row("plain", (probability(1e-9),)),))
+    assert made.to_csv() == "kind,p\nplain,<0.0001\n"
+    assert "| <0.0001 |" in made.to_markdown() and "$<$0.0001" in made.to_latex()
+    assert probability(0.01234).text == "0.0123" and made.to_json()["rows"][0]["p"] == 1e-9
+
+
+def test_marks_signs_and_missing_parts_of_a_number():
+    assert number(0.5, 3, parts=3, marks="†").text == "0.500†" and number(0.5, 3, parts=3).digits == ("0.500", "", "")
+    assert number(0.0126, 3, signed=True).text == "+0.013" and number(-0.0001, 3).text == "0.000"
+    assert number(-1234.5, 1).text == "−1,234.5"

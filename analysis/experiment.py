@@ -1,0 +1,33 @@
+"""The tables of a study that was mirrored to an MLflow experiment: artifacts of the study's run."""
+
+import os
+from pathlib import Path
+
+from search_spaces.errors import UserError
+
+PREFIX = "mlflow:"
+ARTIFACTS = "losolab.artifacts"  # the tag of the run that holds a study's tables
+TABLES = ("predictions.parquet", "trials.parquet")
+
+
+def download(address: str, folder: Path) -> None:
+    """Fetch the tables of `mlflow:EXPERIMENT` (at MLFLOW_TRACKING_URI) or `mlflow:URI#EXPERIMENT` into a folder.
+
+    Raises UserError where there are none, ModuleNotFoundError without mlflow, which the plain install lacks.
+    """
+    from mlflow import MlflowClient
+
+    uri, _, name = address.removeprefix(PREFIX).rpartition("#")
+    uri = uri or os.environ.get("MLFLOW_TRACKING_URI", "")
+    if not uri:
+        raise UserError(f"{address}: no tracking URI; write mlflow:URI#{name}, or set MLFLOW_TRACKING_URI")
+    client = MlflowClient(uri)
+    found = client.get_experiment_by_name(name)
+    if found is None:
+        known = ", ".join(sorted(one.name for one in client.search_experiments())) or "none"
+        raise UserError(f"{address}: no experiment {name!r} there; there are: {known}")
+    runs = client.search_runs([found.experiment_id], f"tags.`{ARTIFACTS}` LIKE '%{TABLES[0]}%'", max_results=1)
+    if not runs:
+        raise UserError(f"{address}: no run holds {' and '.join(TABLES)}; `losolab sync` sends them")
+    for table in TABLES:
+        client.download_artifacts(runs[0].info.run_id, table, str(folder))
