@@ -1,6 +1,7 @@
 from dataclasses import replace
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from search_spaces.config import TrialConfig
@@ -80,3 +81,21 @@ def test_what_is_made_up_is_noted():
     ]
     (told,) = fitness.notes([replace(CONFIG, frames=2, control="single_frame")], data)
     assert told == "6 of 6 clips have no annotated apex; their middle frame stands for it."
+
+
+def test_the_plan_tells_it_with_everything_else(small):
+    baseline = {"regions": "eyes", "landmarks": "per_frame", "frames": 6, "kernel_time": 15}
+    with pytest.raises(UserError) as error:
+        small.prepared(baseline=baseline, stages={"ablate": {"design": "one_at_a_time", "controls": ["null"]}})
+    told = "\n".join(error.value.problems)
+    assert "kernel_time: 15 frames" in told
+    assert "landmarks: per_frame needs landmarks" in told
+
+
+def test_dropped_clips_are_in_no_configuration(small):
+    stages = {"ablate": {"design": "listed", "seeds": 1, "arms": {"long": {"frames": 28, "short": "drop"}}}}
+    baseline = {"architecture": "full_face", "frames": 6, "crop": 16, "kernel_time": 3, "filters": 2, "epochs": 1}
+    folder = small.run(baseline=baseline, stages=stages)
+    found = pq.read_table(folder / "predictions.parquet").to_pandas()
+    counts = found.groupby("arm" if "arm" in found else "configuration").clip_id.nunique()
+    assert counts.nunique() == 1 and 0 < counts.iloc[0] < 25
