@@ -138,7 +138,13 @@ def trial_row(
 def simulate() -> Callable[..., Study]:
     """simulate(arms, subjects, search): a study of these arms, with `search` proposals before them."""
 
-    def made(arms: tuple[SimulatedArm, ...] = ARMS, subjects: int = 12, search: int = 0, truth: Any = TRUTH) -> Study:
+    def made(
+        arms: tuple[SimulatedArm, ...] = ARMS,
+        subjects: int = 12,
+        search: int = 0,
+        truth: Any = TRUTH,
+        baseline: str = "baseline",
+    ) -> Study:
         predictions, trials = [], []
         for trial in range(search):
             state = {3: "pruned", 5: "failed"}.get(trial, "complete")
@@ -153,12 +159,12 @@ def simulate() -> Callable[..., Study]:
                 trials.append(trial_row(trial, arm.name, arm.stage, [seed], state, dict(arm.changes)))
                 rows = run(trial, arm.skill, seed, arm.stage, arm.name, subjects)
                 predictions += rows if state == "complete" else rows[: len(rows) // 2]
-        return Study(predictions, trials, metadata(arms, truth))
+        return Study(predictions, trials, metadata(arms, truth, baseline))
 
     return made
 
 
-def metadata(arms: tuple[SimulatedArm, ...], truth: Any) -> dict[str, Any]:
+def metadata(arms: tuple[SimulatedArm, ...], truth: Any, baseline: str) -> dict[str, Any]:
     listed = [
         {"arm": arm.name, "stage": arm.stage, "changes": dict(arm.changes), "impossible": arm.impossible}
         for arm in arms
@@ -170,7 +176,7 @@ def metadata(arms: tuple[SimulatedArm, ...], truth: Any) -> dict[str, Any]:
         "dataset_digest": "d" * 64,
         "protocol": "leave-one-subject-out",
         "classes": list(CLASSES),
-        "baseline": "baseline" if any(arm.name == "baseline" for arm in arms) else None,
+        "baseline": baseline if any(arm.name == baseline for arm in arms) else None,
         "arms": listed,
         "truth": truth,
         "provenance": {"code": "abc123", "packages": {"torch": "2.9"}},

@@ -4,7 +4,7 @@ import pytest
 
 from analysis.ablation import ablations, kind
 from analysis.breakdown import per_class
-from analysis.headline import headline, sentence
+from analysis.headline import headline, question, questions, sentence
 from analysis.results import Arm
 
 
@@ -130,6 +130,16 @@ def test_stages_have_tables_of_their_own(simulate, arm):
 def test_arms_without_a_baseline_have_scores_alone(simulate, arm):
     result = found(simulate((arm("one", 0.7), arm("two", 0.4))))
     assert result.baseline is None and all(f.score and f.comparison is None for f in result.findings)
+
+
+def test_the_question_names_the_one_variant_or_all(simulate, arm):
+    one = found(simulate((arm("full face", 0.7), arm("fusion", 0.3, {"regions": "eyes"})), baseline="full face"))
+    assert question(one) == "Does fusion (regions=eyes) beat full face?" and len(questions(one)) == 1
+    assert questions(one)[0][1].startswith("No, it is worse: ΔUF1 −0.") and "12 subjects fewer" in questions(one)[0][1]
+    assert question(found(simulate())) == "What does each change to the baseline do?"
+    answers = dict(questions(found(simulate())))
+    assert answers["Does depth=2 beat the baseline?"].startswith("Not shown, in either direction")
+    assert question(found(simulate((arm("one", 0.7), arm("two", 0.4))))) == "How well does each configuration do?"
 
 
 def test_classes_show_precision_beside_recall(simulate):

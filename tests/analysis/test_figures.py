@@ -1,7 +1,13 @@
+import copy
 from xml.etree import ElementTree
+
+import numpy as np
+import pytest
 
 from analysis import figures
 from analysis.ablation import ablations
+from analysis.confusion import confusions
+from analysis.report import report
 
 
 def test_svg_is_the_same_every_time_and_stands_alone(simulate):
@@ -21,3 +27,32 @@ def test_pdf_and_png(simulate):
 
 def test_nothing_to_draw_without_comparisons(simulate, arm):
     assert figures.forest(ablations(simulate((arm("alone", 0.5),)).results())[-1]) is None
+
+
+def test_every_figure_of_a_report_is_vector_and_the_same_every_time(simulate, arms):
+    study = copy.deepcopy(simulate(arms))
+    for row in study.predictions:
+        row["dataset"] = "smic" if row["subject"] < "s05" else "casme2"
+    results = study.results()
+    drawings, again = report(results).drawings(), report(results).drawings()
+    assert [d.name for d in drawings] == ["ablate-forest", "ablate-confusions", "ablate-subjects"]
+    for drawing, other in zip(drawings, again, strict=True):
+        assert drawing.svg() == other.svg() and "<image" not in drawing.svg()
+    panels = drawings[1].figure.axes
+    assert [axes.get_title() for axes in panels] == ["all clips", "casme2", "smic"]
+
+
+def test_a_matrix_shows_shares_of_the_true_class():
+    counts = np.array([[[[3, 1], [0, 4]]], [[[1, 3], [2, 2]]]])
+    drawn = figures.matrices({"all": counts}, ("a", "b"), "x")
+    texts = [text.get_text() for text in drawn.axes[0].texts]
+    assert texts == ["50 %", "4", "50 %", "4", "25 %", "2", "75 %", "6"]
+
+
+def test_differences_by_subject_are_of_clips(simulate, arm):
+    results = simulate((arm("baseline", 0.7), arm("other", 0.4))).results()
+    found, counted = ablations(results)[-1], confusions(results)
+    drawn = figures.subjects(found, counted.subjects)
+    shown = drawn.axes[0].collections[0].get_array().ravel()
+    right = [np.trace(f.score.counts, axis1=-2, axis2=-1).mean(1) for f in found.findings]
+    assert sorted(shown) == pytest.approx(sorted(right[1] - right[0]))
