@@ -2,15 +2,16 @@
 
 import dataclasses
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from search_spaces.config import TrialConfig, resolve
 from search_spaces.spec import Factorial, Fixed, Listed, OneAtATime, StudySpec
 
-# The first seed of each stage: seeds of search, confirm, ablate and null never meet.
-FIRST_SEED = {"search": 1000, "confirm": 2000, "ablate": 3000, "null": 4000}
+# The first seed of each stage, and of its null arm: they never meet.
+FIRST_SEED = {"search": 1000, "confirm": 2000, "ablate": 3000}
+FIRST_NULL_SEED = {"search": 6000, "confirm": 5000, "ablate": 4000}
 BASELINE = "baseline"
 
 
@@ -25,9 +26,9 @@ class Arm:
     changes: dict[str, Any]
 
 
-def seeds(stage: str, n: int) -> tuple[int, ...]:
-    """The n seeds of a stage (or of the null arm)."""
-    return tuple(range(FIRST_SEED[stage], FIRST_SEED[stage] + n))
+def seeds(stage: str, n: int, first: dict[str, int] = FIRST_SEED) -> tuple[int, ...]:
+    """The n seeds of a stage, or with FIRST_NULL_SEED of its null arm."""
+    return tuple(range(first[stage], first[stage] + n))
 
 
 def arms(spec: StudySpec) -> list[Arm]:
@@ -48,7 +49,7 @@ def _arms(spec: StudySpec, stage: str, design: Fixed) -> Iterator[Arm]:
             yield Arm(stage, name, config, seeds(stage, design.seeds), difference(config, baseline))
     for control in design.controls:
         if control == "null":
-            yield Arm(stage, "null", baseline, seeds("null", design.seeds), {})
+            yield Arm(stage, "null", baseline, seeds(stage, design.seeds, FIRST_NULL_SEED), {})
             continue
         # A single frame has no difference to an onset frame: it is shown as it is.
         shown = "gray" if control == "single_frame" else baseline.input
@@ -77,10 +78,34 @@ def difference(config: TrialConfig, baseline: TrialConfig) -> dict[str, Any]:
 
 
 def conflicts(spec: StudySpec) -> list[str]:
-    """Arms whose levels contradict each other, the baseline included; also a control that is named like an arm."""
+    """Arms whose levels contradict each other, the baseline included, and arms that would be one."""
     named = {BASELINE: spec.baseline_config()} | {f"{a.stage}, arm {a.name}": a.config for a in arms(spec)}
     found = [f"{name}: {problem}" for name, config in named.items() for problem in config.conflicts()]
     for stage, design in spec.stages.items():
-        reserved = {BASELINE, *getattr(design, "controls", [])} & set(getattr(design, "arms", {}))
-        found += [f"stages.{stage}.arms: {name} is the name of an arm that losolab makes itself" for name in reserved]
+        if isinstance(design, Fixed):
+            found += [f"stages.{stage}: {problem}" for problem in _repeats(spec.baseline_config(), design)]
     return list(dict.fromkeys(found))
+
+
+def _repeats(baseline: TrialConfig, design: Fixed) -> Iterator[str]:
+    """Names given twice, and arms that are the same configuration as another: only one of them could be shown."""
+    yield from (f"controls: {name} is given twice" for name in _twice(design.controls))
+    changes = list(_changes(design))
+    yield from (f"two arms have the name {name}" for name in _twice([name for name, _ in changes]))
+    for name in {BASELINE, *design.controls} & {name for name, _ in changes}:
+        yield f"arms: {name} is the name of an arm that losolab makes itself"
+    seen = {baseline.key(): BASELINE}
+    for name, levels in changes:
+        config = dataclasses.replace(baseline, **resolve(levels))
+        is_baseline = not difference(config, baseline) and name not in _named(design)
+        if config.key() in seen and not is_baseline:
+            yield f"arm {name} is the same configuration as {seen[config.key()]}: what it changes has no effect there"
+        seen.setdefault(config.key(), name)
+
+
+def _named(design: Fixed) -> set[str]:
+    return set(design.arms) if isinstance(design, Listed | OneAtATime) else set()
+
+
+def _twice(names: Sequence[str]) -> list[str]:
+    return sorted({name for name in names if names.count(name) > 1})

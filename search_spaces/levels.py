@@ -11,7 +11,7 @@ from search_spaces.config import ARCHITECTURES, FACTORS
 class Strict(BaseModel):
     """A part of a study file: a key that it does not know is an error."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Range(Strict):

@@ -86,9 +86,25 @@ class Resources(Strict):
         return self if self.gpu is not None else self.model_copy(update={"gpu": float(has_gpu)})
 
     @property
+    def threads(self) -> int:
+        """Threads of a trial: its whole CPUs, at least one."""
+        return max(1, int(self.cpu))
+
+    def arithmetic(self) -> dict[str, float | None]:
+        """What of the resources decides the last digits: threads, device, and how many folds are one network."""
+        return {"threads": self.threads, "gpu": self.gpu, "memory": self.memory}
+
+    @property
     def host_memory(self) -> int:
         """Bytes that a trial is given beside a GPU's."""
         return int((self.memory or 2) * 2**30)
+
+
+def _not_reserved(name: str) -> str:
+    """A study's folder lies beside these in the storage."""
+    if name in ("cache", "data", "mlartifacts"):
+        raise ValueError("cache, data and mlartifacts are folders of the storage; give another name")
+    return name
 
 
 def _in_order(stages: dict[Stage, Design]) -> dict[Stage, Design]:
@@ -97,9 +113,9 @@ def _in_order(stages: dict[Stage, Design]) -> dict[Stage, Design]:
 
 
 class StudySpec(Strict):
-    """A study: its question, data, protocol, baseline and stages. `resources` and `storage` never change a number."""
+    """A study: its question, data, protocol, baseline and stages."""
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$"), AfterValidator(_not_reserved)]
     question: str = ""
     dataset: Dataset
     protocol: Literal["loso"] = "loso"
@@ -113,9 +129,12 @@ class StudySpec(Strict):
         return TrialConfig(**resolve(self.baseline.given()))
 
     def identity(self) -> dict[str, Any]:
-        """What may not change once the study has begun; arms and seeds of a fixed design may be added."""
+        """What may not change once the study has begun, beside its data; arms, seeds and proposals may be added."""
         whole = self.model_dump(mode="json", exclude_defaults=True)
-        search = {stage: design for stage, design in whole["stages"].items() if design["design"] == "search"}
-        dataset = {key: part for key, part in whole["dataset"].items() if key != "path"}
+        search = {
+            stage: {key: part for key, part in design.items() if key != "proposals"}
+            for stage, design in whole["stages"].items()
+            if design["design"] == "search"
+        }
         baseline = self.baseline_config().explicit()
-        return {"dataset": dataset, "protocol": self.protocol, "baseline": baseline, "stages": search}
+        return {"protocol": self.protocol, "baseline": baseline, "stages": search}

@@ -29,6 +29,8 @@ def load_study(
     except FileNotFoundError:
         ready = ", ".join(sorted(p.name for p in READY.glob("*.yaml")))
         raise UserError(f"{path}: there is no such study file; the ready ones are {ready}") from None
+    except OSError as error:
+        raise UserError(f"{path}: not readable as a study file: {error.strerror}") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: not valid YAML: {error}") from None
     if not isinstance(content, dict):
@@ -37,8 +39,14 @@ def load_study(
         spec = StudySpec.model_validate(_resized(_replaced(content, parts or {}), proposals, seeds))
     except ValidationError as invalid:
         raise UserError([f"{path}: {_sentence(error)}" for error in invalid.errors()]) from None
-    if found := conflicts(spec):
-        raise UserError([f"{path}: {problem}" for problem in found])
+    found = [f"{path}: {problem}" for problem in conflicts(spec)]
+    is_search = [isinstance(design, Search) for design in spec.stages.values()]
+    if proposals is not None and not any(is_search):
+        found.append(f"{path}: has no search stage that could make {proposals} proposals")
+    if seeds is not None and all(is_search):
+        found.append(f"{path}: has no fixed design whose arms could have {seeds} seeds")
+    if found:
+        raise UserError(found)
     return spec
 
 
@@ -46,6 +54,7 @@ class _UniqueKeys(yaml.SafeLoader):
     """YAML in which a key given twice is an error and not a silent loss of the first."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        self.flatten_mapping(node)
         keys = [self.construct_object(key, deep=True) for key, _ in node.value]
         if twice := sorted({str(key) for key in keys if keys.count(key) > 1}):
             line = node.start_mark.line + 1

@@ -1,6 +1,5 @@
 """The agenda: which trial comes next, and what its results mean. Executors drive it; the ledger is its memory."""
 
-import platform
 from collections.abc import Iterable, Sequence
 from typing import Protocol
 
@@ -51,60 +50,76 @@ class Agenda:
     def __init__(self, sources: Sequence[Source], ledger: Ledger, clips: Clips, watch: Watch) -> None:
         self.sources, self.ledger, self.clips, self.watch = sources, ledger, clips, watch
         self.running: dict[int, int] = {}  # trial -> attempt
-        self.lost_trials: list[Trial] = []
+        self.waiting: list[Trial] = []  # given out before, and back
+        self.keys: dict[int, frozenset[str]] = {}  # of the trials given out, all their folds
+        self.trained = 0
 
     def take(self) -> Trial | None:
         """The next trial to run, None when all are given out; raises Wait when the next one is still open."""
         while (trial := self._next()) is not None:
-            self.running[trial.number] = self.ledger.attempt(trial.number, platform.node())
-            self.watch(trial, "reused", len(self.ledger.done(trial)))
-            if not self._settle(trial):
+            self.running[trial.number] = self.ledger.attempt(trial.number)
+            if trial.number not in self.keys:
+                self.keys[trial.number] = frozenset(trial_keys(trial, self.clips))
+                self.watch(trial, "reused", len(self.ledger.done(trial)))
+            if not self._settled(trial):
                 self.watch(trial, "started", 0)
                 return trial
+            self._watch_end(trial)
         return None
 
     def _next(self) -> Trial | None:
-        if self.lost_trials:
-            return self.lost_trials.pop(0)
+        if self.waiting:
+            return self.waiting.pop(0)
         return next((trial for source in self.sources if (trial := source.next()) is not None), None)
 
     def record(self, trial: Trial, folds: list[FoldResult]) -> None:
         """Write down a block, and the outcome that it causes, in one transaction."""
         with self.ledger.transaction():
             self.ledger.add_folds(self.running[trial.number], folds)
-            self._settle(trial)
+            settled = self._settled(trial)
+        self.trained += len(folds)
         self.watch(trial, "trained", len(folds))
+        if settled:
+            self._watch_end(trial)
 
     def fail(self, trial: Trial, why: str) -> None:
         """The trial raised: it would again, so it is not given out again in this run."""
-        self.ledger.settle(trial.number, Outcome("failed", len(self.ledger.done(trial)), None, why))
-        self._end(trial, "failed", why)
+        with self.ledger.transaction():
+            self.ledger.end_attempt(self.running.pop(trial.number), why)
+            self.ledger.settle(trial.number, Outcome("failed", len(self.ledger.done(trial)), None, why))
+        self._watch_end(trial)
 
     def lost(self, trial: Trial) -> None:
-        """The trial's process died: give it out again, with what the ledger has, a bounded number of times."""
+        """The trial's process died: give it out again, unless that happens time and again without a new fold."""
+        if trial.number not in self.running:
+            return  # its last block had come
         self.ledger.end_attempt(self.running[trial.number], LOST)
         if self.ledger.losses(trial.number) >= _LOSSES:
             why = f"{LOST} {_LOSSES} times without a new fold (out of memory? fewer --slots, or more memory a trial)"
             self.fail(trial, why)
-            return
-        del self.running[trial.number]
-        self.lost_trials.append(trial)
-        self.watch(trial, "lost", 0)
+        else:
+            self.put_back(trial)
 
-    def _settle(self, trial: Trial) -> bool:
+    def put_back(self, trial: Trial) -> None:
+        """Give a trial out again, with what the ledger has of it."""
+        if self.running.pop(trial.number, None) is not None:
+            self.waiting.append(trial)
+            self.watch(trial, "lost", 0)
+
+    def _settled(self, trial: Trial) -> bool:
         """Whether all folds of a trial are there; if so its outcome is written down."""
-        if set(trial_keys(trial, self.clips)) - set(self.ledger.done(trial)):
+        if self.keys[trial.number] - set(self.ledger.done(trial)):
             return False
         scores = [self._uf1(rows) for rows in self.ledger.predictions(trial).values()]
-        kept = len(trial.seeds) * len(set(self.clips.subjects.tolist()))
-        self.ledger.settle(trial.number, Outcome("complete", kept, float(np.mean(scores))))
-        self._end(trial, "complete", uf1=float(np.mean(scores)))
+        self.ledger.settle(trial.number, Outcome("complete", len(self.keys[trial.number]), float(np.mean(scores))))
+        self.ledger.end_attempt(self.running.pop(trial.number))
         return True
+
+    def _watch_end(self, trial: Trial) -> None:
+        outcome = self.ledger.outcome(trial.number)
+        assert outcome is not None
+        self.watch(trial, outcome.state, 0, outcome.value)
 
     def _uf1(self, rows: list[list[object]]) -> float:
         y_true, y_pred = [str(row[1]) for row in rows], [str(row[2]) for row in rows]
         return float(uf1(count(y_true=y_true, y_pred=y_pred, classes=self.clips.classes)))
-
-    def _end(self, trial: Trial, state: str, error: str | None = None, uf1: float | None = None) -> None:
-        self.ledger.end_attempt(self.running.pop(trial.number), error)
-        self.watch(trial, state, 0, uf1)

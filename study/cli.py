@@ -307,7 +307,8 @@ def _print_plan(plan: "Plan", notes: tuple[str, ...]) -> None:
         table.add_column(column, justify="right" if column in ("trials", "folds", "parameters", "time") else "left")
     for search in plan.searches:
         cost = search.cost
-        space = f"{search.feasible} of {search.sampled} configurations can be built"
+        blind = min(search.design.virtual_slots, search.design.proposals)
+        space = f"{search.feasible} of {search.sampled} configurations can be built; the first {blind} know no result"
         table.add_row(search.stage, "(proposals)", space, str(cost.trials), str(cost.folds), *_figures(cost))
     for arm, cost in plan.arms:
         changes = ", ".join(f"{name}={level}" for name, level in arm.changes.items()) or "-"

@@ -1,5 +1,7 @@
 """The driver: runs a study from its file to its exported results. It holds the ledger's one writer."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -9,14 +11,17 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from search_spaces.config import TrialConfig
 from search_spaces.designs import BASELINE
+from search_spaces.errors import UserError
 from search_spaces.spec import Search, StudySpec
+from study import continuity
 from study.agenda import Agenda, Listed, Source
 from study.data import cache, fitness, readers
 from study.data.clips import ClipIndex, Clips
 from study.executors import Executor
 from study.export import export
+from study.identity import TRAINING_VERSION
 from study.ledger import Ledger, StudyRecord
-from study.plan import Plan, configurations, fold_cost, make_plan, problems_of
+from study.plan import Plan, configurations, fold_cost, make_plan, problems_of, unbuildable
 from study.progress import LiveLine
 from study.search import Proposals, combinations, configuration
 
@@ -37,26 +42,38 @@ class Study:
 
 def prepare(spec: StudySpec, file: str) -> Study:
     """Read the dataset's index and make the plan. Writes nothing. Raises UserError with all that is wrong."""
-    dataset = spec.dataset
-    index = fitness.without_short(configurations(spec), readers.read(dataset.reader, dataset.path, dataset.options))
+    problems = unbuildable(spec)
+    try:
+        read = readers.read(spec.dataset.reader, spec.dataset.path, spec.dataset.options)
+    except UserError as mistake:
+        raise UserError([*problems, *mistake.problems]) from None
+    index = fitness.without_short(configurations(spec), read)
     return Study(spec, file, index, make_plan(spec, index))
 
 
-def run(study: Study, clips: Clips, executor: Executor, console: Console, *, accept_code: bool = False) -> int:
+@contextmanager
+def begun(study: Study, clips: Clips, *, accept_code: bool = False) -> Iterator[Ledger]:
+    """The study's ledger, locked for this process. Raises UserError where the study is not the one that was begun."""
+    with Ledger(study.folder) as ledger:
+        if problems := continuity.problems(study.spec, ledger):
+            raise UserError([f"{study.folder}: {problem}; give the changed study a new name" for problem in problems])
+        ledger.begin(_record(study, clips), accept_code=accept_code)
+        yield ledger
+
+
+def train(study: Study, clips: Clips, ledger: Ledger, executor: Executor, console: Console) -> int:
     """Train the folds that the ledger does not have, and export; returns how many trials failed.
 
     Raises KeyboardInterrupt when the user stopped it.
     """
-    with Ledger(study.folder) as ledger:
-        ledger.begin(_record(study, clips), accept_code=accept_code)
-        line = LiveLine(console, study.plan.trials, study.plan.folds)
-        agenda = Agenda(_sources(study, ledger, clips), ledger, clips, line.saw)
-        try:
-            with line:
-                _show_what_is_done(ledger, line)
-                executor(agenda, clips, study.spec.resources)
-        finally:
-            export(study.folder)
+    line = LiveLine(console, study.plan.trials, study.plan.folds)
+    agenda = Agenda(_sources(study, ledger, clips), ledger, clips, line.saw)
+    try:
+        with line:
+            _show_what_is_done(ledger, line)
+            executor(agenda, clips, study.spec.resources)
+    finally:
+        export(study.folder)
     return line.failed
 
 
@@ -75,7 +92,11 @@ def load_clips(study: Study, console: Console) -> Clips:
 
 
 def _record(study: Study, clips: Clips) -> StudyRecord:
-    identity = study.spec.identity() | {"data": clips.digests["index"]}
+    identity = study.spec.identity() | {
+        "data": clips.digests,
+        "training_version": TRAINING_VERSION,
+        "arithmetic": study.spec.resources.arithmetic(),
+    }
     resolved = study.spec.model_dump(mode="json")
     return StudyRecord(study.spec.name, study.file, resolved, identity, _description(study, clips))
 

@@ -15,9 +15,17 @@ from study.protocol import Fold
 # Changed by hand, together with the portable golden digest, when the same key would give other predictions.
 TRAINING_VERSION = 1
 
-ROOT = Path(__file__).parent
+ROOT = Path(__file__).parents[1]
 # What a fold's predictions are made by.
-_TRAINING_SOURCES = ("training.py", "protocol.py", "models/*.py", "data/sampling.py", "data/resize.py")
+_TRAINING_SOURCES = (
+    "study/training.py",
+    "study/trials.py",
+    "study/protocol.py",
+    "study/models/*.py",
+    "study/data/sampling.py",
+    "study/data/resize.py",
+    "search_spaces/identity.py",
+)
 _VERSIONS = ("losolab", "torch", "numpy", "ray", "optuna", "mlflow", "decord", "av")
 
 
@@ -72,7 +80,7 @@ def provenance() -> dict[str, str]:
             found[package] = version(package)
         except PackageNotFoundError:
             continue
-    if (ROOT.parent / ".git").exists():
+    if (ROOT / ".git").exists():
         found["commit"] = _git("rev-parse", "HEAD").decode().strip()
         if difference := _git("diff", "HEAD"):
             found["uncommitted"] = hashlib.sha256(difference).hexdigest()

@@ -29,7 +29,7 @@ create table proposal (   -- every trial, written down before it is handed out
     key text not null, seeds text not null, levels text, rejected text not null, opponent integer,
     unique (stage, number), unique (stage, arm, key, seeds));
 create table attempt (
-    id integer primary key, trial integer not null references proposal, node text not null, provenance text not null,
+    id integer primary key, trial integer not null references proposal, node text, provenance text not null,
     began real not null, ended real, trained integer not null default 0, error text);
 create table fold (       -- never changed
     key text not null, arithmetic text not null, configuration text not null, seed integer not null,
@@ -40,7 +40,7 @@ create table outcome (
     trial integer primary key references proposal, state text not null, kept integer not null, value real, why text,
     ended real not null);
 create table told (       -- what Optuna was told: never changed
-    trial integer primary key references proposal, state text not null, value real);
+    trial integer primary key references proposal, state text not null, kept integer not null, value real);
 pragma user_version = {SCHEMA_VERSION};
 """
 _NETWORK = {
@@ -99,7 +99,7 @@ def read_only(folder: Path) -> sqlite3.Connection:
     path = ledger_path(folder)
     if not path.is_file():
         raise UserError(f"{folder}: there is no study here (no {path.name}); run one first, or give the folder of one")
-    db = sqlite3.connect(f"file:{path.as_posix()}?mode=ro", uri=True, timeout=60)
+    db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=60)
     db.row_factory = sqlite3.Row
     return db
 
@@ -148,7 +148,10 @@ class Ledger:
         self.db.execute("commit")
 
     def begin(self, study: StudyRecord, *, accept_code: bool = False) -> None:
-        """Write the study down, or check that the one written down is this one. Raises UserError where it is not."""
+        """Write the study down, or check that the one written down is this one. Raises UserError where it is not.
+
+        `identity["data"]` holds digests by part of the data: arms that are added may see parts that no arm saw before.
+        """
         resolved, description = json.dumps(study.resolved), json.dumps(study.description)
         row = self.db.execute("select identity, code from study").fetchone()
         if row is None:
@@ -156,14 +159,22 @@ class Ledger:
             began = (json.dumps(provenance()), time.time())
             self.db.execute("insert into study values (?,?,?,?,?,?,?,?)", values + began)
             return
-        if problems := _changes(json.loads(row["identity"]), study.identity):
+        begun = json.loads(row["identity"])
+        if problems := differences(begun, study.identity):
             raise UserError([f"{self.folder}: {p}; give the changed study a new name" for p in problems])
         if row["code"] != code_digest() and not accept_code:
             raise UserError(
                 f"{self.folder}: the code that trains has changed since this study began and TRAINING_VERSION has not; "
                 "give the study a new name, or go on with --accept-code, which marks it"
             )
-        self.db.execute("update study set file=?, resolved=?, description=?", (study.file, resolved, description))
+        identity = json.dumps(study.identity | {"data": begun["data"] | study.identity["data"]})
+        changed = (study.file, resolved, identity, description)
+        self.db.execute("update study set file=?, resolved=?, identity=?, description=?", changed)
+
+    def resolved(self) -> dict[str, Any] | None:
+        """The study as it was last written down, None before it began."""
+        row = self.db.execute("select resolved from study").fetchone()
+        return json.loads(row["resolved"]) if row else None
 
     def propose(
         self,
@@ -200,10 +211,10 @@ class Ledger:
         """Every trial that was written down, in that order."""
         return [_proposal(row).trial for row in self.db.execute("select * from proposal order by trial")]
 
-    def attempt(self, trial: int, node: str) -> int:
-        """Note that a trial starts on a node; returns the attempt's id."""
-        values = (trial, node, json.dumps(provenance()), time.time())
-        cursor = self.db.execute("insert into attempt (trial, node, provenance, began) values (?,?,?,?)", values)
+    def attempt(self, trial: int) -> int:
+        """Note that a trial starts; returns the attempt's id."""
+        values = (trial, json.dumps(provenance()), time.time())
+        cursor = self.db.execute("insert into attempt (trial, provenance, began) values (?,?,?)", values)
         assert cursor.lastrowid is not None
         return cursor.lastrowid
 
@@ -223,7 +234,7 @@ class Ledger:
         """
         first = self.db.execute("select arithmetic from fold limit 1").fetchone()
         for fold in folds:
-            self.db.execute("update attempt set trained = trained + 1 where id=?", (attempt,))
+            self.db.execute("update attempt set trained = trained + 1, node=? where id=?", (fold.node, attempt))
             text = json.dumps(asdict(fold.arithmetic), sort_keys=True)
             known = Arithmetic(**json.loads(first["arithmetic"])) if first else fold.arithmetic
             if known.machine() != fold.arithmetic.machine():
@@ -264,10 +275,15 @@ class Ledger:
         row = self.db.execute("select state, kept, value, why from outcome where trial=?", (trial,)).fetchone()
         return Outcome(*row) if row else None
 
-    def tell(self, trial: int, state: str, value: float | None) -> tuple[str, float | None]:
-        """Write down what Optuna is told of a trial, or return what it was told: that never changes."""
-        self.db.execute("insert or ignore into told values (?,?,?)", (trial, state, value))
-        return tuple(self.db.execute("select state, value from told where trial=?", (trial,)).fetchone())
+    def told(self, trial: int) -> Outcome | None:
+        """What Optuna was told of a trial, None before it was."""
+        row = self.db.execute("select state, kept, value from told where trial=?", (trial,)).fetchone()
+        return Outcome(*row) if row else None
+
+    def tell(self, trial: int, outcome: Outcome) -> None:
+        """Write down what Optuna is told of a trial. It never changes: what was told before stays."""
+        values = (trial, outcome.state, outcome.kept, outcome.value)
+        self.db.execute("insert or ignore into told values (?,?,?,?)", values)
 
 
 def golden_digest(folder: Path) -> str:
@@ -287,11 +303,11 @@ def _proposal(row: sqlite3.Row) -> Proposal:
     return Proposal(trial, row["number"], levels, tuple(json.loads(row["rejected"])))
 
 
-def _changes(old: Any, new: Any, key: str = "") -> list[str]:
-    """Where two identities differ, by key."""
+def differences(old: Any, new: Any, key: str = "") -> list[str]:
+    """Where two identities differ, by key; parts of the data that only one of them has are no difference."""
     if isinstance(old, dict) and isinstance(new, dict):
-        names = list(dict.fromkeys([*old, *new]))
-        return [c for n in names for c in _changes(old.get(n), new.get(n), f"{key}.{n}".lstrip("."))]
+        names = [n for n in dict.fromkeys([*old, *new]) if key != "data" or (n in old and n in new)]
+        return [c for n in names for c in differences(old.get(n), new.get(n), f"{key}.{n}".lstrip("."))]
     return [] if old == new else [f"{key} was {json.dumps(old)} when this study began and is now {json.dumps(new)}"]
 
 
@@ -325,6 +341,6 @@ def file_system(folder: Path) -> str:
     if not mounts.exists():
         return ""
     points = [line.split()[1:3] for line in mounts.read_text(encoding="utf-8").splitlines()]
-    target = folder.absolute()
+    target = folder.resolve()
     around = [(point, kind) for point, kind in points if target.is_relative_to(point.replace("\\040", " "))]
     return max(around, key=lambda pair: len(pair[0]), default=("", ""))[1]

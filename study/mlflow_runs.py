@@ -70,7 +70,9 @@ def study_runs(folder: Path) -> StudyRuns:
         study = dict(db.execute("select * from study").fetchone())
         trials = [dict(row) for row in db.execute("select * from proposal order by trial")]
         outcomes = {row["trial"]: dict(row) for row in db.execute("select * from outcome order by ended, trial")}
-        attempts = db.execute("select trial, min(began) as began, node from attempt group by trial").fetchall()
+        attempts = db.execute(
+            "select trial, min(began) as began, max(node) as node from attempt group by trial"
+        ).fetchall()
         folds = db.execute("select configuration, seed, seconds, peak_memory, arithmetic, ended from fold").fetchall()
     db.close()
     began = {row["trial"]: row for row in attempts}

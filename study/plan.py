@@ -78,11 +78,8 @@ def make_plan(spec: StudySpec, index: ClipIndex) -> Plan:
     """The plan of a study on a dataset. Raises UserError with every arm that cannot be built, naming the factor."""
     subjects = len(set(zip(*(index.table[column].to_pylist() for column in ("dataset", "subject")), strict=True)))
     size = subjects, index.table.num_rows, len(index.classes)
-    problems = [f"{arm.stage}, arm {arm.name}: {problem}" for arm in arms(spec) for problem in infeasible(arm.config)]
-    problems += [problem for stage, design in _searches(spec) for problem in _search_problems(spec, stage, design)]
-    problems += fitness.problems(configurations(spec), index)
-    if problems:
-        raise UserError(list(dict.fromkeys(problems)))
+    if problems := unbuildable(spec) + fitness.problems(configurations(spec), index):
+        raise UserError(problems)
     return Plan(
         spec,
         subjects,
@@ -91,6 +88,13 @@ def make_plan(spec: StudySpec, index: ClipIndex) -> Plan:
         [(arm, _cost(arm.config, len(arm.seeds), len(arm.seeds), spec.resources, *size)) for arm in arms(spec)],
         [_planned_search(spec, stage, design, size) for stage, design in _searches(spec)],
     )
+
+
+def unbuildable(spec: StudySpec) -> list[str]:
+    """Every arm whose network would shrink to nothing, and every search that could propose no other, by factor."""
+    problems = [f"{arm.stage}, arm {arm.name}: {problem}" for arm in arms(spec) for problem in infeasible(arm.config)]
+    problems += [problem for stage, design in _searches(spec) for problem in _search_problems(spec, stage, design)]
+    return list(dict.fromkeys(problems))
 
 
 def configurations(spec: StudySpec) -> list[TrialConfig]:

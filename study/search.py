@@ -18,7 +18,7 @@ from search_spaces.identity import digest, stream
 from search_spaces.levels import Range
 from search_spaces.spec import Search, StudySpec
 from study.clock import VirtualClock
-from study.ledger import Ledger
+from study.ledger import Ledger, Outcome
 from study.trials import Trial
 
 _REPEATED_ASKS = 5  # then the next unseen configuration in a seeded order is taken
@@ -68,24 +68,26 @@ class Proposals:
                 return None
             self.clock.begin(len(self.trials))
             self.trials.append(trial)
-            if self.ledger.outcome(trial.number) is None:
+            outcome = self.ledger.outcome(trial.number)
+            if outcome is None or outcome.state == "failed":
                 return trial
         return None
 
     def _tell_ended(self) -> None:
         """Tell Optuna of the trials that end before a virtual slot is free; raises Wait."""
+        ends: dict[int, Outcome] = {}
         for number in self.clock.start:
             trial = self.trials[number]
-            outcome = self.ledger.outcome(trial.number)
-            folds = outcome.kept if outcome else len(self.ledger.done(trial))
-            (self.clock.finish if outcome else self.clock.progress)(number, folds * self.cost(trial.config))
+            # What was told stands, for the clock as well: a failed trial that is run again changes no later proposal.
+            if outcome := self.ledger.told(trial.number) or self.ledger.outcome(trial.number):
+                ends[number] = outcome
+                self.clock.finish(number, outcome.kept * self.cost(trial.config))
+            else:
+                self.clock.progress(number, len(self.ledger.done(trial)) * self.cost(trial.config))
         while (ended := self.clock.next_end()) is not None:
-            trial = self.trials[ended]
-            outcome = self.ledger.outcome(trial.number)
-            assert outcome is not None
-            state, value = self.ledger.tell(trial.number, outcome.state, outcome.value)
-            if state == "complete":
-                self.study.tell(self.asked[ended], value)
+            self.ledger.tell(self.trials[ended].number, ends[ended])
+            if ends[ended].state == "complete":
+                self.study.tell(self.asked[ended], ends[ended].value)
             else:
                 self.study.tell(self.asked[ended], state=TrialState.FAIL)
 

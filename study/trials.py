@@ -2,8 +2,7 @@
 
 import json
 import os
-import resource
-import sys
+import platform
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from search_spaces.errors import UserError
 from search_spaces.spec import Resources
 from study.data.clips import Clips
 from study.identity import Arithmetic, fold_key
-from study.memory import tune_malloc
+from study.memory import peak_memory, reset_peak, tune_malloc
 from study.models.geometry import fold_group
 from study.protocol import Fold, loso
 
@@ -40,7 +39,8 @@ class FoldResult:
     held_out: str
     predictions: str
     seconds: float
-    peak_memory: float  # MiB
+    peak_memory: float  # MiB, of the process since the trial began
+    node: str
 
 
 class MixedArithmetic(UserError):
@@ -60,6 +60,7 @@ def run_trial(
     Groups are cut by position in the subject order, done or not, and a group that is not wholly done is trained whole:
     a resumed trial repeats the same arithmetic. Raises MixedArithmetic where done folds were made by another.
     """
+    reset_peak()
     arithmetic = arithmetic_here(trial.config, clips, resources)
     for seed in trial.seeds:
         folds = loso(clips, seed)
@@ -90,6 +91,7 @@ def _train(
             predictions=_rows(clips, fold, rows),
             seconds=seconds,
             peak_memory=peak_memory(),
+            node=platform.node(),
         )
         for key, fold, rows in zip(keys, group, probabilities, strict=True)
     ]
@@ -113,7 +115,7 @@ def arithmetic_here(config: TrialConfig, clips: Clips, resources: Resources) -> 
             memory = int(min(1.0, resources.gpu) * properties.total_memory)
     n_folds = len(set(clips.subjects.tolist()))
     group = fold_group(config, len(clips.classes), memory, device, n_folds)
-    return Arithmetic(name, capability, threads(resources), torch.__version__, config.precision, group)
+    return Arithmetic(name, capability, resources.threads, torch.__version__, config.precision, group)
 
 
 def prepare_process(resources: Resources) -> None:
@@ -122,18 +124,7 @@ def prepare_process(resources: Resources) -> None:
     tune_malloc()
     import torch
 
-    torch.set_num_threads(threads(resources))
-
-
-def threads(resources: Resources) -> int:
-    """Threads of a trial: its whole CPUs, at least one."""
-    return max(1, int(resources.cpu))
-
-
-def peak_memory() -> float:
-    """Largest resident memory of this process so far, in MiB."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (2**20 if sys.platform == "darwin" else 2**10)
+    torch.set_num_threads(resources.threads)
 
 
 def _rows(clips: Clips, fold: Fold, probabilities) -> str:  # type: ignore[no-untyped-def]

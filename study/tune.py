@@ -15,6 +15,9 @@ os.environ |= {  # read when ray is imported
 }
 
 import logging
+import signal
+import socket
+import sys
 import tempfile
 import time
 import traceback
@@ -24,6 +27,7 @@ from typing import TYPE_CHECKING, Any
 
 import ray
 from ray import tune
+from ray.tune import TuneError
 from ray.tune.search import Searcher
 
 from search_spaces.errors import UserError
@@ -37,6 +41,7 @@ from study.trials import FoldResult, Trial, prepare_process, run_trial
 if TYPE_CHECKING:  # workers import this module and need neither pandas nor optuna
     from study.agenda import Agenda
 
+_VAIN = 3
 BLOCK_SECONDS = 0.5  # Tune costs a slot 13 ms between blocks, so a block holds groups until this much time has passed
 
 
@@ -55,16 +60,16 @@ class RayTune:
         self._start(resources)
         try:
             resources = resources.where("GPU" in ray.cluster_resources())
-            slots = self.slots or _slots(resources)
+            slots = min(_slots(resources), self.slots or sys.maxsize)
             os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(slots)
             with tempfile.TemporaryDirectory(prefix="losolab-") as scratch:  # four small files that Tune insists on
                 _fit(agenda, clips, resources, slots, scratch)
         finally:
             ray.shutdown()
-        if agenda.running or agenda.lost_trials:  # Tune returns normally from a Ctrl-C
-            raise KeyboardInterrupt
 
     def _start(self, resources: Resources) -> None:
+        if self.address:
+            _reachable(self.address)
         own = {} if self.address else {"num_cpus": self.slots and max(1, round(self.slots * resources.cpu))}
         ray.init(self.address or "local", logging_level="critical", log_to_driver=False, include_dashboard=False, **own)
         for name in ("ray.tune", "ray.air", "ray.train"):
@@ -76,8 +81,11 @@ def _fit(agenda: "Agenda", clips: Clips, resources: Resources, slots: int, scrat
         tune.with_parameters(LosoTrial, clips=clips, resources=resources),
         {"cpu": resources.cpu, "gpu": resources.gpu, "memory": resources.host_memory},
     )
-    while True:
-        proposals, recorder = Proposals(agenda, slots), Recorder(agenda)
+    for name in (signal.SIGTERM, signal.SIGHUP):  # Tune ends a run cleanly on SIGUSR1
+        signal.signal(name, lambda *_: signal.raise_signal(signal.SIGUSR1))
+    vain = 0  # times that Ray ended the run without a new fold
+    while vain < _VAIN:
+        proposals, recorder, trained = Proposals(agenda, slots), Recorder(agenda), agenda.trained
         tuner = tune.Tuner(
             trainable,
             tune_config=tune.TuneConfig(search_alg=proposals, num_samples=-1, reuse_actors=True),
@@ -91,14 +99,22 @@ def _fit(agenda: "Agenda", clips: Clips, resources: Resources, slots: int, scrat
         )
         try:
             tuner.fit()
-            return
-        except RuntimeError:  # also Ray's memory monitor, whose kills end `fit`: go on with what was running
+        except (RuntimeError, TuneError):
             if recorder.refused:
                 raise recorder.refused from None
             if not proposals.running:
                 raise
+            # Ray's memory monitor killed a process, which ends `fit`: go on with what was running.
+            vain = vain + 1 if agenda.trained == trained else 0
             for trial in proposals.running.values():
-                agenda.lost(trial)
+                agenda.put_back(trial)
+        else:
+            if not proposals.finished:  # Tune returns normally from a Ctrl-C
+                raise KeyboardInterrupt
+            return
+    raise UserError(
+        f"Ray ended the run {_VAIN} times without a new fold, most likely for want of memory; try fewer --slots"
+    )
 
 
 @dataclass(frozen=True)
@@ -169,6 +185,7 @@ class Proposals(Searcher):
         super().__init__(metric="done", mode="max")
         self.agenda, self.slots = agenda, slots
         self.running: dict[str, Trial] = {}  # by Tune's id
+        self.finished = False
 
     def __getstate__(self) -> dict[str, Any]:
         return {}  # Tune pickles its searcher too
@@ -181,13 +198,14 @@ class Proposals(Searcher):
         except Wait:
             return None
         if trial is None:
-            return None if self.running else Searcher.FINISHED  # a running one may be lost and come again
+            self.finished = not self.running  # a running one may be lost and come again
+            return Searcher.FINISHED if self.finished else None
         self.running[trial_id] = trial
         return {"task": Task(trial, self.agenda.ledger.done(trial))}
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         trial = self.running.pop(trial_id)
-        if error and trial.number in self.agenda.running:
+        if error:
             self.agenda.lost(trial)
 
     def save(self, checkpoint_path: str) -> None:
@@ -198,13 +216,23 @@ class Proposals(Searcher):
 
 
 def _slots(resources: Resources) -> int:
-    """Trials that fit on the cluster at a time."""
-    have = ray.cluster_resources()
-    need = {"CPU": resources.cpu, "GPU": resources.gpu, "memory": resources.host_memory}
-    slots = min(int(have.get(name, 0) / amount) for name, amount in need.items() if amount)
+    """Trials that fit on the cluster at a time. Raises UserError when no machine holds one."""
+    need = {"CPU": resources.cpu, "GPU": resources.gpu or 0, "memory": resources.host_memory}
+    machines = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    slots = sum(min(int(have.get(name, 0) / amount) for name, amount in need.items() if amount) for have in machines)
     if slots < 1:
-        short = [
-            f"{name} {have.get(name, 0):g} of {amount:g}" for name, amount in need.items() if have.get(name, 0) < amount
-        ]
-        raise UserError(f"resources: no machine of the cluster holds one trial ({', '.join(short)}); ask for less")
+        most = {name: max((have.get(name, 0) for have in machines), default=0) for name in need}
+        short = [f"{name} {most[name]:g} of {need[name]:g}" for name in need if most[name] < need[name]]
+        raise UserError(f"resources: no machine holds one trial ({', '.join(short) or 'not all of it'}); ask for less")
     return slots
+
+
+def _reachable(address: str) -> None:
+    """Ray waits for minutes for an address that does not answer. Raises UserError."""
+    host, _, port = address.rpartition("//")[2].rpartition(":")
+    if not port.isdigit():
+        return  # `auto`, which Ray answers at once
+    try:
+        socket.create_connection((host, int(port)), timeout=10).close()
+    except OSError as problem:
+        raise UserError(f"--address {address}: no Ray answers there ({problem}); is the cluster up?") from None

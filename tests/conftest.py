@@ -64,7 +64,9 @@ class Small:
 
         study = self.prepared(**changes)
         quiet = Console(quiet=True)
-        driver.run(study, driver.load_clips(study, quiet), executor or executors.serial, quiet)
+        clips = driver.load_clips(study, quiet)
+        with driver.begun(study, clips) as ledger:
+            driver.train(study, clips, ledger, executor or executors.serial, quiet)
         return study.folder
 
     def start(self, *options: str, env: dict[str, str] | None = None) -> subprocess.Popen[str]:

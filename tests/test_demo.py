@@ -32,9 +32,9 @@ def test_make_demo(tmp_path):
     found = json.loads((study / "report/report.json").read_text())
     assert found
     runs = _mlflow_runs(clone / "demo/mlflow.db")
-    assert len(runs) == 37
+    assert len(runs) == 49
     trials = [run for run in runs if "mlflow.parentRunId" in run.data.tags]
-    assert len(trials) == 36
+    assert len(trials) == 48
     assert all({"uf1", "uar", "accuracy"} <= set(run.data.metrics) and "depth" in run.data.params for run in trials)
     assert subprocess.run(["git", "status", "--porcelain"], cwd=clone, capture_output=True, check=True).stdout == b""
 

@@ -49,6 +49,7 @@ def run(dataset_seed: int, folder: Path) -> Path:
     """The default study without its search, in a process of its own; returns its folder."""
     content = yaml.safe_load((READY / "default.yaml").read_text())
     del content["stages"]["search"]
+    content["stages"]["ablate"]["vary"] = {"input": ["gray"]}  # the planted arms and the controls alone
     content["dataset"]["options"]["seed"] = dataset_seed
     storage = folder / str(dataset_seed)
     (file := folder / f"{dataset_seed}.yaml").write_text(yaml.safe_dump(content))

@@ -6,6 +6,7 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
+RENDERER = 1  # goes up when the same parameters would give other pixels
 FRAME = 176  # side of a frame in pixels
 FACE = 128  # side of the face box
 BORDER = (FRAME - FACE) // 2  # left and top of the face box

@@ -32,12 +32,23 @@ def synthesize(folder: Path, spec: Synthetic, progress: Progress | None = None) 
     """
     if folder.exists():
         raise UserError(f"{folder}: is there already; give a new folder, or delete it first")
+    make(folder, spec, progress)
+
+
+def make(folder: Path, spec: Synthetic, progress: Progress | None = None) -> None:
+    """Write the dataset unless it is there. Of two processes that do so at the same time, the first one's stays."""
+    if folder.exists():
+        return
     folder.parent.mkdir(parents=True, exist_ok=True)
     draft = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
         write(draft, spec, progress)
         draft.chmod(0o755)
-        draft.rename(folder)
+        try:
+            draft.rename(folder)
+        except OSError:
+            if not folder.is_dir():  # else another process was first, and wrote the same
+                raise
     finally:
         shutil.rmtree(draft, ignore_errors=True)
 

@@ -6,6 +6,7 @@ import pytest
 import yaml
 
 from search_spaces.designs import arms
+from search_spaces.errors import UserError
 from search_spaces.study_file import READY, load_study
 
 BASE = {"name": "x", "dataset": {"path": "clips"}, "baseline": {"architecture": "fusion_late", "frames": 24}}
@@ -83,3 +84,18 @@ def test_ready_studies_load(path):
     spec = load_study(path)
     assert spec.name == path.stem
     assert spec.question
+
+
+@pytest.mark.parametrize(
+    ("design", "words"),
+    [
+        ({"vary": {"grid": [2, 4]}}, "arm grid=2 is the same configuration as baseline"),
+        ({"arms": {"same": {"depth": 1}}}, "arm same is the same configuration as baseline"),
+        ({"arms": {"a": {"depth": 2}, "b": {"depth": 2}}}, "arm b is the same configuration as a"),
+        ({"vary": {"depth": [2]}, "arms": {"depth=2": {"depth": 3}}}, "two arms have the name depth=2"),
+        ({"controls": ["null", "null"]}, "null is given twice"),
+    ],
+)
+def test_arms_that_would_be_one_are_refused(tmp_path, design, words):
+    with pytest.raises(UserError, match=words):
+        study(tmp_path, {"design": "one_at_a_time", **design})

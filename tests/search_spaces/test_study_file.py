@@ -113,5 +113,7 @@ def test_identity_is_all_but_what_may_change():
     spec = load_study(READY / "default.yaml")
     free = load_study(READY / "default.yaml", {"resources.cpu": 4, "storage": "there"}, seeds=7)
     assert free.identity() == spec.identity()
-    assert load_study(READY / "default.yaml", proposals=99).identity() != spec.identity()
+    assert load_study(READY / "default.yaml", proposals=99).identity() == spec.identity()
+    assert load_study(READY / "default.yaml", {"baseline.grid": 3}).identity() == spec.identity()  # the default
+    assert load_study(READY / "default.yaml", {"stages.search.startup": 7}).identity() != spec.identity()
     assert load_study(READY / "default.yaml", {"baseline.depth": 2}).identity() != spec.identity()

@@ -9,7 +9,9 @@ from search_spaces.errors import UserError
 from study import ledger as module
 from study.ledger import Ledger, Outcome, StudyRecord, ledger_path, read_only
 
-RECORD = StudyRecord("x", "name: x", {}, {"baseline": {"depth": 1}, "data": "abc"}, {"clips": []})
+RECORD = StudyRecord(
+    "x", "name: x", {}, {"baseline": {"depth": 1}, "data": {"index": "abc", "eyes": "1"}}, {"clips": []}
+)
 
 
 @pytest.fixture
@@ -47,19 +49,21 @@ def test_a_transaction_is_all_or_nothing(ledger):
 
 def test_what_was_told_never_changes(ledger):
     trial = ledger.propose("search", None, TrialConfig(), (1,))
-    assert ledger.tell(trial.number, "complete", 0.5) == ("complete", 0.5)
-    assert ledger.tell(trial.number, "complete", 0.7) == ("complete", 0.5)
+    assert ledger.told(trial.number) is None
+    ledger.tell(trial.number, Outcome("failed", 2, None))
+    ledger.tell(trial.number, Outcome("complete", 5, 0.7))
+    assert ledger.told(trial.number) == Outcome("failed", 2, None)
 
 
 def test_a_changed_study_is_refused_with_what_differs(ledger):
     ledger.begin(RECORD)
     ledger.begin(RECORD)
-    changed = StudyRecord("x", "", {}, {"baseline": {"depth": 2}, "data": "def"}, {})
+    changed = StudyRecord("x", "", {}, {"baseline": {"depth": 2}, "data": {"index": "def", "face": "2"}}, {})
     with pytest.raises(UserError) as refused:
         ledger.begin(changed)
     assert len(refused.value.problems) == 2
     assert "baseline.depth was 1 when this study began and is now 2" in refused.value.problems[0]
-    assert 'data was "abc"' in refused.value.problems[1]
+    assert 'data.index was "abc"' in refused.value.problems[1]
 
 
 def test_changed_code_is_refused_unless_accepted(ledger, monkeypatch):

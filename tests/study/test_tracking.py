@@ -44,7 +44,7 @@ def folder(storage, request) -> Path:
 
 def begin(ledger: Ledger, **resolved) -> None:
     description = {"question": "Does fusion help?", "dataset": "made-up", "dataset_digest": "d1", "protocol": "loso"}
-    record = StudyRecord(ledger.folder.name, "name: it\n", resolved, {}, {**description, "classes": CLASSES})
+    record = StudyRecord(ledger.folder.name, "name: it\n", resolved, {"data": {}}, {**description, "classes": CLASSES})
     ledger.begin(record)
 
 
@@ -54,11 +54,11 @@ def fold(trial: Trial, seed: int, subject: str) -> FoldResult:
     predicted = ["positive", *truth[1:]]
     rows = [[f"{subject}{i}", *pair, [0.2, 0.3, 0.5]] for i, pair in enumerate(zip(truth, predicted, strict=True))]
     key = f"{trial.config.key()}/{seed}/{subject}"
-    return FoldResult(key, CPU, trial.config.key(), seed, subject, json.dumps(rows), 0.5, 100.25)
+    return FoldResult(key, CPU, trial.config.key(), seed, subject, json.dumps(rows), 0.5, 100.25, "laptop")
 
 
 def train(ledger: Ledger, trial: Trial, outcome: Outcome | None, subjects=SUBJECTS) -> None:
-    attempt = ledger.attempt(trial.number, "laptop")
+    attempt = ledger.attempt(trial.number)
     with ledger.transaction():
         for seed in trial.seeds:
             ledger.add_folds(attempt, [fold(trial, seed, subject) for subject in subjects])

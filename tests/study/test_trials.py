@@ -6,7 +6,7 @@ import torch
 from search_spaces.errors import UserError
 from search_spaces.spec import Resources
 from study.ledger import golden_digest
-from study.trials import arithmetic_here, threads
+from study.trials import arithmetic_here
 
 
 def test_a_gpu_is_used_where_there_is_one():
@@ -17,7 +17,7 @@ def test_a_gpu_is_used_where_there_is_one():
 
 
 def test_threads_follow_the_cpus():
-    assert [threads(Resources(cpu=cpu)) for cpu in (0.5, 1, 2.9, 4)] == [1, 1, 2, 4]
+    assert [Resources(cpu=cpu).threads for cpu in (0.5, 1, 2.9, 4)] == [1, 1, 2, 4]
 
 
 def test_the_fold_group_follows_declared_memory(small):

@@ -8,8 +8,9 @@ from typing import Any
 from search_spaces.errors import UserError
 from search_spaces.identity import digest
 from study.data.clips import ClipIndex
+from study.data.faces import RENDERER
 from study.data.readers import manifest
-from study.data.synthesis import synthesize
+from study.data.synthesis import make
 from study.data.synthetic import Synthetic, index_of
 from study.data.truth import truth
 
@@ -48,7 +49,6 @@ def materialise(index: ClipIndex, folder: Path, progress: Callable[[int, int], N
     """A planned index with its videos, which are rendered into `folder`/synthetic-DIGEST unless they are there."""
     assert index.truth is not None
     spec = from_options(index.truth["options"])  # type: ignore[arg-type]
-    target = folder / f"synthetic-{digest(index.truth)[:12]}"
-    if not target.exists():
-        synthesize(target, spec, progress)
+    target = folder / f"synthetic-{digest([RENDERER, index.truth])[:12]}"
+    make(target, spec, progress)
     return manifest.read(target, {})

@@ -1,0 +1,38 @@
+"""Going on with a study: what was begun under its name must be what its file now says, or less."""
+
+from collections.abc import Iterator
+
+from search_spaces.designs import arms
+from search_spaces.spec import Fixed, Search, StudySpec
+from study.ledger import Ledger
+
+
+def problems(spec: StudySpec, ledger: Ledger) -> list[str]:
+    """What the file takes away or changes of the arms, seeds and proposals that the ledger has; empty when nothing."""
+    return [problem for stage in spec.stages for problem in _of_stage(spec, stage, ledger)]
+
+
+def _of_stage(spec: StudySpec, stage: str, ledger: Ledger) -> Iterator[str]:
+    design = dict(spec.stages)[stage]  # type: ignore[index]
+    if isinstance(design, Search):
+        yield from _of_search(spec, stage, design, ledger)
+    if isinstance(design, Fixed):
+        planned = {(arm.name, arm.config.key(), seed) for arm in arms(spec) for seed in arm.seeds if arm.stage == stage}
+        for trial in [proposal.trial for proposal in ledger.proposals(stage)]:
+            if gone := {(trial.arm, trial.config.key(), seed) for seed in trial.seeds} - planned:
+                levels = ", ".join(f"{name}={level}" for name, level in trial.config.explicit().items())
+                seed = gone.pop()[2]
+                yield f"{stage}, arm {trial.arm} with seed {seed} ({levels}) has begun and is now gone or changed"
+
+
+def _of_search(spec: StudySpec, stage: str, design: Search, ledger: Ledger) -> Iterator[str]:
+    before = ledger.resolved()
+    if before is None:
+        return
+    asked = before["stages"][stage]["proposals"]
+    names: list[str] = list(spec.stages)
+    later = names[names.index(stage) + 1 :]
+    if design.proposals < len(ledger.proposals(stage)):
+        yield f"stages.{stage}.proposals: {design.proposals} are fewer than the ledger has"
+    elif design.proposals != asked and any(ledger.proposals(name) for name in later):
+        yield f"stages.{stage}.proposals: was {asked}, and a later stage has begun since"
