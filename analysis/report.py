@@ -24,7 +24,7 @@ from analysis.sections import Drawing, Section, sections
 from analysis.selection import DRAWS, Selection, select
 from analysis.tables import Column, Row, Table, number, text
 
-PACKAGES = ("losolab", "numpy", "scipy", "pandas", "pyarrow", "matplotlib")
+PACKAGES = ("losolab", "numpy", "scipy", "statsmodels", "pandas", "pyarrow", "matplotlib")
 
 
 @dataclass(frozen=True, eq=False)
