@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from search_spaces.errors import UserError
 from study import executors
 from study.ledger import golden_digest, ledger_path
 from study.tune import RayTune
@@ -147,6 +148,48 @@ def test_ctrl_c_ends_with_a_word_and_the_same_command_goes_on(small, golden, opt
     assert again.returncode == 0, output
     assert query(small.folder, "select sum(trained) from attempt") == [(FOLDS,)]
     assert golden.setdefault("digest", golden_digest(small.folder)) == golden_digest(small.folder)
+
+
+@pytest.mark.slow
+def test_what_the_ledger_refuses_is_told_under_ray_as_well(small, monkeypatch):
+    from study.agenda import Agenda
+
+    def record(*_):
+        raise UserError("refused for a test")
+
+    monkeypatch.setattr(Agenda, "record", record)
+    with pytest.raises(UserError, match="refused for a test"):
+        small.run(RayTune(slots=1))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("resources", [{"memory": 5000}, {"cpu": 999}, {"gpu": 99}])
+def test_a_trial_that_fits_nowhere_is_refused_and_does_not_wait(small, resources):
+    with pytest.raises(UserError, match="no machine holds one trial"):
+        small.run(RayTune(), resources=resources)
+
+
+def test_a_cluster_that_does_not_answer_is_told(small):
+    with pytest.raises(UserError, match="no Ray answers there"):
+        small.run(RayTune(address="127.0.0.1:9"))
+
+
+@pytest.mark.slow
+def test_ctrl_c_between_two_trials_is_no_success(small, monkeypatch):
+    from study.agenda import Agenda
+
+    take, seen = Agenda.take, []
+
+    def interrupted(self):
+        seen.append(1)
+        if len(seen) == 4:
+            signal.raise_signal(signal.SIGINT)
+        return take(self)
+
+    monkeypatch.setattr(Agenda, "take", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        small.run(RayTune(slots=1))
+    assert _folds(small.folder) < FOLDS
 
 
 def _kill_worker(mark: str) -> int:

@@ -39,6 +39,7 @@ def drain(source, ledger, most=None):
     return trials
 
 
+PROPOSED = 
 SPACE = {
     "architecture": ["full_face", "fusion_intermediate", "fusion_late"],
     "depth": [1, 2],
@@ -87,6 +88,40 @@ def test_a_finite_space_that_is_used_up_ends_the_search(tmp_path):
         source = proposals(spec, ledger)
         assert len(drain(source, ledger)) == 4
         assert source.next() is None
+
+
+def test_a_failed_trial_is_tried_again_and_changes_no_later_proposal(tmp_path):
+    spec = study(tmp_path, proposals=10, factors=SPACE)
+
+    def first_half(ledger):
+        source = proposals(spec, ledger)
+        for number in range(6):
+            trial = source.next()
+            failed = number == 1
+            outcome = Outcome("failed", 2, None, "disk full") if failed else Outcome("complete", 5, score(trial))
+            ledger.settle(trial.number, outcome)
+
+    with Ledger(tmp_path / "unbroken") as ledger:
+        first_half(ledger)
+        source = proposals(spec, ledger)
+        source.next()  # the failed one, left as it is
+        rest = drain(source, ledger)
+    with Ledger(tmp_path / "again") as ledger:
+        first_half(ledger)
+        again = drain(proposals(spec, ledger), ledger)
+        assert again[0].number == 2
+        assert ledger.outcome(2).state == "complete"
+        assert [t.config for t in again[1:]] == [t.config for t in rest]
+        assert ledger.told(2).state == "failed"
+
+
+def test_a_search_proposes_what_it_always_did(tmp_path):
+    """Ledgers hold searches that go on: new factors, and new fields of a search, may not change their streams."""
+    spec = study(tmp_path, proposals=8, factors={"depth": [1, 2, 3], "frames": [6, 8, 12], "crop": [24, 32]})
+    with Ledger(tmp_path / "l") as ledger:
+        trials = drain(proposals(spec, ledger), ledger)
+    found = [(t.config.depth, t.config.frames, t.config.crop) for t in trials]
+    assert found == PROPOSED, found
 
 
 def test_what_cannot_be_built_is_never_proposed_and_rejected_asks_are_kept(tmp_path):
