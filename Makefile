@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: demo test quick check clean
+.PHONY: demo test quick soak check clean
 
 demo: $(READY)  ## the default study, from rendered videos to a report, in demo/
 	$(BIN)/losolab run --storage demo
@@ -13,6 +13,9 @@ test: $(READY)  ## everything, the slow tests included
 
 quick: $(READY)  ## what ends in under three minutes
 	$(BIN)/pytest -m "not slow"
+
+soak: $(READY)  ## the long versions of the simulations, with their figures
+	LOSOLAB_SOAK=1 $(BIN)/pytest -s tests/analysis/test_calibration.py
 
 check: $(READY)  ## lint, format and types
 	$(BIN)/ruff check .
