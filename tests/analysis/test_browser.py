@@ -13,7 +13,10 @@ from analysis.report import write
 from analysis.results import Results
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
-QUIET = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
+QUIET = [
+    *("--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"),
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",  # Chromium itself would call home
+]
 STARTED = "URL_REQUEST_START_JOB"
 
 
