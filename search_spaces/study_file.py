@@ -17,11 +17,17 @@ READY = Path(__file__).parent  # the ready studies lie beside this file
 
 
 def load_study(
-    path: Path, parts: dict[str, Any] | None = None, *, proposals: int | None = None, seeds: int | None = None
+    path: Path,
+    parts: dict[str, Any] | None = None,
+    *,
+    data: Path | None = None,
+    proposals: int | None = None,
+    seeds: int | None = None,
 ) -> StudySpec:
     """The study in a YAML file, with some of its parts replaced: a value by key, `resources.cpu` for one below.
 
-    `proposals` replaces those of the search stages, `seeds` those of the fixed designs' arms.
+    `data` is where the dataset lies (a manifest, where the file would make a synthetic dataset); `proposals` replaces
+    those of the search stages, `seeds` those of the fixed designs' arms.
     Raises UserError with every mistake: file, key, value, and what would be valid.
     """
     try:
@@ -36,6 +42,8 @@ def load_study(
     if not isinstance(content, dict):
         raise UserError(f"{path}: a study file is a mapping of keys such as name, dataset, baseline and stages")
     try:
+        if data is not None:
+            content |= {"dataset": _elsewhere(content.get("dataset"), data)}
         spec = StudySpec.model_validate(_resized(_replaced(content, parts or {}), proposals, seeds))
     except ValidationError as invalid:
         raise UserError([f"{path}: {_sentence(error)}" for error in invalid.errors()]) from None
@@ -71,6 +79,12 @@ def _replaced(content: dict[str, Any], parts: dict[str, Any]) -> dict[str, Any]:
         section = changed.get(key)
         changed[key] = _replaced(section if isinstance(section, dict) else {}, {below: value}) if below else value
     return changed
+
+
+def _elsewhere(dataset: Any, path: Path) -> dict[str, Any]:
+    """The file's dataset, found at another path."""
+    read = isinstance(dataset, dict) and dataset.get("reader") != "synthetic"
+    return {**(dataset if read else {"reader": "manifest"}), "path": str(path)}
 
 
 def _resized(content: dict[str, Any], proposals: int | None, seeds: int | None) -> dict[str, Any]:

@@ -5,20 +5,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.table import Table
 
 from search_spaces.errors import UserError
 from search_spaces.spec import StudySpec
 from search_spaces.study_file import READY, load_study
 from study import data_commands
-from study.progress import duration
+from study.terminal import plain, print_plan, print_table
 
 if TYPE_CHECKING:  # commands import what they need: `losolab --help` and `report` need neither torch nor ray
-    import analysis.tables
     from study.executors import Executor
-    from study.plan import Cost, Plan
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 app.command()(data_commands.look)
@@ -51,10 +47,10 @@ def main(arguments: list[str] | None = None) -> None:
         app(arguments, prog_name="losolab")
     except UserError as mistake:
         for problem in mistake.problems:
-            errors.print(f"[red]error:[/] {_plain(problem)}", soft_wrap=True)
+            errors.print(f"[red]error:[/] {plain(problem)}", soft_wrap=True)
         sys.exit(2)
     except OSError as problem:  # a full disk, a folder that may not be written: the system's own words say it best
-        errors.print(f"[red]error:[/] {_plain(str(problem))}", soft_wrap=True)
+        errors.print(f"[red]error:[/] {plain(str(problem))}", soft_wrap=True)
         sys.exit(2)
     except ModuleNotFoundError as missing:
         if missing.name not in _RUN_ONLY:
@@ -96,7 +92,7 @@ def run(
     )
     prepared = driver.prepare(spec, study.read_text(encoding="utf-8"))
     if dry_run:
-        _print_plan(prepared.plan, prepared.index.notes)
+        print_plan(console, prepared.plan, prepared.index.notes)
         return
     clips = driver.load_clips(prepared, console)
     from study.tracking import mirrored
@@ -133,7 +129,7 @@ def plan(
 
     spec = _load(study, data=data, trials=trials, seeds=seeds, resources=resources)
     prepared = driver.prepare(spec, "")
-    _print_plan(prepared.plan, prepared.index.notes)
+    print_plan(console, prepared.plan, prepared.index.notes)
 
 
 @app.command()
@@ -238,12 +234,11 @@ def _load(
 ) -> StudySpec:
     """The study file with the options in their places."""
     options = {
-        "dataset": data and {"reader": "manifest", "path": str(data), "options": {}},
         "storage": storage and str(storage),
         "tracking_uri": tracking_uri,
     }
     given = {key: value for key, value in options.items() if value is not None} | _parsed(resources)
-    return load_study(study, given, proposals=trials, seeds=seeds)
+    return load_study(study, given, data=data, proposals=trials, seeds=seeds)
 
 
 def _parsed(resources: str | None) -> dict[str, str]:
@@ -253,11 +248,6 @@ def _parsed(resources: str | None) -> dict[str, str]:
     if wrong := ["".join(part) for part in parts if not part[1]]:
         raise UserError(f"--resources {resources}: {wrong[0]!r} is not NAME=NUMBER, e.g. cpu=1,gpu=0.25,memory=4")
     return {f"resources.{name.strip()}": amount.strip() for name, _, amount in parts}
-
-
-def _plain(text: str) -> str:
-    """Text in which Rich sees no markup."""
-    return text.replace("[", r"\[")
 
 
 def _executor(serial: bool, slots: int | None, address: str | None) -> "Executor":
@@ -279,48 +269,7 @@ def _report(paths: list[str], out: Path, baseline: str | None = None, literature
     published = read(literature) if literature else ()
     made = report.report(Results.load(*paths, baseline=baseline), published)
     for warning in made.warnings:
-        console.print(f"[yellow]![/] {_plain(warning)}")
+        console.print(f"[yellow]![/] {plain(warning)}")
     for table in made.tables()[:1]:
-        _print_table(table)
+        print_table(console, table)
     return report.publish(made, out)
-
-
-_SHOWN = {"Variant", "UF1 [95 % CI]", "ΔUF1 [95 % CI]", "p adj", "Verdict", "Rank", "Trial", "UF1 (naive)", "State"}
-
-
-def _print_table(table: "analysis.tables.Table") -> None:
-    """The columns of a table that fit a terminal; the report has them all."""
-    shown = [i for i, column in enumerate(table.columns) if column.title in _SHOWN]
-    rich = Table(title=_plain(table.title), title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    for i in shown:
-        rich.add_column(_plain(table.columns[i].title), justify="right" if table.columns[i].numeric else "left")
-    for row in table.texts():
-        rich.add_row(*(_plain(row[i]) for i in shown))
-    console.print(rich)
-
-
-def _print_plan(plan: "Plan", notes: tuple[str, ...]) -> None:
-    table = Table(
-        title=f"{plan.spec.name}: {plan.clips} clips, {plan.subjects} subjects", title_justify="left", box=SIMPLE_HEAD
-    )
-    for column in ("stage", "arm", "changes", "trials", "folds", "parameters", "time"):
-        table.add_column(column, justify="right" if column in ("trials", "folds", "parameters", "time") else "left")
-    for search in plan.searches:
-        cost = search.cost
-        blind = min(search.design.virtual_slots, search.design.proposals)
-        space = f"{search.feasible} of {search.sampled} configurations can be built; the first {blind} know no result"
-        table.add_row(search.stage, "(proposals)", space, str(cost.trials), str(cost.folds), *_figures(cost))
-    for arm, cost in plan.arms:
-        changes = ", ".join(f"{name}={level}" for name, level in arm.changes.items()) or "-"
-        table.add_row(arm.stage, arm.name, changes, str(cost.trials), str(cost.folds), *_figures(cost))
-    console.print(table)
-    for note in notes:
-        console.print(f"[yellow]![/] {_plain(note)}", soft_wrap=True)
-    console.print(
-        f"{plan.trials} trials, {plan.folds} folds; about {duration(plan.seconds)} on one device (assumed speed), "
-        f"divided by the devices; up to {plan.memory / 2**20:.0f} MiB a trial. Nothing was started."
-    )
-
-
-def _figures(cost: "Cost") -> tuple[str, str]:
-    return f"{cost.parameters:,}", duration(cost.seconds)

@@ -1,9 +1,6 @@
 """The ledger: a study's memory. One SQLite file, one writer, a block a transaction."""
 
-import fcntl
 import json
-import os
-import platform
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator
@@ -16,6 +13,7 @@ from search_spaces.config import TrialConfig
 from search_spaces.errors import UserError
 from search_spaces.identity import digest
 from study.identity import Arithmetic, code_digest, provenance
+from study.lock import locked, refuse_network
 from study.trials import FoldResult, Trial
 
 SCHEMA_VERSION = 1
@@ -43,20 +41,6 @@ create table told (       -- what Optuna was told: never changed
     trial integer primary key references proposal, state text not null, kept integer not null, value real);
 pragma user_version = {SCHEMA_VERSION};
 """
-_NETWORK = {
-    "nfs",
-    "nfs4",
-    "cifs",
-    "smb3",
-    "smbfs",
-    "lustre",
-    "beegfs",
-    "gpfs",
-    "ceph",
-    "glusterfs",
-    "afs",
-    "fuse.sshfs",
-}
 
 
 @dataclass(frozen=True)
@@ -108,10 +92,10 @@ class Ledger:
     """The one writer's view of a study folder. Use it as a context manager: it holds the study's lock for its life."""
 
     def __init__(self, folder: Path) -> None:
-        _refuse_network(folder)
+        refuse_network(folder)
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
-        self._lock = _locked(folder)
+        self._lock = locked(folder)
         self.db = sqlite3.connect(ledger_path(folder), isolation_level=None, timeout=60)
         self.db.row_factory = sqlite3.Row
         self.db.execute("pragma journal_mode = wal")
@@ -309,38 +293,3 @@ def differences(old: Any, new: Any, key: str = "") -> list[str]:
         names = [n for n in dict.fromkeys([*old, *new]) if key != "data" or (n in old and n in new)]
         return [c for n in names for c in differences(old.get(n), new.get(n), f"{key}.{n}".lstrip("."))]
     return [] if old == new else [f"{key} was {json.dumps(old)} when this study began and is now {json.dumps(new)}"]
-
-
-def _locked(folder: Path) -> Any:
-    """Hold the folder's lock while the returned file is open. Host and pid stand in it for the message only."""
-    file = (folder / "ledger.lock").open("a+", encoding="utf-8")
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        file.seek(0)
-        holder = file.read().strip() or "another process"
-        file.close()
-        raise UserError(f"{folder}: another run of this study is writing ({holder}); wait for it, or stop it") from None
-    file.truncate(0)
-    file.write(f"{platform.node()}, process {os.getpid()}\n")
-    file.flush()
-    return file
-
-
-def _refuse_network(folder: Path) -> None:
-    """SQLite's locks do not hold on a network file system."""
-    if (kind := file_system(folder)) in _NETWORK:
-        raise UserError(
-            f"{folder}: a network file system ({kind}), where a ledger is not safe; give --storage DIR on a local disk"
-        )
-
-
-def file_system(folder: Path) -> str:
-    """Kind of the file system that a folder lies on, or would lie on; empty where the system does not say."""
-    mounts = Path("/proc/mounts")
-    if not mounts.exists():
-        return ""
-    points = [line.split()[1:3] for line in mounts.read_text(encoding="utf-8").splitlines()]
-    target = folder.resolve()
-    around = [(point, kind) for point, kind in points if target.is_relative_to(point.replace("\\040", " "))]
-    return max(around, key=lambda pair: len(pair[0]), default=("", ""))[1]

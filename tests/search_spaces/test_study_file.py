@@ -117,3 +117,14 @@ def test_identity_is_all_but_what_may_change():
     assert load_study(READY / "default.yaml", {"baseline.grid": 3}).identity() == spec.identity()  # the default
     assert load_study(READY / "default.yaml", {"stages.search.startup": 7}).identity() != spec.identity()
     assert load_study(READY / "default.yaml", {"baseline.depth": 2}).identity() != spec.identity()
+
+
+def test_data_elsewhere_keeps_the_reader_unless_it_is_synthetic(tmp_path):
+    there = tmp_path / "there"
+    dataset = load_study(READY / "default.yaml", data=there).dataset
+    assert (dataset.reader, dataset.path, dataset.options) == ("manifest", there, {})
+    path = tmp_path / "study.yaml"
+    stages = "stages: {ablate: {design: listed, arms: {b: {depth: 2}}}}"
+    path.write_text(f"name: a\ndataset: {{reader: casme2, options: {{labels: casme2_5}}}}\n{stages}")
+    dataset = load_study(path, data=there).dataset
+    assert (dataset.reader, dataset.path, dataset.options) == ("casme2", there, {"labels": "casme2_5"})

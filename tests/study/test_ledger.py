@@ -7,6 +7,7 @@ import pytest
 from search_spaces.config import TrialConfig
 from search_spaces.errors import UserError
 from study import ledger as module
+from study import lock
 from study.ledger import Ledger, Outcome, StudyRecord, ledger_path, read_only
 
 RECORD = StudyRecord(
@@ -102,7 +103,7 @@ def test_no_study_there(tmp_path):
 
 
 def test_a_network_file_system_is_refused_with_the_remedy(tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "_NETWORK", module._NETWORK | {module.file_system(tmp_path)})
+    monkeypatch.setattr(lock, "_NETWORK", lock._NETWORK | {lock.file_system(tmp_path)})
     with pytest.raises(UserError, match="--storage DIR"):
         Ledger(tmp_path / "x")
     assert not (tmp_path / "x").exists()

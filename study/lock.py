@@ -1,0 +1,48 @@
+"""One writer a study: a lock on its folder, which must lie on a disk where locks hold."""
+
+import fcntl
+import os
+import platform
+from pathlib import Path
+from typing import TextIO
+
+from search_spaces.errors import UserError
+
+_NETWORK = frozenset(
+    "nfs nfs4 cifs smb3 smbfs lustre beegfs gpfs ceph glusterfs afs fuse.sshfs".split()  # kinds in /proc/mounts
+)
+
+
+def locked(folder: Path) -> TextIO:
+    """Hold the folder's lock while the returned file is open. Host and pid stand in it for the message only."""
+    file = (folder / "ledger.lock").open("a+", encoding="utf-8")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.seek(0)
+        holder = file.read().strip() or "another process"
+        file.close()
+        raise UserError(f"{folder}: another run of this study is writing ({holder}); wait for it, or stop it") from None
+    file.truncate(0)
+    file.write(f"{platform.node()}, process {os.getpid()}\n")
+    file.flush()
+    return file
+
+
+def refuse_network(folder: Path) -> None:
+    """SQLite's locks do not hold on a network file system."""
+    if (kind := file_system(folder)) in _NETWORK:
+        raise UserError(
+            f"{folder}: a network file system ({kind}), where a ledger is not safe; give --storage DIR on a local disk"
+        )
+
+
+def file_system(folder: Path) -> str:
+    """Kind of the file system that a folder lies on, or would lie on; empty where the system does not say."""
+    mounts = Path("/proc/mounts")
+    if not mounts.exists():
+        return ""
+    points = [line.split()[1:3] for line in mounts.read_text(encoding="utf-8").splitlines()]
+    target = folder.resolve()
+    around = [(point, kind) for point, kind in points if target.is_relative_to(point.replace("\\040", " "))]
+    return max(around, key=lambda pair: len(pair[0]), default=("", ""))[1]
