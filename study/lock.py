@@ -8,21 +8,8 @@ from typing import TextIO
 
 from search_spaces.errors import UserError
 
-_NETWORK = frozenset(
-    [
-        "nfs",
-        "nfs4",
-        "cifs",
-        "smb3",
-        "smbfs",
-        "lustre",
-        "beegfs",
-        "gpfs",
-        "ceph",
-        "glusterfs",
-        "afs",
-        "fuse.sshfs",
-    ]  # kinds in /proc/mounts
+_NETWORK = frozenset(  # kinds of file system in /proc/mounts
+    ("nfs", "nfs4", "cifs", "smb3", "smbfs", "lustre", "beegfs", "gpfs", "ceph", "glusterfs", "afs", "fuse.sshfs")
 )
 
 
