@@ -380,8 +380,9 @@ def test_a_server_shows_the_local_store_and_takes_a_study_over_http(folder, tmp_
     every_state(folder)
     mirror(folder, None)
     port = free_port()
+    others = set(_children(os.getpid()))  # of tests before this one
     with served(folder, place(folder, None), port) as address:
-        processes = _children(os.getpid())
+        processes = set(_children(os.getpid())) - others
         client = MlflowClient(place(folder, None).uri)
         experiment = client.get_experiment_by_name(folder.name).experiment_id
         assert runs_page(address, folder).startswith(f"{address}/#/experiments/{experiment}/runs?")
