@@ -1,0 +1,24 @@
+"""ray_cluster.yaml is a cluster file by Ray's own schema, and leaves outputs at home."""
+
+from pathlib import Path
+
+import yaml
+
+CLUSTER = yaml.safe_load((Path(__file__).parents[1] / "ray_cluster.yaml").read_text())
+
+
+def test_ray_accepts_it():
+    from ray.autoscaler._private.util import prepare_config, validate_config
+
+    validate_config(prepare_config(CLUSTER))
+
+
+def test_what_commands_write_is_not_copied_to_the_cluster():
+    assert {"studies/**", "demo/**", "**/.venv", "**/.git"} <= set(CLUSTER["rsync_exclude"])
+    assert "~/losolab" in CLUSTER["file_mounts"]
+
+
+def test_the_lines_to_edit_are_marked():
+    lines = (Path(__file__).parents[1] / "ray_cluster.yaml").read_text().splitlines()
+    marked = " ".join(line for line in lines if "# EDIT" in line)
+    assert all(word in marked for word in ("HEAD_ADDRESS", "WORKER_1", "USER"))
