@@ -147,6 +147,6 @@ def _with(finding: Finding, comparison: Comparison | None, base: Score) -> Findi
 
 
 def median_detectable(findings: Sequence[Finding]) -> float | None:
-    """Median over the compared rows of the minimum detectable difference."""
-    sizes = [finding.comparison.detectable for finding in findings if finding.comparison]
+    """Median over the compared rows of the minimum detectable difference; a row without an error tells none."""
+    sizes = [f.comparison.detectable for f in findings if f.comparison and f.comparison.se > 0]
     return float(np.median(sizes)) if sizes else None

@@ -75,12 +75,13 @@ def png(figure: Figure) -> bytes:
 def _row(axes: Axes, y: int, finding: Finding, seen: Comparison) -> None:
     """One arm: intervals, point, and the numbers of the table at the right."""
     colour = COLOURS[finding.kind]
-    if seen.joint:
-        axes.hlines(y, *seen.joint, color=colour, linewidth=0.8)
-    axes.hlines(y, seen.low, seen.high, color=colour, linewidth=2.4, alpha=0.85)
+    if seen.shown[1] is not None:
+        if seen.joint:
+            axes.hlines(y, *seen.joint, color=colour, linewidth=0.8)
+        axes.hlines(y, seen.low, seen.high, color=colour, linewidth=2.4, alpha=0.85)
     filled = finding.kind == "variant"
     axes.plot(seen.difference, y, MARKERS[finding.kind], color=colour, markerfacecolor=colour if filled else "white")
-    words = f"{interval((seen.difference, seen.low, seen.high), signed=True).text:24}{number(seen.p_adjusted, 4).text}"
+    words = f"{interval(seen.shown, signed=True).text:24}{number(seen.p_adjusted, 4).text}"
     axes.text(
         1.02, y, words, transform=axes.get_yaxis_transform(), va="center", family="monospace", fontsize=8, color=colour
     )

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from analysis.ablation import Ablation, Finding, is_permuted, median_detectable
-from analysis.inference import RESAMPLES, ROPE, Comparison
+from analysis.inference import LEVEL, RESAMPLES, ROPE, Comparison
 from analysis.results import Results
 from analysis.tables import Cell, Column, Row, Table, interval, number, tally, text
 
@@ -47,7 +47,7 @@ def sentence(found: Ablation) -> str:
     value = base.score.interval
     groups = [
         f"{verdict}: {', '.join(_named(f) for f in found.family if f.comparison and f.comparison.verdict == verdict)}"
-        for verdict in ("worse", "better", "equivalent", "inconclusive")
+        for verdict in ("worse", "better", "equivalent", "inconclusive", "identical")
         if any(f.comparison and f.comparison.verdict == verdict for f in found.family)
     ]
     name = "The baseline" if base.arm.arm == "baseline" else f"The baseline {base.arm.arm}"
@@ -74,13 +74,17 @@ def questions(found: Ablation) -> tuple[tuple[str, str], ...]:
 
 def plain(seen: Comparison) -> str:
     """A comparison in words, for readers who do not read p."""
-    span = interval((seen.difference, seen.low, seen.high), signed=True).text
-    bound = f"{max(map(abs, seen.narrow)):.3f}"
+    span = interval(seen.shown, signed=True).text
+    corrected = "; it does not stand after correction for the number of variants" * (seen.p <= 1 - LEVEL)
+    few = f"; it differs on {seen.differing} of the subjects only, too few for a 90 % interval"
+    left = few if seen.bound is None else f"; the 90 % interval leaves differences up to {seen.bound:.3f}"
     return {
         "better": f"Yes: ΔUF1 {span}, on {seen.wins} subjects more clips right, on {seen.losses} fewer.",
         "worse": f"No, it is worse: ΔUF1 {span}, on {seen.losses} subjects fewer clips right, on {seen.wins} more.",
-        "equivalent": f"No, and it is not worse: ΔUF1 {span}; any difference is smaller than {bound}.",
-        "inconclusive": f"Not shown, in either direction: ΔUF1 {span}; differences up to {bound} stay possible.",
+        "equivalent": f"Practically equal: ΔUF1 {span}; the 90 % interval excludes differences above "
+        f"{seen.bound or 0.0:.3f} (limit ±{ROPE}).",
+        "inconclusive": f"Not shown: ΔUF1 {span}{corrected}{left}.",
+        "identical": "No difference at all: the predictions are identical, by subject, seed and class.",
     }[seen.verdict]
 
 
@@ -119,12 +123,12 @@ def _cells(finding: Finding) -> tuple[Cell, ...]:
         number(score.seed_sd if score else None, 3),
         number(score.uar if score else None, 3),
         number(score.accuracy if score else None, 3),
-        interval((found.difference, found.low, found.high) if found else None, signed=True),
+        interval(found.shown if found else None, signed=True),
         number(found.p if found else None, 4),
         number(found.p_adjusted if found else None, 4),
         tally((found.wins, found.ties, found.losses) if found else None),
         text(verdict(finding), finding.gap.reason if finding.gap else ""),
-        number(max(map(abs, found.narrow)) if found else None, 3),
+        number(found.bound if found else None, 3),
         number(cost.parameters),
         number(None if cost.multiply_adds is None else cost.multiply_adds / 1e6, 2),
         number(cost.seconds, 1),
@@ -173,6 +177,7 @@ def _notes(found: Ablation) -> list[str]:
     if any(f.kind == "control" for f in found.findings):
         notes.append("Controls take something from the data; they are outside the family, their p is not adjusted.")
     for f in found.findings:
+        notes += _few(f)
         if is_permuted(f.arm) and f.score:
             notes.append(
                 f"{f.arm.arm}: chance is {f.score.chance:.3f}, the expected UF1 of its predictions when labels are "
@@ -183,6 +188,20 @@ def _notes(found: Ablation) -> list[str]:
                 f"{f.arm.arm}: a UF1 of exactly 0 or 1 has no variance; its interval is that of n of n subjects."
             )
     return notes + _limits(found)
+
+
+def _few(finding: Finding) -> list[str]:
+    """That too few subjects differ for an interval."""
+    seen = finding.comparison
+    if seen is None or seen.shown[1] is not None:
+        return []
+    if not seen.differing:
+        return [f"{finding.arm.arm}: predictions identical to the baseline's, by subject, seed and class; no interval."]
+    level = 95 if seen.bound is not None else 90
+    return [
+        f"{finding.arm.arm}: differs on {seen.differing} subject{'s' * (seen.differing > 1)}: no p below "
+        f"{seen.smallest:.3g}, so there is no {level} % interval."
+    ]
 
 
 def _limits(found: Ablation) -> list[str]:

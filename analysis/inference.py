@@ -18,7 +18,7 @@ from analysis.metrics import empty, parts, uf1
 from search_spaces.identity import stream
 
 Floats = npt.NDArray[np.float64]
-Verdict = Literal["better", "worse", "equivalent", "inconclusive"]
+Verdict = Literal["better", "worse", "equivalent", "inconclusive", "identical"]
 
 LEVEL = 0.95
 ROPE = 0.02  # differences of UF1 up to this are of no practical matter; declared here, before looking
@@ -49,7 +49,9 @@ class Comparison:
 
     narrow: the 90 % interval, for equivalence. joint: the interval that holds for all rows of the family at once
     (single-step max-T; None outside the family, as p_adjusted). wins, ties, losses: subjects on which the variant
-    predicts more, as many, fewer clips right than the baseline, over all seeds.
+    predicts more, as many, fewer clips right than the baseline, over all seeds. differing: subjects whose confusions
+    differ from the baseline's. smallest: the least p that swaps of these can give; an interval at a level that no p
+    reaches does not exist, and its ends are then -1 and 1.
     """
 
     difference: float
@@ -63,7 +65,20 @@ class Comparison:
     wins: int
     ties: int
     losses: int
+    differing: int
+    smallest: float
     verdict: Verdict
+
+    @property
+    def shown(self) -> tuple[float, float | None, float | None]:
+        """The difference and its 95 % interval, None for the ends where there is no such interval."""
+        there = _reached(self.smallest, LEVEL)
+        return self.difference, self.low if there else None, self.high if there else None
+
+    @property
+    def bound(self) -> float | None:
+        """The largest difference that the 90 % interval leaves; None where there is no such interval."""
+        return max(map(abs, self.narrow)) if _reached(self.smallest, 2 * LEVEL - 1) else None
 
     @property
     def detectable(self) -> float:
@@ -166,8 +181,18 @@ class _Test:
         observed = _studentised(differences[:1], np.array([se]))
         return cls(float(differences[0]), se, float(observed[0]), _studentised(differences, errors))
 
+    @property
+    def smallest(self) -> float:
+        """The least p that these swaps can give: 2/2^k where k subjects differ."""
+        return float((self.swapped >= self.swapped.max()).mean())
+
     def interval(self, swapped: Floats, level: float) -> tuple[float, float]:
-        """d +- q SE; where the observed |t| is itself the quantile the interval ends at 0 exactly."""
+        """d +- q SE; where the observed |t| is itself the quantile the interval ends at 0 exactly.
+
+        All of [-1, 1] where no swap of this arm's subjects could ever be significant at this level.
+        """
+        if not _reached(self.smallest, level):
+            return -1.0, 1.0
         rank = int(np.ceil(np.round(level * len(swapped), 6)))
         quantile = float(np.partition(swapped, rank - 1)[rank - 1])
         spread = quantile * self.se if self.se > 0 else 0.0
@@ -246,6 +271,8 @@ def _comparison(test: _Test, arm: Counts, baseline: Counts) -> Comparison:
         wins=int((right[0] > right[1]).sum()),
         ties=int((right[0] == right[1]).sum()),
         losses=int((right[0] < right[1]).sum()),
+        differing=int((arm != baseline).any((1, 2, 3)).sum()),
+        smallest=test.smallest,
         verdict="inconclusive",
     )
     return replace(alone, verdict=_verdict(alone))
@@ -253,10 +280,17 @@ def _comparison(test: _Test, arm: Counts, baseline: Counts) -> Comparison:
 
 def _verdict(compared: Comparison) -> Verdict:
     """By the adjusted p where there is one; equivalent if the 90 % interval is within +-ROPE (two one-sided tests)."""
+    if not compared.differing:
+        return "identical"
     p = compared.p if compared.p_adjusted is None else compared.p_adjusted
     if p <= 1 - LEVEL + 1e-12:
         return "better" if compared.difference > 0 else "worse"
     return "equivalent" if max(map(abs, compared.narrow)) <= ROPE else "inconclusive"
+
+
+def _reached(smallest: float, level: float) -> bool:
+    """Whether tests whose least p is this one can reject at 1 - level, and so have an interval of this level."""
+    return smallest <= 1 - level + 1e-12
 
 
 def _left_out(counts: Counts) -> Floats:

@@ -32,9 +32,9 @@ def _arms(found: Ablation | None) -> Iterator[tuple[str, str]]:
         yield from ((f"UF {arm}", estimate), (f"UFlow {arm}", low), (f"UFhigh {arm}", high))
         yield from ((f"UAR {arm}", f"{f.score.uar:.3f}"), (f"Acc {arm}", f"{f.score.accuracy:.3f}"))
         if seen:
-            shown = interval((seen.difference, seen.low, seen.high), signed=True).digits
+            shown = interval(seen.shown, signed=True).digits
             names = ("DUF", "DUFlow", "DUFhigh")
-            yield from ((f"{n} {arm}", v.replace("-", "−")) for n, v in zip(names, shown, strict=True))
+            yield from ((f"{n} {arm}", v.replace("-", "−") or "--") for n, v in zip(names, shown, strict=True))
             yield f"p {arm}", number(seen.p, 4).text
             if seen.p_adjusted is not None:
                 yield f"padj {arm}", number(seen.p_adjusted, 4).text

@@ -88,7 +88,7 @@ def table(found: Path) -> Table:
         Row("variant", (
             text(f"{step.factor} {step.before} → {step.after}"),
             number(step.uf1, 3),
-            interval((step.comparison.difference, step.comparison.low, step.comparison.high), signed=True),
+            interval(step.comparison.shown, signed=True),
             number(step.comparison.p, 4),
             number(step.p_adjusted, 4),
             tally((step.comparison.wins, step.comparison.ties, step.comparison.losses)),

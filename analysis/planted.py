@@ -88,6 +88,6 @@ def _found(finding: Finding, expect: str | None) -> tuple[Cell, ...]:
     return (
         text(finding.arm.arm),
         interval((score.estimate, score.low, score.high) if score else None),
-        interval((seen.difference, seen.low, seen.high) if seen else None, signed=True),
+        interval(seen.shown if seen else None, signed=True),
         text(unknown if right is None else "yes" if right else "NO"),
     )

@@ -15,7 +15,7 @@ from analysis import figures
 from analysis.ablation import Ablation, Finding, ablations
 from analysis.confusion import confusions
 from analysis.headline import sentence
-from analysis.inference import LEVEL, RESAMPLES, ROPE
+from analysis.inference import LEVEL, RESAMPLES, ROPE, Comparison
 from analysis.literature import Published
 from analysis.macros import macros
 from analysis.ranking import states
@@ -228,8 +228,15 @@ def _arm(finding: Finding) -> dict[str, Any]:
         "interval": asdict(score.interval) if score else None,
         "chance": score.chance if score else None,
         "confusion": score.counts.sum((0, 1)).tolist() if score else None,
-        "comparison": {**asdict(seen), "detectable": seen.detectable} if seen else None,
+        "comparison": _compared(seen) if seen else None,
     }
+
+
+def _compared(seen: Comparison) -> dict[str, Any]:
+    """All of a comparison; intervals that do not exist are null."""
+    _, low, high = seen.shown
+    there = {"joint": seen.joint if low is not None else None, "narrow": None if seen.bound is None else seen.narrow}
+    return {**asdict(seen), "low": low, "high": high, **there, "detectable": seen.detectable}
 
 
 def _floor(null: Finding) -> str:

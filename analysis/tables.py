@@ -149,13 +149,13 @@ def probability(p: float) -> Cell:
     return number(p, 4) if p >= 5e-5 else Cell((p,), ("<0.0001",), "<0.0001")
 
 
-def interval(values: Sequence[float] | None, digits: int = 3, signed: bool = False) -> Cell:
-    """An estimate with its interval: `0.699 [0.637, 0.755]`."""
+def interval(values: Sequence[float | None] | None, digits: int = 3, signed: bool = False) -> Cell:
+    """An estimate with its interval: `0.699 [0.637, 0.755]`, or `0.699 [–]` where its ends are None."""
     if values is None:
         return absent(3)
-    shown = tuple(_signed(v, digits) if signed else f"{v:.{digits}f}" for v in values)
+    shown = tuple("" if v is None else _signed(v, digits) if signed else f"{v:.{digits}f}" for v in values)
     middle, low, high = (part.replace("-", "−") for part in shown)
-    return Cell(tuple(values), shown, f"{middle} [{low}, {high}]")
+    return Cell(tuple(values), shown, f"{middle} [{low}, {high}]" if low and high else f"{middle} [{ABSENT}]")
 
 
 def tally(counts: Sequence[int] | None, parts: int = 3) -> Cell:

@@ -1,10 +1,12 @@
 import copy
+from dataclasses import replace
 
 import pytest
 
-from analysis.ablation import ablations, kind
+from analysis.ablation import ablations, kind, median_detectable
 from analysis.breakdown import per_class
-from analysis.headline import headline, question, questions, sentence
+from analysis.headline import headline, plain, question, questions, sentence
+from analysis.inference import Comparison
 from analysis.results import Arm
 
 
@@ -138,7 +140,7 @@ def test_the_question_names_the_one_variant_or_all(simulate, arm):
     assert questions(one)[0][1].startswith("No, it is worse: ΔUF1 −0.") and "12 subjects fewer" in questions(one)[0][1]
     assert question(found(simulate())) == "What does each change to the baseline do?"
     answers = dict(questions(found(simulate())))
-    assert answers["Does depth=2 beat the baseline?"].startswith("Not shown, in either direction")
+    assert answers["Does depth=2 beat the baseline?"].startswith("Not shown: ΔUF1")
     assert question(found(simulate((arm("one", 0.7), arm("two", 0.4))))) == "How well does each configuration do?"
 
 
@@ -147,3 +149,54 @@ def test_classes_show_precision_beside_recall(simulate):
     table = per_class(ablations(results)[-1], results.metadata.classes)
     assert table.titles()[1:4] == ["F1 negative", "F1 positive", "F1 surprise"]
     assert table.titles()[-2:] == ["Macro-precision", "Params"] and len(table.rows) == 8
+
+
+def test_identical_predictions_are_worded_as_such_and_have_no_interval(simulate, arm):
+    study = simulate((arm("baseline", 0.7), arm("same", 0.7, {"depth": 2}), arm("other", 0.4, {"input": "gray"})))
+    own = [row for row in study.predictions if row["arm"] != "same"]
+    trials = {(t["arm"], t["seeds"][0]): t for t in study.trials}
+    for row in [row for row in own if row["arm"] == "baseline"]:
+        trial = trials["same", row["seed"]]
+        own.append(row | {"arm": "same", "trial": trial["trial"], "configuration": trial["configuration"]})
+    results = replace(study, predictions=own).results()
+    found = ablations(results)[-1]
+    shown = headline(results, found)
+    cells = {row.cells[0].text: [cell.text for cell in row.cells] for row in shown.rows}["same"]
+    assert "0.000 [–]" in cells and "identical" in cells and "identical: same" in sentence(found)
+    assert any(note.startswith("same: predictions identical") for note in shown.notes)
+    assert dict(questions(found))["Does same (depth=2) beat the baseline?"].startswith("No difference at all")
+    other = next(f for f in found.family if f.arm.arm == "other")
+    assert median_detectable(found.findings) == other.comparison.detectable
+
+
+BASE = Comparison(0.01, -0.02, 0.04, (-0.01, 0.03), None, 0.01, 0.4, 0.6, 5, 2, 5, 12, 0.0005, "inconclusive")
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({}, "Not shown: ΔUF1 +0.010 [−0.020, +0.040]; the 90 % interval leaves differences up to 0.030."),
+        (
+            {"difference": -0.03, "low": -0.05, "high": -0.01, "narrow": (-0.045, -0.015), "p": 0.02},
+            "Not shown: ΔUF1 −0.030 [−0.050, −0.010]; it does not stand after correction for the number of variants; "
+            "the 90 % interval leaves differences up to 0.045.",
+        ),
+        (
+            {"low": -1, "high": 1, "narrow": (-1, 1), "differing": 3, "smallest": 0.25},
+            "Not shown: ΔUF1 +0.010 [–]; it differs on 3 of the subjects only, too few for a 90 % interval.",
+        ),
+        (
+            {"narrow": (-0.01, 0.015), "verdict": "equivalent"},
+            "Practically equal: ΔUF1 +0.010 [−0.020, +0.040]; the 90 % interval excludes differences above 0.015 "
+            "(limit ±0.02).",
+        ),
+        (
+            {"difference": -0.01, "low": -0.018, "high": -0.002, "narrow": (-0.016, -0.004), "p": 0.02}
+            | {"verdict": "equivalent"},
+            "Practically equal: ΔUF1 −0.010 [−0.018, −0.002]; the 90 % interval excludes differences above 0.016 "
+            "(limit ±0.02).",
+        ),
+    ],
+)
+def test_sentences_claim_no_more_than_the_intervals(changes, said):
+    assert plain(replace(BASE, **changes)) == said

@@ -193,21 +193,36 @@ class TestCompare:
         arm[0] = np.diag([3, 3])  # not all alike, or the difference would have no error
         assert compare(base, {"a": arm}, ["a"])["a"].p == 2 / 2**subjects
 
+    @pytest.mark.parametrize("subjects", [10, 20], ids=["all swaps", "random swaps"])
+    @pytest.mark.parametrize("differing", range(7))
+    def test_few_differing_subjects_give_no_interval_that_no_p_could_leave(self, differing, subjects):
+        """k subjects have 2^k swaps and no p below 2/2^k: 90 % takes 5 of them, 95 % takes 6."""
+        base = np.tile(np.array([[200, 100], [100, 200]]), (subjects, 2, 1, 1))
+        arm = base.copy()
+        for i in range(differing):
+            arm[i, 0, 0] += [i + 1, -i - 1]
+        found = compare(base, {"a": arm}, ["a"])["a"]
+        assert found.differing == differing and found.smallest == pytest.approx(min(1, 2 / 2**differing), rel=0.1)
+        assert (found.bound is None, found.shown[1] is None) == (differing < 5, differing < 6)
+        assert (found.low, found.high) == (-1, 1) or differing == 6
+        assert (found.p <= 0.05) == (found.low > 0 or found.high < 0) == (differing == 6)
+        assert found.verdict == ["identical", *["inconclusive"] * 4, "equivalent", "better"][differing]
+
     def test_holm_by_statsmodels(self):
         assert multipletests([0.01, 0.02, 0.03, 0.04], method="holm")[1] == pytest.approx([0.04, 0.06, 0.06, 0.06])
 
     def test_identical_predictions(self):
         base = simulated(12, 3, 0.6, 0)
         found = compare(base, {"same": base.copy()}, ["same"])["same"]
-        assert (found.difference, found.low, found.high, found.se, found.p) == (0, 0, 0, 0, 1)
-        assert (found.p_adjusted, found.joint, found.verdict) == (1, (0, 0), "equivalent")
+        assert (found.difference, found.se, found.p, found.p_adjusted) == (0, 0, 1, 1)
+        assert (found.shown, found.bound, found.verdict) == ((0, None, None), None, "identical")
         assert (found.wins, found.ties, found.losses) == (0, 12, 0)
 
     def test_identical_predictions_beside_a_difference_without_error(self):
         base = np.tile(np.array([[2, 1], [1, 2]]), (6, 1, 1, 1))
         arm = np.tile(np.diag([3, 3]), (6, 1, 1, 1))  # every subject alike: d = 1/3 with SE 0
         found = compare(base, {"same": base.copy(), "arm": arm}, ["same", "arm"])
-        assert found["same"].joint == (0, 0)
+        assert found["same"].verdict == "identical" and found["same"].p_adjusted == 1
         assert found["arm"].p == 2 / 64 and found["arm"].verdict == "better"
         assert found["arm"].low == found["arm"].high == pytest.approx(1 / 3)
 
@@ -263,10 +278,13 @@ class TestCompare:
         assert found["null"].p_adjusted is None and found["null"].joint is None
 
     def test_equivalence_needs_the_whole_narrow_interval_within_the_rope(self):
-        base = simulated(60, 1, 0.8, 0, clips=60)
+        base = simulated(60, 1, 0.4, 0, clips=60)
         arm = base.copy()
-        moved = arm[0, 0, 0, 0] > 0
-        arm[0, 0, 0] += [-int(moved), int(moved), 0]
+        for i in range(12):  # a clip more and a clip less right in turn
+            true = 0 if i % 2 else 1
+            arm[i, 0, true, true] += [-1, 1][i % 2]
+            arm[i, 0, true, 2] -= [-1, 1][i % 2]
+        assert arm.min() >= 0
         found = compare(base, {"a": arm}, ["a"])["a"]
         assert found.verdict == "equivalent" and max(map(abs, found.narrow)) <= inference.ROPE
 
