@@ -15,12 +15,13 @@ import pyarrow as pa
 
 from search_spaces.errors import UserError
 from search_spaces.identity import digest
-from study.data import building, decode
+from study.data import building, decode, landmarks
 from study.data.building import BUILDING, Progress, Task
 from study.data.clips import ClipIndex, Clips, assemble, pixel_digest
 from study.data.digests import Contents
-from study.data.masters import Wanted, attempt, region_of
-from study.data.regions import Box, rule
+from study.data.images import image_files
+from study.data.masters import Wanted, attempt, region_of, wanted_of
+from study.data.regions import rule
 
 Pixels = npt.NDArray[np.uint8]
 _ABOUT = b"losolab"  # metadata of a file: what it holds, and the digest of its pixels
@@ -82,13 +83,11 @@ def identified(index: ClipIndex, folder: Path) -> list[Entry]:
 
 def entry(root: Path, row: Mapping[str, Any], contents: Contents) -> Entry:
     """A row of the index by its content. Raises UserError."""
-    source, first, last = root / row["source"], row["onset"], row["offset"]
-    landmarks = row["landmarks"] and root / row["landmarks"]
-    face = None if row["face_left"] is None else Box(*(row[f"face_{side}"] for side in Box._fields))
-    points = landmarks and contents.digest(landmarks, first, last)
-    return Entry(
-        Wanted(row["clip_id"], first, last, face, landmarks), source, contents.digest(source, first, last), points
+    source, wanted = root / row["source"], wanted_of(root, row)
+    points = wanted.landmarks and contents.digest(
+        wanted.landmarks, wanted.first, wanted.last, partial(landmarks.point_files, source=source)
     )
+    return Entry(wanted, source, contents.digest(source, wanted.first, wanted.last, image_files), points)
 
 
 def file_name(master: str, entries: Sequence[Entry]) -> str:

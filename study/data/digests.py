@@ -3,12 +3,14 @@
 import hashlib
 import json
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from search_spaces.errors import UserError
 from search_spaces.identity import digest
 from study.data.building import whole
-from study.data.images import frame_number, image_files
+
+Listing = Callable[[Path], list[Path]]  # the files of a folder, one a frame, in their order
 
 SETTLED = 2.0  # seconds after a change in which a file may change again without its times telling
 
@@ -24,10 +26,10 @@ class Contents:
             self.known = {}
         self.changed = False
 
-    def digest(self, path: Path, first: int, last: int) -> str:
-        """SHA-256 of a file, or of the files of frames first..last of a folder. Raises UserError when missing."""
-        name = f"{path.resolve()}" if path.is_file() else f"{path.resolve()}:{first}-{last}"
-        files = frame_files(path, first, last)
+    def digest(self, path: Path, first: int, last: int, listing: Listing) -> str:
+        """SHA-256 of a file, or of the files of frames first..last that a folder has. Raises UserError when missing."""
+        files = frame_files(path, first, last, listing)
+        name = f"{path.resolve()}" if path.is_file() else f"{path.resolve()}:{files[0].name}-{files[-1].name}"
         states = [file.stat() for file in files]
         state = digest([[s.st_size, s.st_mtime_ns, s.st_ctime_ns, s.st_ino] for s in states])
         if name in self.known and self.known[name][0] == state:
@@ -45,14 +47,13 @@ class Contents:
                 stream.write(json.dumps(self.known, indent=0).encode())
 
 
-def frame_files(path: Path, first: int, last: int) -> list[Path]:
-    """A file itself, or the files of frames first..last of a folder of images or landmarks. Raises UserError."""
+def frame_files(path: Path, first: int, last: int, listing: Listing) -> list[Path]:
+    """A file itself, or the files of frames first..last of a folder, which may hold others, too. Raises UserError."""
     if path.is_file():
         return [path]
     if not path.is_dir():
         raise UserError(f"{path}: there is no such file, and no such folder of frames")
-    numbered = sorted((file for file in path.glob("*.npy") if frame_number(file) is not None), key=frame_number)  # type: ignore[arg-type]
-    files = numbered or image_files(path)
+    files = listing(path)
     if len(files) <= last:
         raise UserError(
             f"{path}: has {len(files)} frames, the annotation needs {last + 1} (frames are numbered from 0)"

@@ -3,6 +3,8 @@
 Points are pixels of the frame, x then y; a whole number is the middle of a pixel.
 """
 
+from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,9 +12,10 @@ import numpy as np
 import numpy.typing as npt
 
 from search_spaces.errors import UserError
-from study.data.images import frame_number
+from study.data.images import frame_number, image_files
 
 POINTS = 68
+MOST = 1000  # frames that a table may tell of for each of its rows
 BITS = 20  # of the fraction of a transform's numbers: rounded once, then all arithmetic is exact
 
 Points = npt.NDArray[np.float64]  # [..., 68, 2]
@@ -95,47 +98,78 @@ def _between(by_x: float, by_y: float, shift: float, side: int, length: int) -> 
     return before, np.minimum(before + 1, length - 1), place & 255
 
 
-def read(path: Path, first: int, last: int) -> Points:
+def read(path: Path, first: int, last: int, source: Path) -> Points:
     """Landmarks of frames first..last of a source [n, 68, 2]. Raises UserError with what is missing.
 
     path: a CSV as OpenFace writes it (frame from 1, x_0 .. x_67, y_0 .. y_67, and perhaps success), an .npy with
-    [frames, 68, 2], or a folder with an .npy [68, 2] for each frame, in the numeric order of their names.
+    [frames, 68, 2], or a folder with an .npy [68, 2] for each frame (`point_files`).
     """
     if path.is_dir():
-        points = _from_folder(path)
+        points = _from_folder(path, source)
     elif not path.is_file():
         raise UserError(f"{path}: there is no such file of landmarks; leave `landmarks` empty where there are none")
     else:
-        points = _from_array(path) if path.suffix == ".npy" else _from_csv(path)
+        points = _loaded(path, 3) if path.suffix == ".npy" else _from_csv(path)
     if len(points) <= last:
         raise UserError(f"{path}: has landmarks of {len(points)} frames, the annotation needs {last + 1}")
     wanted = points[first : last + 1]
     if lost := [first + int(frame) for frame in np.flatnonzero(~np.isfinite(wanted).all(axis=(1, 2)))]:
-        named = ", ".join(map(str, lost[:5])) + (" ..." if len(lost) > 5 else "")
-        raise UserError(f"{path}: no face was found in {len(lost)} frames of the clip ({named}, counted from 0)")
+        raise UserError(f"{path}: no face was found in {len(lost)} frames of the clip ({_first(lost)}, counted from 0)")
     return wanted
 
 
-def _from_array(path: Path) -> Points:
+def point_files(folder: Path, source: Path) -> list[Path]:
+    """A folder's .npy files, one for each frame of the source. Raises UserError where it is not sure whose they are.
+
+    Files are matched with a folder of images by their numbers, unless they are as many and counted from 0 or 1 without
+    a gap; for a video they are in the order of their numbers, which may have none.
+    """
+    numbered = {number: file for file in sorted(folder.glob("*.npy")) if (number := frame_number(file)) is not None}
+    if not numbered:
+        raise UserError(f"{folder}: holds no landmarks; expected: a file like img12.npy [68, 2] for each frame")
+    gaps = [before + 1 for before, after in pairwise(sorted(numbered)) if after != before + 1]
+    if source.is_dir():
+        images = [frame_number(image) or 0 for image in image_files(source)]
+        counted = not gaps and min(numbered) in (0, 1) and len(numbered) == len(images)
+        if lost := [] if counted else [number for number in images if number not in numbered]:
+            raise UserError(f"{folder}: lacks the landmarks of {len(lost)} images of {source}: {_first(lost)}")
+        if not counted:
+            return [numbered[number] for number in images]
+    elif gaps:
+        raise UserError(f"{folder}: lacks {_first(gaps)} between its files; expected: one for each frame of {source}")
+    return [numbered[number] for number in sorted(numbered)]
+
+
+def _first(numbers: Sequence[int]) -> str:
+    """The first of some numbers, for a message."""
+    return ", ".join(map(str, numbers[:5])) + (" ..." if len(numbers) > 5 else "")
+
+
+def _loaded(path: Path, dimensions: int) -> Points:
+    """The points of an .npy: [frames, 68, 2], or [68, 2] of one frame. Raises UserError."""
+    shape = "[frames, 68, 2]" if dimensions == 3 else "[68, 2]"
     try:
         points = np.load(path)
     except (OSError, ValueError, EOFError) as error:
-        raise UserError(f"{path}: not readable as an array ({error}); expected: .npy with [frames, 68, 2]") from error
-    if points.shape[-2:] != (POINTS, 2) or points.ndim != 3 or not np.issubdtype(points.dtype, np.number):
-        raise UserError(f"{path}: holds {points.dtype} {points.shape}; expected: numbers [frames, 68, 2]")
+        raise UserError(f"{path}: not readable as an array ({error}); expected: .npy with {shape}") from error
+    fits = isinstance(points, np.ndarray) and points.ndim == dimensions and points.shape[-2:] == (POINTS, 2)
+    if not fits or not np.issubdtype(points.dtype, np.number):
+        told = f"{points.dtype} {points.shape}" if isinstance(points, np.ndarray) else "no array"
+        raise UserError(f"{path}: holds {told}; expected: numbers {shape}")
     return points.astype(np.float64)
 
 
-def _from_folder(path: Path) -> Points:
-    files = sorted((file for file in path.glob("*.npy") if frame_number(file) is not None), key=frame_number)  # type: ignore[arg-type]
-    if not files:
-        raise UserError(f"{path}: holds no landmarks; expected: a file like img12.npy [68, 2] for each frame")
-    loaded = [np.load(file) for file in files]
-    if wrong := [
-        f"{f}: holds {p.shape}; expected: [68, 2]" for f, p in zip(files, loaded, strict=True) if p.shape != (POINTS, 2)
-    ]:
-        raise UserError(wrong)
-    return np.stack(loaded).astype(np.float64)
+def _from_folder(path: Path, source: Path) -> Points:
+    loaded: list[Points] = []
+    problems: list[str] = []
+    for file in point_files(path, source):
+        try:
+            loaded.append(_loaded(file, 2))
+        except UserError as error:
+            problems += error.problems
+    if problems:
+        raise UserError(problems)
+    return np.stack(loaded)
 
 
 def _from_csv(path: Path) -> Points:
@@ -153,12 +187,32 @@ def _from_csv(path: Path) -> Points:
         raise UserError(
             f"{path}: {len(missing)} columns are missing ({missing[0]} first); expected: frame, x_0, .., y_67"
         )
-    columns: dict[str, Any] = {
-        name: np.asarray(table[name], np.float64) for name in table.column_names if name in {"frame", "success", *names}
-    }
-    frames = columns["frame"].astype(np.int64) - 1
+    used = [name for name in table.column_names if name in {"frame", "success", *names}]
+    columns = {name: _numbers(table[name], f"{path}, column {name}") for name in used}
+    frames = _csv_frames(columns["frame"], path)
+    if frames.max(initial=-1) >= MOST * max(len(frames), 1):
+        raise UserError(f"{path}: has {len(frames)} rows, and one of frame {frames.max() + 1}; expected: a row a frame")
     points = np.full((int(frames.max(initial=-1)) + 1, POINTS, 2), np.nan)
     points[frames] = np.stack([columns[name] for name in names], axis=1).reshape(-1, 2, POINTS).swapaxes(1, 2)
     if "success" in columns:
         points[frames[columns["success"] == 0]] = np.nan
     return points
+
+
+def _numbers(column: Any, where: str) -> npt.NDArray[np.float64]:
+    """A column's numbers, NaN where it is empty. Raises UserError."""
+    try:
+        return np.asarray(column, np.float64)
+    except (TypeError, ValueError) as error:
+        raise UserError(f"{where}: {error}; valid: numbers") from error
+
+
+def _csv_frames(written: npt.NDArray[np.float64], path: Path) -> npt.NDArray[np.int64]:
+    """A CSV's column frame as frames from 0. Raises UserError where it does not say which frame is whose."""
+    if wrong := [f"{number:g}" for number in written if not (number == number // 1 and 1 <= number < 2**31)]:
+        raise UserError(f"{path}: frame is {wrong[0]}; valid: whole numbers, the source's first frame is 1")
+    frames, times = np.unique(written.astype(np.int64), return_counts=True)
+    if (times > 1).any():
+        twice = _first(frames[times > 1].tolist())
+        raise UserError(f"{path}: frames that stand there twice: {twice}; leave one face for each frame")
+    return written.astype(np.int64) - 1

@@ -1,10 +1,10 @@
 """Masters: a source decoded once, and the regions of its clips cut out of it on the way."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -30,6 +30,12 @@ class Wanted:
     landmarks: Path | None = None
 
 
+def wanted_of(root: Path, row: Mapping[str, Any]) -> Wanted:
+    """What a row of CLIP_INDEX says is to be cut."""
+    face = None if row["face_left"] is None else Box(*(row[f"face_{side}"] for side in Box._fields))
+    return Wanted(row["clip_id"], row["onset"], row["offset"], face, row["landmarks"] and root / row["landmarks"])
+
+
 class Cutter:
     """Takes a clip's frames one by one, in order, and keeps only its masters, uint8 [n, S, S] each."""
 
@@ -39,7 +45,7 @@ class Cutter:
         self.parts: dict[str, list[Pixels]] = {master: [] for master in masters}
         self.points: landmarks.Points | None = None
         if wanted.landmarks is not None:
-            self.points = landmarks.read(wanted.landmarks, wanted.first, wanted.last)
+            self.points = landmarks.read(wanted.landmarks, wanted.first, wanted.last, path)
         self.size: tuple[int, ...] = ()
         self.held: list[Pixels] = []
         self.ending: list[Pixels] = []

@@ -1,4 +1,5 @@
 import csv
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from search_spaces.errors import UserError
 from study.data import landmarks
 from study.data.landmarks import mean_face, on_canvas, similarity, warped
 
+VIDEO = Path("video.mp4")  # the source: only a folder is looked at
 PLACES = st.tuples(st.floats(0.2, 5), st.floats(-3, 3), st.floats(-500, 500), st.floats(-500, 500))
 
 
@@ -90,16 +92,16 @@ def test_openface_npy_and_folders_are_read(tmp_path):
     for number, points in enumerate(POINTS):
         np.save(tmp_path / "frames" / f"img{number + 8}.npy", points)
     for path in (table, tmp_path / "clip.npy", tmp_path / "frames"):
-        assert np.array_equal(landmarks.read(path, 1, 3), POINTS[1:4]), path
+        assert np.array_equal(landmarks.read(path, 1, 3, VIDEO), POINTS[1:4]), path
 
 
 def test_frames_without_a_face_are_told_when_they_are_needed(tmp_path):
     table = openface(tmp_path / "clip.csv", POINTS, (1, 1, 0, 1, 0))
-    assert landmarks.read(table, 0, 1).shape == (2, 68, 2)
+    assert landmarks.read(table, 0, 1, VIDEO).shape == (2, 68, 2)
     with pytest.raises(
         UserError, match=r"clip.csv: no face was found in 2 frames of the clip \(2, 4, counted from 0\)"
     ):
-        landmarks.read(table, 0, 4)
+        landmarks.read(table, 0, 4, VIDEO)
 
 
 @pytest.mark.parametrize(
@@ -116,10 +118,70 @@ def test_bad_landmarks_are_told(tmp_path, write, words):
     path = tmp_path / "clip.npy"
     write(path)
     with pytest.raises(UserError, match=words):
-        landmarks.read(path, 0, 4)
+        landmarks.read(path, 0, 4, VIDEO)
 
 
 def test_a_table_of_something_else_is_told(tmp_path):
     (tmp_path / "clip.csv").write_text("frame,x_0\n1,2\n")
     with pytest.raises(UserError, match="135 columns are missing"):
-        landmarks.read(tmp_path / "clip.csv", 0, 0)
+        landmarks.read(tmp_path / "clip.csv", 0, 0, VIDEO)
+
+
+@pytest.mark.parametrize(
+    ("frames", "words"),
+    [
+        ((0, 1, 2), "frame is 0; valid: whole numbers, the source's first frame is 1"),
+        ((1, 2, 2), "frames that stand there twice: 2"),
+        ((1, 2.5, 3), "frame is 2.5"),
+        ((1, 2, "x"), "column frame: .*valid: numbers"),
+        ((1, 2, 2e9), "3 rows, and one of frame 2000000000"),
+    ],
+)
+def test_a_table_that_does_not_say_which_frame_is_whose(tmp_path, frames, words):
+    table = openface(tmp_path / "clip.csv", POINTS[:3], (1, 1, 1))
+    header, *rows = table.read_text().splitlines()
+    rows = [f"{frame},{row.partition(',')[2]}" for frame, row in zip(frames, rows, strict=True)]
+    table.write_text("\n".join([header, *rows]))
+    with pytest.raises(UserError, match=words):
+        landmarks.read(table, 0, 1, VIDEO)
+
+
+def folder_of(path, numbers, name):
+    path.mkdir()
+    for number in numbers:
+        np.save(path / name.format(number), np.full((68, 2), float(number)))
+    return path
+
+
+def images_of(path, numbers):
+    path.mkdir()
+    for number in numbers:
+        (path / f"img{number}.png").write_bytes(b"its name is enough")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("images", "points", "found"),
+    [
+        ((3, 5, 8), (3, 5, 8), [3, 5, 8]),
+        ((3, 5, 8), range(2, 10), [3, 5, 8]),  # by number, not by place
+        ((3, 5, 8), (0, 1, 2), [0, 1, 2]),  # numbered anew
+    ],
+)
+def test_files_belong_to_the_images_of_their_numbers(tmp_path, images, points, found):
+    source = images_of(tmp_path / "images", images)
+    points = folder_of(tmp_path / "points", points, "p{}.npy")
+    assert landmarks.read(points, 0, 2, source)[:, 0, 0].tolist() == found
+
+
+def test_a_missing_file_never_shifts_the_others(tmp_path):
+    points = folder_of(tmp_path / "points", (1, 2, 4, 5), "p{}.npy")
+    with pytest.raises(UserError, match=r"lacks the landmarks of 1 images of .*: 3"):
+        landmarks.read(points, 0, 3, images_of(tmp_path / "images", range(1, 6)))
+    with pytest.raises(UserError, match="lacks 3 between its files"):
+        landmarks.read(points, 0, 3, VIDEO)
+    (points / "p4.npy").write_bytes(b"no array")
+    (points / "p3.npy").write_bytes(b"")
+    with pytest.raises(UserError) as error:
+        landmarks.read(points, 0, 3, VIDEO)
+    assert [name in problem for name, problem in zip(("p3", "p4"), error.value.problems, strict=True)] == [True, True]

@@ -67,3 +67,31 @@ def test_missing_landmarks_are_told(faces, tmp_path):
     with pytest.raises(UserError, match=r"clip cb: .*points.npy: no face was found in 1 frames of the clip \(38"):
         cache.load(index, ("eyes",), tmp_path)
     np.save(folder / "points.npy", points)
+
+
+@pytest.mark.parametrize("landmarks", ["frames", ""])
+def test_landmarks_beside_the_images_do_not_stand_for_them(tmp_path, landmarks):
+    """One folder with both kinds: other images, or other landmarks, are other pixels."""
+    folder, rng = tmp_path / "frames", np.random.default_rng(1)
+    folder.mkdir()
+
+    def write(number):
+        Image.fromarray(rng.integers(0, 256, (120, 100), dtype=np.uint8)).save(folder / f"img{number}.png")
+
+    for number in range(8):
+        write(number)
+        np.save(folder / f"img{number}.npy", mean_face() * 80 + 10)
+    rows = [f"c{s},{s},{s},{first},{first + 3},frames,{landmarks}" for s, first in (("a", 0), ("b", 4))]
+    (tmp_path / "clips.csv").write_text("clip_id,subject,label,onset,offset,source,landmarks\n" + "\n".join(rows))
+
+    def digest():
+        return cache.load(manifest.read(tmp_path, {}), ("eyes",), tmp_path / "cache").digests["eyes"]
+
+    seen = [digest()]
+    write(2)
+    seen.append(digest())
+    np.save(folder / "img2.npy", mean_face() * 70 + 15)
+    seen.append(digest())
+    np.save(folder / "img0.npy", mean_face() * 60 + 15)
+    seen.append(digest())
+    assert len(set(seen)) == (3 if landmarks else 2), "without per_frame the onset's landmarks alone are seen"
