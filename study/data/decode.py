@@ -17,7 +17,7 @@ import numpy.typing as npt
 from search_spaces.errors import UserError
 from study.data.images import image_files, read_image
 
-VERSION = 1  # counts up when the same file would give other pixels
+VERSION = 2  # counts up when the same file would give other pixels
 CUT = 0.02  # a header may promise this share more than there is: writers count dropped frames, too
 
 Gray = npt.NDArray[np.uint8]
@@ -139,12 +139,12 @@ class _Shared:
 
 
 def by_pyav(path: Path) -> Iterator[Frame]:
-    """RGB frames, uint8 [H, W, 3], by PyAV."""
+    """RGB frames, uint8 [H, W, 3], by PyAV; upright where the file says how the camera was held, as decord has them."""
     import av
 
     with av.open(str(path)) as container:
         for frame in container.decode(video=0):
-            yield frame.to_ndarray(format="rgb24")
+            yield np.rot90(frame.to_ndarray(format="rgb24"), frame.rotation // 90)
 
 
 def gray(frame: Frame) -> Gray:

@@ -179,6 +179,26 @@ def test_no_word_on_the_terminal_but_the_error(sources, name, tmp_path, capfd):
     assert capfd.readouterr() == ("", "")
 
 
+@pytest.mark.parametrize("turns", [1, 2, 3])
+def test_a_phones_video_is_upright_by_both_decoders(sources, turns, tmp_path):
+    path = turned(tmp_path / "phone.mp4", sources["h264_b_frames.mp4"][0], turns)
+    found = decode(path, 0, LENGTH - 1, by_pyav)
+    assert numbers(np.rot90(found, turns, (1, 2))) == list(range(LENGTH))
+    pytest.importorskip("decord")
+    assert np.array_equal(decode(path, 0, LENGTH - 1, by_decord), found)
+
+
+def turned(path: Path, whole: Path, turns: int) -> Path:
+    """The video with a header that says: show it turned clockwise by so many quarters."""
+    content = bytearray(whole.read_bytes())
+    matrix = content.index(b"tkhd") + 4 + 40  # ISO/IEC 14496-12, 8.3.2: version 0
+    cos, sin = [(0, 1), (-1, 0), (0, -1)][turns - 1]
+    values = (cos, sin, 0, -sin, cos, 0)
+    content[matrix : matrix + 24] = b"".join((value << 16).to_bytes(4, "big", signed=True) for value in values)
+    path.write_bytes(content)
+    return path
+
+
 RULES = {
     "uniform": [0, 12, 24, 35, 47, 59],
     "first": [0, 1, 2, 3, 4, 5],
