@@ -51,11 +51,16 @@ class Effect:
 
 @dataclass(frozen=True, eq=False)
 class Effects:
-    """Main effects, then two-way interactions, of a stage's configurations. complete: every combination was run."""
+    """Main effects, then two-way interactions, of a stage's configurations. complete: every combination was run.
+
+    aliased: effects that cannot be told. absorbed: main effect -> interactions that its contrast takes up, so that it
+    is right only if there are none of these.
+    """
 
     stage: str
     effects: tuple[Effect, ...]
     aliased: tuple[str, ...]
+    absorbed: Mapping[str, tuple[str, ...]]
     configurations: int
     complete: bool
 
@@ -66,11 +71,16 @@ class Effects:
 
 @dataclass(frozen=True)
 class _Term:
-    """An effect to estimate: levels of one or two factors, with the column of the design that carries it."""
+    """An effect to estimate: levels of one or two factors, with the column of the design that carries it.
+
+    centred: the same column less its mean over the levels of each factor. For two factors it is an interaction that
+    averages to nothing over either of them, as main effects are averages over all combinations.
+    """
 
     factors: tuple[str, ...]
     levels: tuple[Any, ...]
     column: Floats
+    centred: Floats
 
 
 def effects(results: Results, found: Ablation) -> Effects | None:
@@ -100,7 +110,20 @@ def effects(results: Results, found: Ablation) -> Effects | None:
     )
     combos = np.prod([len({str(own[name]) for own in settings}) for name in reference])
     different = {tuple(str(own[name]) for name in reference) for own in settings}
-    return Effects(found.stage, rows, tuple(map(_told, aliased)), len(settings), len(different) == combos)
+    pairs = [term for term in terms if len(term.factors) == 2]
+    absorbed = {
+        effect.name: tuple(_told(pair) for pair in pairs if abs(row @ pair.centred) > RANK)
+        for effect, row in zip(rows, weights, strict=True)
+        if len(effect.factors) == 1
+    }
+    return Effects(
+        stage=found.stage,
+        effects=rows,
+        aliased=tuple(map(_told, aliased)),
+        absorbed={name: taken for name, taken in absorbed.items() if taken},
+        configurations=len(settings),
+        complete=len(different) == combos,
+    )
 
 
 def designed(results: Results, found: Ablation) -> tuple[list[Mapping[str, Any]], Counts, Mapping[str, Any]] | None:
@@ -169,7 +192,8 @@ def table(found: Effects) -> Table:
     how = (
         "averaged over every combination of the other factors (complete factorial)"
         if found.complete
-        else "adjusted for the other factors by least squares (not every combination was run)"
+        else "main effects adjusted for each other by least squares, without interactions (not every combination was "
+        "run)"
     )
     caption = (
         f"Effects of levels on pooled UF1, mean over seeds, {how}; {found.configurations} configurations. a → b: b "
@@ -178,6 +202,9 @@ def table(found: Effects) -> Table:
         f"the {len(found.effects)} rows."
     )
     notes = [f"{name}: aliased with others in this design, so it cannot be told." for name in found.aliased]
+    notes += [
+        f"{name}: takes up {', '.join(taken)}; right only without them." for name, taken in found.absorbed.items()
+    ]
     return Table(f"{found.stage}-effects", "Effects of factors", caption, columns, rows, tuple(notes))
 
 
@@ -186,19 +213,27 @@ def answer(found: Effects) -> str:
     real = [e for e in found.effects if e.p_adjusted <= 1 - LEVEL]
     named = "; ".join(f"{e.name}: {e.difference:+.3f}".replace("-", "−") for e in real if len(e.factors) == 1)
     together = "; ".join(f"{e.name}: {e.difference:+.3f}".replace("-", "−") for e in real if len(e.factors) == 2)
+    alone = any(e.name in found.absorbed for e in (real if named else found.main))
     start = f"Yes: {named}." if named else "None of the main effects stands after the correction for their number."
+    if alone:
+        start = f"If there are no interactions, which the table names: {start[0].lower()}{start[1:]}"
+    if len(found.main) == len(found.effects):
+        return f"{start} Which factors act together, these configurations cannot tell."
     return f"{start} Factors act together in {together}." if together else f"{start} No interaction stands."
 
 
 def _terms(settings: Sequence[Mapping[str, Any]], reference: Mapping[str, Any]) -> list[_Term]:
     """Every level against its factor's reference, then every pair of such steps of two factors."""
+    many = {name: len({str(s[name]) for s in settings}) for name in reference}
     main = [
-        _Term((name,), (level,), np.array([float(s[name] == level) for s in settings]))
+        _Term(
+            (name,), (level,), column := np.array([float(s[name] == level) for s in settings]), column - 1 / many[name]
+        )
         for name, base in reference.items()
         for level in sorted({s[name] for s in settings if s[name] != base}, key=lambda v: (str(type(v)), v))
     ]
     pairs = [
-        _Term((a.factors[0], b.factors[0]), (a.levels[0], b.levels[0]), a.column * b.column)
+        _Term((*a.factors, *b.factors), (*a.levels, *b.levels), a.column * b.column, a.centred * b.centred)
         for a, b in combinations(main, 2)
         if a.factors != b.factors
     ]

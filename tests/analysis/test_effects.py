@@ -104,6 +104,40 @@ def test_what_the_design_cannot_tell_is_named(simulate, arm):
     assert any("aliased" in note for note in table(found).notes)
 
 
+def designed_by(simulate, arm, cells, names):
+    changes = [dict(zip(names, cell, strict=True)) for cell in cells]
+    arms = tuple(arm("baseline" if i == 0 else f"a{i}", 0.5, own) for i, own in enumerate(changes))
+    results = simulate(arms).results()
+    return effects(results, ablations(results)[-1])
+
+
+def test_in_a_half_fraction_a_main_effect_takes_up_an_interaction_and_says_so(simulate, arm):
+    """C = A B: four configurations, where C is the interaction of the two others, and each of them of the others."""
+    cells = [(1, 1, 2), (2, 1, 1), (1, 2, 1), (2, 2, 2)]
+    found = designed_by(simulate, arm, cells, ("depth", "frames", "kernel"))
+    assert [e.factors for e in found.effects] == [("depth",), ("frames",), ("kernel",)] and not found.complete
+    assert found.absorbed["kernel 2 → 1"] == ("depth 2 × frames 2",)
+    assert found.absorbed["depth 1 → 2"] == ("frames 2 × kernel 1",)
+    notes = table(found).notes
+    assert "kernel 2 → 1: takes up depth 2 × frames 2; right only without them." in notes
+    assert answer(found).startswith("If there are no interactions") and "cannot tell" in answer(found)
+
+
+def test_clear_main_effects_take_up_nothing(simulate, arm, factorial):
+    """D = A B C: main effects of this half fraction are apart from every two-way interaction; so in a complete one."""
+    cells = [(a, b, c, 1 + (a + b + c) % 2) for a in (1, 2) for b in (1, 2) for c in (1, 2)]
+    found = designed_by(simulate, arm, cells, ("depth", "frames", "kernel", "hidden"))
+    assert len(found.main) == 4 and not found.complete and not found.absorbed and found.aliased
+    results = factorial()
+    assert not effects(results, ablations(results)[-1]).absorbed
+
+
+def test_with_a_combination_missing_every_main_effect_is_conditional(factorial):
+    results = factorial(leave_out={(1, 1, 1)})
+    found = effects(results, ablations(results)[-1])
+    assert len(found.absorbed) == 3 and answer(found).startswith("If there are no interactions")
+
+
 def test_a_one_at_a_time_table_has_no_effects_of_its_own(simulate, arm):
     results = simulate((arm("baseline", 0.7), arm("depth=2", 0.6, {"depth": 2}), arm("late", 0.5, {"fusion": "late"})))
     found = ablations(results.results())[-1]
