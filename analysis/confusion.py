@@ -1,6 +1,6 @@
 """The integer tensor of confusions: everything that the analysis says is algebra on it."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,9 +24,15 @@ class Confusions:
     subjects: tuple[tuple[str, str], ...]
     runs: tuple[tuple[int, int], ...]
 
-    def of(self, trials: Sequence[int]) -> Counts:
-        """The runs of these trials as seeds of one configuration: [N subjects, S seeds, K true, K predicted]."""
-        return self.counts[:, [i for i, (trial, _) in enumerate(self.runs) if trial in trials]]
+    def of(self, trials: Sequence[int], seeds: Collection[int] | None = None) -> Counts:
+        """The runs of these trials as seeds of one configuration: [N subjects, S seeds, K true, K predicted].
+
+        seeds: only these, where given.
+        """
+        return self.counts[
+            :,
+            [i for i, (trial, seed) in enumerate(self.runs) if trial in trials and (seeds is None or seed in seeds)],
+        ]
 
 
 def confusions(results: Results) -> Confusions:

@@ -5,7 +5,7 @@ over all draws: a mean of UF1 over out-of-bag sets of six subjects would be too 
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,7 +30,8 @@ class Selection:
 
     naive: its own interval, which does not hold after the choice. corrected: the UF1 of pooled out-of-bag confusions
     with the winner's own error around it. left_out: UF1 when every subject is predicted by the best of the others.
-    again: share of resamples of the subjects in which it wins again.
+    again: share of resamples of the subjects in which it wins again. compared: on which seeds, in words, where the
+    candidates have others or not as many.
     """
 
     stage: str
@@ -38,6 +39,7 @@ class Selection:
     winner_trials: tuple[int, ...]
     tried: tuple[Trial, ...]
     candidates: int
+    compared: str
     naive: Interval
     corrected: tuple[float, float, float]
     left_out: float
@@ -52,16 +54,14 @@ class Selection:
 def select(results: Results, counted: Confusions) -> Selection | None:
     """The best of the search, or of the arms where no baseline was named beforehand; None with fewer than two.
 
-    Ties go to the lower number. Configurations with another number of seeds than most are tried, but no candidates.
+    Ties go to the lower number.
     """
     tried = _tried(results)
     by_name: dict[str, list[Trial]] = {}
     for trial in tried:
         by_name.setdefault(trial.name, []).append(trial)
     whole = {name: own for name, own in by_name.items() if all(trial.complete for trial in own)}
-    counts = {name: counted.of([trial.trial for trial in own]) for name, own in whole.items()}
-    usual = Counter(one.shape[1] for one in counts.values()).most_common(1)
-    counts = {name: one for name, one in counts.items() if one.shape[1] == usual[0][0]}
+    counts, compared = _candidates(whole, counted)
     if len(counts) < 2:
         return None
     best, corrected, again = bbc(np.stack(list(counts.values())))
@@ -73,8 +73,9 @@ def select(results: Results, counted: Confusions) -> Selection | None:
         winner_trials=tuple(trial.trial for trial in whole[winner]),
         tried=tuple(next((trial for trial in own if not trial.complete), own[0]) for own in by_name.values()),
         candidates=len(counts),
+        compared=compared,
         naive=naive,
-        corrected=(corrected, *recentred(corrected, naive.se, len(counted.subjects))),
+        corrected=(corrected, *recentred(corrected, naive, len(counted.subjects))),
         left_out=leave_subject_out(np.stack(list(counts.values()))),
         again=again,
         parameters=Cost.of(whole[winner]).parameters,
@@ -106,11 +107,16 @@ def leave_subject_out(candidates: Counts) -> float:
     return float(uf1(candidates[wins, np.arange(candidates.shape[1])].sum(0)).mean())
 
 
-def recentred(estimate: float, se: float, subjects: int) -> tuple[float, float]:
-    """95 % interval on the logit scale with t(N - 1) around a corrected UF1, with the selected configuration's SE."""
+def recentred(estimate: float, naive: Interval, subjects: int) -> tuple[float, float]:
+    """95 % interval on the logit scale with t(N - 1) around a corrected UF1, with the selected configuration's SE.
+
+    Where that is 0 (a UF1 of exactly 0 or 1, or subjects all alike) the naive interval, stretched to the corrected UF1.
+    """
+    if naive.se == 0:
+        return min(naive.low, estimate), max(naive.high, estimate)
     if not 0 < estimate < 1:
         return 0.0, 1.0
-    half = stdtrit(subjects - 1, (1 + LEVEL) / 2) * se / (estimate * (1 - estimate))
+    half = stdtrit(subjects - 1, (1 + LEVEL) / 2) * naive.se / (estimate * (1 - estimate))
     low, high = expit(logit(estimate) + np.array([-half, half])).tolist()
     return low, high
 
@@ -145,14 +151,20 @@ def table(found: Selection, subjects: int) -> Table:
     )
     caption = (
         f"K = {len(found.tried)} configurations tried ({states(found.tried)}), {found.candidates} of them candidates: "
-        "only complete ones can be chosen, all count. Chosen by pooled UF1, mean over seeds: "
+        "only complete ones can be chosen, all count in K. Chosen by pooled UF1, mean over seeds: "
         f"{found.winner}. Corrected: {DRAWS:,} draws of the {subjects} subjects; the best on those drawn predicts "
         "those left out, the out-of-bag confusions of all draws pooled. Its 95 % interval is the selected "
         "configuration's subject jackknife, t(n − 1), logit scale, around the corrected score. Leave-subject-out "
         "choice: each subject predicted by the best of the others; free of bias too, but noisier."
     )
-    notes = ("No interval is given for the naive score: it would not hold after the choice.",)
-    return Table("selection", "The selected configuration", caption, columns, rows, notes)
+    caption += f" {found.compared}" if found.compared else ""
+    notes = ["No interval is given for the naive score: it would not hold after the choice."]
+    if found.naive.se == 0:
+        notes.append(
+            "The selected configuration has no error of its own (its subjects are all alike): the corrected interval "
+            f"is its naive one ({found.naive.method}), stretched to the corrected score."
+        )
+    return Table("selection", "The selected configuration", caption, columns, rows, tuple(notes))
 
 
 def answer(found: Selection) -> str:
@@ -166,6 +178,26 @@ def answer(found: Selection) -> str:
         else f"Yes: the best of {len(found.tried)}, {found.winner}, scores {found.naive.estimate:.3f}, and the choice "
         f"explains none of it (corrected {value:.3f} [{low:.3f}, {high:.3f}]); {again}."
     )
+
+
+def _candidates(whole: Mapping[str, Sequence[Trial]], counted: Confusions) -> tuple[dict[str, Counts], str]:
+    """Counts of the complete configurations with as many seeds each, and how that was brought about, in words.
+
+    Over the seeds that all of them have; where they share none, those with the most common number of seeds.
+    """
+    seeds = [{seed for trial in own for seed in trial.seeds} for own in whole.values()]
+    common = set.intersection(*seeds) if seeds else set[int]()
+    numbers = {name: [trial.trial for trial in own] for name, own in whole.items()}
+    counts = {name: counted.of(own, common or None) for name, own in numbers.items()}
+    if common:
+        cut = sum(own != common for own in seeds)
+        shared = ", ".join(map(str, sorted(common)))
+        return counts, f"{cut} of them have further seeds: all are scored on the common ones ({shared})." if cut else ""
+    many = Counter(one.shape[1] for one in counts.values())
+    usual = max(many, key=lambda size: (many[size], size), default=0)
+    kept = {name: one for name, one in counts.items() if one.shape[1] == usual}
+    left = len(counts) - len(kept)
+    return kept, f"{left} complete ones are left out: they have another number of seeds than {usual}." if left else ""
 
 
 def _tried(results: Results) -> Sequence[Trial]:

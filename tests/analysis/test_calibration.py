@@ -171,7 +171,7 @@ def test_bias_and_coverage_after_selection(size, raced):
         counts = survivors(counts) if raced else counts
         best, value, _ = bbc(counts)
         own = interval(counts[best])
-        low, high = recentred(value, own.se, size)
+        low, high = recentred(value, own, size)
         naive.append(own.estimate - true)
         corrected.append(value - true)
         covered.append(low <= true <= high)

@@ -4,6 +4,7 @@ from scipy import stats
 
 from analysis import selection
 from analysis.confusion import confusions
+from analysis.inference import Interval
 from analysis.metrics import uf1
 from analysis.selection import answer, bbc, leave_subject_out, recentred, select, table
 from search_spaces.identity import stream
@@ -51,8 +52,39 @@ def test_leave_subject_out_by_brute_force():
 def test_recentred_interval_by_hand():
     half = stats.t.ppf(0.975, 15) * 0.05 / (0.6 * 0.4)
     logits = np.log(0.6 / 0.4) + np.array([-half, half])
-    assert recentred(0.6, 0.05, 16) == pytest.approx(tuple(1 / (1 + np.exp(-logits))))
-    assert recentred(1.0, 0.0, 16) == (0.0, 1.0)
+    naive = Interval(0.65, 0.55, 0.74, 0.05, "jackknife, logit", 0)
+    assert recentred(0.6, naive, 16) == pytest.approx(tuple(1 / (1 + np.exp(-logits))))
+    assert recentred(1.0, naive, 16) == (0.0, 1.0)
+
+
+def test_a_perfect_winner_has_no_error_but_an_interval(simulate):
+    """A naive UF1 of 1 has SE 0: the corrected interval is no point below it."""
+    perfect = Interval(1.0, 0.79, 1.0, 0.0, "exact binomial", 0)
+    assert recentred(0.97, perfect, 16) == (0.79, 1.0) and recentred(0.7, perfect, 16) == (0.7, 1.0)
+    results = simulate(search=8).results()
+    rows = results.predictions
+    rows.loc[rows.trial == 7, "y_pred"] = rows.y_true
+    found = select(results, confusions(results))
+    assert found.winner == "trial 7" and found.naive.se == 0
+    assert found.corrected[1] <= found.naive.low < 1 and found.corrected[2] == 1
+    assert any("no error of its own" in note for note in table(found, 12).notes)
+
+
+def test_all_candidates_are_scored_on_the_seeds_they_share(simulate, arm):
+    arms = (arm("one", 0.7), arm("two", 0.4), arm("best", 0.9, seeds=(2, 3)), arm("four", 0.5, seeds=(1, 2, 3, 4)))
+    results = simulate(arms).results()
+    found = select(results, confusions(results))
+    assert (found.winner, found.candidates) == ("arm 'best'", 4)
+    assert "3 of them have further seeds: all are scored on the common ones (2, 3)." in table(found, 12).caption
+
+
+def test_without_a_shared_seed_the_usual_number_decides_and_a_tie_takes_more(simulate, arm):
+    arms = (arm("a", 0.7, seeds=(1,)), arm("b", 0.4, seeds=(2, 3)), arm("c", 0.9, seeds=(4,)))
+    for order in (arms, arms[::-1]):
+        results = simulate((*order, arm("d", 0.5, seeds=(5, 6)))).results()
+        found = select(results, confusions(results))
+        assert (found.winner, found.candidates) == ("arm 'd'", 2)
+        assert "2 complete ones are left out: they have another number of seeds than 2." in table(found, 12).caption
 
 
 def test_noise_is_taken_away():
