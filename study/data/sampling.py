@@ -90,14 +90,14 @@ def positions(config: TrialConfig, frames: int, fps: float, apex: int) -> Whole:
 
 
 def through(apex: int, frames: int, count: int) -> Whole:
-    """Frame numbers evenly in both halves: from the onset to the apex, which is in the middle, and on to the offset.
+    """Frame numbers evenly in both halves: from the onset to the apex, number count // 2, and on to the offset.
 
-    Three are onset, apex and offset.
+    Three are onset, apex and offset; two are onset and offset.
     """
-    halves, last = 2 * np.arange(count), count - 1  # of a half: halves / last, from 0 to 2
-    rising = 2 * halves * apex + last
-    falling = 2 * (halves - last) * (frames - 1 - apex) + last
-    return np.where(halves <= last, rising // (2 * last), apex + falling // (2 * last))
+    if count == 2:
+        return np.array([0, frames - 1])
+    half = count // 2 + 1
+    return np.concatenate([evenly(apex + 1, half), apex + evenly(frames - apex, count - half + 1)[1:]])
 
 
 def frames_needed(config: TrialConfig, fps: float) -> int:
