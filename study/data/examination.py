@@ -40,8 +40,8 @@ def extra_frames(rows: Rows, frames: Mapping[str, int]) -> int:
     """Frames of the sources that lie in no clip."""
     used: dict[str, set[int]] = defaultdict(set)
     for row in rows:
-        used[row["source"]].update(range(row["onset"], row["offset"] + 1))
-    return sum(max(0, count - len(used[source])) for source, count in frames.items())
+        used[row["source"]].update(range(row["onset"], min(row["offset"] + 1, frames.get(row["source"], 0))))
+    return sum(count - len(used[source]) for source, count in frames.items())
 
 
 def empty_files(rows: Rows, root: Path) -> Iterator[Finding]:

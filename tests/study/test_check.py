@@ -178,6 +178,17 @@ def test_a_manifest_of_damaged_videos(command, manifest):
     assert not any(kinds(row) for row in (rows[2], *rows[6:]))
 
 
+def test_an_offset_far_beyond_the_source_costs_no_memory(manifest):
+    import tracemalloc
+
+    rewritten(manifest, lambda rows: rows[0].update(offset=str(10**7)))
+    tracemalloc.start()
+    found = check("manifest", manifest, {})
+    assert tracemalloc.get_traced_memory()[1] < 2**28
+    tracemalloc.stop()
+    assert [problem.kind for problem in found.problems] == ["frames missing on disk"]
+
+
 def test_a_subject_spelt_two_ways(command, manifest):
     def respell(rows):
         own = [row for row in rows if row["subject"] == "s02"]

@@ -16,6 +16,7 @@ from study.data.readers.survey import Findings, Survey, index_of, survey_of
 
 REQUIRED = ("clip_id", "subject", "label", "onset", "offset", "source")
 FACE = ("face_left", "face_top", "face_width", "face_height")
+LIMIT = 2**31  # of whole numbers: no video has as many frames
 NAMES = ("clips.csv", "clips.parquet")
 
 Row = dict[str, Any]  # column -> text as written, then value; None where empty
@@ -104,7 +105,7 @@ def typed(row: Row) -> tuple[Row, list[str]]:
             values[field.name] = text if pa.types.is_string(field.type) else number(text, field.type)
         except ValueError:
             values[field.name] = None
-            kind = "a whole number" if pa.types.is_integer(field.type) else "a number"
+            kind = "a whole number below 2^31" if pa.types.is_integer(field.type) else "a number"
             problems.append(f"{field.name} is {text!r}; valid: {kind}")
     return values, problems
 
@@ -113,7 +114,7 @@ def number(text: str, kind: pa.DataType) -> int | float:
     """A cell's number; `12.0` is the whole number 12, as spreadsheets write it. Raises ValueError."""
     value = float(text)
     if pa.types.is_integer(kind):
-        if not value.is_integer():
+        if not value.is_integer() or abs(value) >= LIMIT:
             raise ValueError(text)
         return int(value)
     return value

@@ -124,9 +124,9 @@ def together_problems(rows: Sequence[Mapping[str, Any]], classes: Sequence[str])
 
 
 def spelt_two_ways(subjects: set[tuple[str, str]]) -> list[list[str]]:
-    """Names (dataset, subject) that differ only in case, signs or leading zeros: s1 and S01."""
-    alike: dict[tuple[str, str], list[str]] = defaultdict(list)
+    """Names (dataset, subject) that differ only in case, signs or leading zeros: s1 and S01, but not 1-1 and 11."""
+    alike: dict[tuple[Any, ...], list[str]] = defaultdict(list)
     for dataset, subject in sorted(subjects):
-        letters = re.sub(r"[^a-z0-9]", "", subject.casefold())
-        alike[dataset, re.sub(r"(?<![0-9])0+(?=[0-9])", "", letters)].append(subject)
+        parts = re.findall(r"\d+|[^\W\d_]+", subject.casefold()) or [subject]
+        alike[dataset, *(int(part) if part.isdecimal() else part for part in parts)].append(subject)
     return [names for names in alike.values() if len(names) > 1]

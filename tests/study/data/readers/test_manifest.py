@@ -66,6 +66,8 @@ def test_real_clips(media, tmp_path):
         ({"subject": " "}, "subject is empty"),
         ({"onset": "x"}, "onset is 'x'; valid: a whole number"),
         ({"offset": "9.5"}, "offset is '9.5'; valid: a whole number"),
+        ({"offset": "1e300"}, "offset is '1e300'; valid: a whole number below 2^31"),
+        ({"face_left": "-1e20"}, "face_left is '-1e20'; valid: a whole number below 2^31"),
         ({"offset": "inf"}, "offset is 'inf'; valid: a whole number"),
         ({"onset": -1}, "onset is -1; frames are numbered from 0"),
         ({"onset": 10}, "onset 10 lies after offset 9"),
@@ -92,6 +94,27 @@ def test_the_table_as_a_whole(folder):
     assert "1 subject; leave-one-subject-out needs at least 2" in problem
     (problem,) = problems(table(folder, [row | {"label": "a"} for row in GOOD]))
     assert "1 class (a)" in problem
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("s1", "S01", True),
+        ("sub_1", "sub-01", True),
+        ("s１", "s1", True),  # a full-width digit
+        ("1-1", "11", False),
+        ("1-11", "11-1", False),
+        ("李", "王", False),
+        ("é1", "e1", False),
+        ("+", "-", False),
+    ],
+)
+def test_a_subject_spelt_two_ways(folder, one, other, same):
+    rows = [row | {"subject": {"s0": one, "s1": other}[row["subject"]]} for row in GOOD]
+    if same:
+        assert any("one subject is spelt" in problem for problem in problems(table(folder, rows)))
+    else:
+        assert len(read(table(folder, rows), {}).table) == 4
 
 
 def test_classes_may_be_demanded(folder):
