@@ -2,8 +2,12 @@
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from search_spaces.errors import UserError
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
 
 PREFIX = "mlflow:"
 ARTIFACTS = "losolab.artifacts"  # the tag of the run that holds a study's tables
@@ -16,12 +20,22 @@ def download(address: str, folder: Path) -> None:
     Raises UserError where there are none, ModuleNotFoundError without mlflow, which the plain install lacks.
     """
     from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
 
     uri, _, name = address.removeprefix(PREFIX).rpartition("#")
     uri = uri or os.environ.get("MLFLOW_TRACKING_URI", "")
     if not uri:
         raise UserError(f"{address}: no tracking URI; write mlflow:URI#{name}, or set MLFLOW_TRACKING_URI")
-    client = MlflowClient(uri)
+    try:
+        _download(MlflowClient(uri), address, name, folder)
+    except MlflowException as error:
+        raise UserError(
+            f"{address}: MLflow cannot read it ({str(error).splitlines()[0]}); expected mlflow:URI#EXPERIMENT with a "
+            "URI such as sqlite:///mlflow.db or https://host"
+        ) from None
+
+
+def _download(client: "MlflowClient", address: str, name: str, folder: Path) -> None:
     found = client.get_experiment_by_name(name)
     if found is None:
         known = ", ".join(sorted(one.name for one in client.search_experiments())) or "none"

@@ -19,6 +19,7 @@ from analysis.tables import interval, number
 
 STYLE: dict[Any, Any] = {
     "font.size": 9,
+    "text.parse_math": False,  # a $ in a name is a $
     "svg.hashsalt": "losolab",
     "svg.fonttype": "path",  # no font of the reader's machine is needed
     "pdf.fonttype": 42,

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +83,7 @@ def _table(path: Path) -> pd.DataFrame:
             problems += [f"{path}, row {line}: no {name}" for line in empty[:SHOWN]]
     if "configuration" not in rows.columns:
         rows["configuration"] = path.stem
-    problems += _parse(rows, "seed", int, path, lines, "an integer", "0")
+    problems += _parse(rows, "seed", _whole, path, lines, "an integer", "0")
     problems += _parse(rows, "probabilities", _floats, path, lines, "a JSON list of numbers, one a class", "[]")
     if problems:
         raise UserError(problems)
@@ -103,11 +104,19 @@ def _parse(
     for line, value in zip(lines, given, strict=True):
         try:
             parsed.append(parse(value))
-        except (ValueError, TypeError):
+        except (ValueError, TypeError, ArithmeticError):
             parsed.append(parse(default))
             problems.append(f"{path}, row {line}: {name} {value!r} is not {kind}")
     rows[name] = parsed
     return problems[:SHOWN]
+
+
+def _whole(value: str) -> int:
+    """`3`, and `3.0`, which a table with a gap or a column of floats made of it."""
+    number = Decimal(value)
+    if not number.is_finite() or number != int(number):
+        raise ValueError(value)
+    return int(number)
 
 
 def _floats(value: Any) -> list[float]:

@@ -1,10 +1,10 @@
 """What others have published, as published: beside this study's own rows, never tested against."""
 
+import csv
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-
-import pandas as pd
 
 from analysis.ablation import Ablation
 from analysis.tables import Column, Row, Table, absent, interval, number, text
@@ -38,19 +38,24 @@ def read(path: Path) -> tuple[Published, ...]:
     clips and marks may be empty. Raises UserError with every row that is wrong.
     """
     try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False)
-    except (OSError, ValueError) as error:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file, restkey="")
+            table = [(reader.line_num, row) for row in reader]
+    except (OSError, ValueError, csv.Error) as error:
         raise UserError(f"{path}: not a readable table ({error})") from None
-    if missing := [name for name in COLUMNS if name not in table.columns]:
+    if missing := [name for name in COLUMNS if name not in (reader.fieldnames or ())]:
         raise UserError(f"{path}: columns missing: {', '.join(missing)}; expected {', '.join(COLUMNS)}")
     rows, problems = [], []
-    for line, row in enumerate(table.to_dict("records"), 2):
+    for line, row in table:
+        if "" in row or None in row.values():
+            problems.append(f"{path}, row {line}: {'more' if '' in row else 'fewer'} fields than the header names")
+            continue
         wrong = [f"no {name}" for name in ("method", "dataset", "metric", "source") if not row[name].strip()]
         value, clips = _number(row["value"]), _number(row["clips"])
         if value is None or not 0 <= value <= 1:
             wrong.append(f"value {row['value']!r} is not a number from 0 to 1 (for 73.5 % write 0.735)")
-        if row["clips"].strip() and (clips is None or clips != int(clips)):
-            wrong.append(f"clips {row['clips']!r} is not a whole number")
+        if row["clips"].strip() and (clips is None or clips != int(clips) or clips < 1):
+            wrong.append(f"clips {row['clips']!r} is not a whole number of at least 1")
         if wrong:
             problems.append(f"{path}, row {line}: {'; '.join(wrong)}")
             continue
@@ -113,6 +118,7 @@ def _marks(row: Published, dataset: str, clips: int) -> tuple[str, ...]:
 
 def _number(value: str) -> float | None:
     try:
-        return float(value)
+        number = float(value)
     except ValueError:
         return None
+    return number if math.isfinite(number) else None

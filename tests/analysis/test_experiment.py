@@ -39,3 +39,8 @@ def test_what_is_not_there_is_told(store, monkeypatch):
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     with pytest.raises(UserError, match="no tracking URI"):
         Results.load("mlflow:toy")
+
+
+def test_an_address_that_mlflow_cannot_read_is_told():
+    with pytest.raises(UserError, match="MLflow cannot read it"):
+        Results.load("mlflow:bogus://x#y")

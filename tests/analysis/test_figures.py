@@ -56,3 +56,10 @@ def test_differences_by_subject_are_of_clips(simulate, arm):
     shown = drawn.axes[0].collections[0].get_array().ravel()
     right = [np.trace(f.score.counts, axis1=-2, axis2=-1).mean(1) for f in found.findings]
     assert sorted(shown) == pytest.approx(sorted(right[1] - right[0]))
+
+
+def test_a_dollar_in_a_name_is_a_dollar(simulate, arm):
+    results = simulate((arm("baseline", 0.7), arm("$loss^$ {x_", 0.4, {"depth": 2}))).results()
+    drawings = report(results).drawings()
+    assert all(drawing.svg().startswith("<svg") for drawing in drawings) and len(drawings) == 3
+    assert figures.pdf(drawings[0].figure).startswith(b"%PDF")

@@ -43,3 +43,18 @@ def test_missing_columns(tmp_path):
 
 def test_nothing_published_no_table(simulate):
     assert as_published((), None, "toy", 1) is None
+
+
+@pytest.mark.parametrize("number", ["nan", "inf", "0", "-3", "1.5", "many"])
+def test_clips_are_a_number_of_clips(number, tmp_path):
+    with pytest.raises(UserError, match=r"row 2: clips .* is not a whole number of at least 1"):
+        read(saved(tmp_path, f"A,d,UF1,0.5,{number},s,\n"))
+
+
+def test_values_that_are_no_number(tmp_path):
+    with pytest.raises(UserError) as caught:
+        read(saved(tmp_path, "A,d,UF1,nan,,s,\nB,d,UF1,inf,,s,\nC,d,UF1,0.5,,s\nD,d,UF1\nE,d,UF1,0.5,,s,,\n"))
+    problems = " | ".join(caught.value.problems)
+    assert "row 2: value 'nan'" in problems and "row 3: value 'inf'" in problems
+    assert all(f"row {n}: fewer fields than the header names" in problems for n in (4, 5))
+    assert "row 6: more fields" in problems

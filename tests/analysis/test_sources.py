@@ -193,3 +193,12 @@ def test_the_command_shows_the_literature_and_refuses_a_wrong_one(tmp_path, caps
         main(command)
     assert caught.value.code == 0
     assert "STSTNet" in (tmp_path / "out/tables/literature.csv").read_text()
+
+
+def test_whole_seeds_of_a_float_column_are_seeds(tmp_path):
+    for suffix in (".csv", ".parquet"):
+        results = Results.load(save(rows(seed=3.0), tmp_path / f"ours{suffix}"))
+        assert [trial.seeds for trial in results.trials] == [(3,), (3,)]
+        for wrong in (2.5, float("inf")):
+            found = problems(save(rows(seed=wrong), tmp_path / f"ours{suffix}"))
+            assert f"seed {str(wrong)!r} is not an integer" in found[0]
