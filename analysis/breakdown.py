@@ -38,7 +38,8 @@ def per_dataset(found: Ablation, counted: Confusions) -> Table | None:
     if len(names) < 2:
         return None
     measures = (("UF1", metrics.uf1), ("UAR", metrics.uar), ("Acc", metrics.accuracy))
-    columns = [Column(f"{m} {name}", (f"{m.lower()}_{name}",)) for name in ("all", *names) for m, _ in measures]
+    columns = [Column(f"{m} (pooled)", (f"{m.lower()}_pooled",)) for m, _ in measures]
+    columns += [Column(f"{m} {name}", (f"{m.lower()}_dataset_{name}",)) for name in names for m, _ in measures]
     rows = []
     for f in found.findings:
         if f.score is None:

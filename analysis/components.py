@@ -23,7 +23,7 @@ def components(results: Results, found: Ablation) -> Table | None:
     among = {name: list(dict.fromkeys(str(own.get(name)) for _, own in rows)) for name in factors}
     columns = (
         Column("Variant", ("variant",), numeric=False),
-        *(Column(_title(name, among[name]), (name,), numeric=False) for name in factors),
+        *(Column(_title(name, among[name]), (f"factor_{name}",), numeric=False) for name in factors),
         Column("UF1 [95 % CI]", ("uf1", "uf1_low", "uf1_high")),
         Column("ΔUF1", ("difference",)),
         Column("p adj", ("p_adjusted",)),

@@ -32,7 +32,11 @@ def ranking(results: Results) -> Table | None:
     ranks = {n: rank for rank, n in enumerate(best_first, 1)}
     trials.sort(key=lambda trial: (ranks.get(trial.trial, len(ranks) + 1), trial.trial))
     varied = [name for name in trials[0].factors if len({str(trial.factors.get(name)) for trial in trials}) > 1]
-    columns = Column("Rank", ("rank",)), Column("Trial", ("trial",)), *(Column(n, (n,), numeric=False) for n in varied)
+    columns = (
+        Column("Rank", ("rank",)),
+        Column("Trial", ("trial",)),
+        *(Column(n, (f"factor_{n}",), numeric=False) for n in varied),
+    )
     rows = tuple(_row(trial, ranks.get(trial.trial), varied, scores.get(trial.trial)) for trial in trials)
     return Table("search", "Search", _caption(trials), (*columns, *SCORES), rows)
 

@@ -6,6 +6,7 @@ A cell rounds its numbers once; every format shows those digits.
 import csv
 import io
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -60,7 +61,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """A table with its caption and the notes below it."""
+    """A table with its caption and the notes below it. Raises ValueError for two numbers of one name in the CSV."""
 
     name: str
     title: str
@@ -68,6 +69,14 @@ class Table:
     columns: tuple[Column, ...]
     rows: tuple[Row, ...]
     notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if twice := [name for name, times in Counter(self.names()).items() if times > 1]:
+            raise ValueError(f"table {self.name}: two columns are called {', '.join(twice)}; a name is one number")
+
+    def names(self) -> list[str]:
+        """The columns of the CSV, the row's kind first."""
+        return ["kind", *(name for column in self.columns for name in column.names)]
 
     def titles(self) -> list[str]:
         return [column.title for column in self.columns]
@@ -80,7 +89,7 @@ class Table:
         """One column a number, so that an interval gives three."""
         out = io.StringIO()
         writer = csv.writer(out, lineterminator="\n")
-        writer.writerow(["kind", *(name for column in self.columns for name in column.names)])
+        writer.writerow(self.names())
         writer.writerows([row.kind, *(digits for cell in row.cells for digits in cell.digits)] for row in self.rows)
         return out.getvalue()
 
@@ -94,8 +103,8 @@ class Table:
 
     def to_latex(self) -> str:
         """A table to \\input, without preamble; it needs the package booktabs, and with graphicx fits the page."""
-        styled = pd.DataFrame(self.texts(), columns=self.titles()).style.hide(axis="index")
-        styled = styled.format(escape="latex").format_index(escape="latex", axis="columns")
+        styled = pd.DataFrame(self.texts(), columns=range(len(self.columns))).style.hide(axis="index")
+        styled = styled.format(escape="latex").relabel_index([*map(latex_text, self.titles())], axis="columns")
         form = "".join("r" if column.numeric else "l" for column in self.columns)
         tabular = styled.to_latex(hrules=True, column_format=form).translate(LATEX)
         notes = f"\\par\\smallskip\\parbox{{\\textwidth}}{{\\footnotesize {latex_text(' '.join(self.notes))}}}\n"
@@ -108,12 +117,8 @@ class Table:
 
     def to_json(self) -> dict[str, Any]:
         """Every number as computed, under the names of the CSV; NaN and infinity become null."""
-        names = [name for column in self.columns for name in column.names]
         rows = [
-            {
-                "kind": row.kind,
-                **dict(zip(names, map(_plain, (v for cell in row.cells for v in cell.values)), strict=True)),
-            }
+            dict(zip(self.names(), [row.kind, *(_plain(v) for cell in row.cells for v in cell.values)], strict=True))
             for row in self.rows
         ]
         return {

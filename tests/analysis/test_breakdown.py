@@ -37,7 +37,7 @@ def test_each_dataset_from_the_same_predictions(composite):
         for _, own in mine.groupby("seed")
     ]
     assert cells["UAR smic"].values[0] == pytest.approx(np.mean(expected))
-    assert cells["UF1 all"].values[0] == pytest.approx(found.findings[1].score.interval.estimate)
+    assert cells["UF1 (pooled)"].values[0] == pytest.approx(found.findings[1].score.interval.estimate)
     assert "smic 5 subjects" in per_dataset(found, counted).caption
 
 

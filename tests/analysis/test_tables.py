@@ -1,5 +1,7 @@
+import copy
 import csv
 import io
+import json
 import math
 import re
 import shutil
@@ -9,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from analysis.report import report
 from analysis.tables import Column, Row, Table, absent, interval, latex_text, number, probability, tally, text
 
 
@@ -102,3 +105,31 @@ def test_marks_signs_and_missing_parts_of_a_number():
     assert number(0.5, 3, parts=3, marks="†").text == "0.500†" and number(0.5, 3, parts=3).digits == ("0.500", "", "")
     assert number(0.0126, 3, signed=True).text == "+0.013" and number(-0.0001, 3).text == "0.000"
     assert number(-1234.5, 1).text == "−1,234.5"
+
+
+def test_two_numbers_of_one_name_are_refused():
+    columns = Column("Kind", ("kind",)), Column("a", ("x", "y")), Column("b", ("y",))
+    with pytest.raises(ValueError, match="two columns are called kind, y"):
+        Table("t", "T", "", columns, ())
+
+
+def test_titles_may_be_alike():
+    made = Table("t", "T", "", (Column("a_b", ("x",)), Column("a_b", ("y",))), (Row("plain", (number(1), number(2))),))
+    assert r"a\_b & a\_b" in made.to_latex()
+
+
+def test_factors_and_datasets_may_be_called_like_our_columns(simulate, arm):
+    levels = [{"variant": i, "kind": i, "uf1": i, "Params": i, "rank": i, "state": i, "trial": i} for i in (1, 2)]
+    study = copy.deepcopy(simulate((arm("baseline", 0.7, levels[0]), arm("other", 0.4, levels[1])), search=4))
+    for row in study.predictions:
+        row["dataset"] = {"s0": "all", "s1": "pooled"}[row["subject"][:2]]
+    for i, trial in enumerate(study.trials[:4]):
+        trial["factors"] = json.dumps(levels[i % 2] | {"hidden": i})
+    made = {table.name: table for table in report(study.results()).tables()}
+    shown = made["ablate-components"].to_json()["rows"]
+    assert [row["factor_uf1"] for row in shown] == ["1", "2"] and shown[0]["uf1"] > 0.5
+    assert [(row["kind"], row["variant"]) for row in shown] == [("baseline", "baseline"), ("variant", "other")]
+    ranked = made["search"].to_json()["rows"]
+    assert sorted(row["rank"] for row in ranked if row["rank"]) == [1, 2, 3] and ranked[0]["factor_rank"] in ("1", "2")
+    datasets = made["ablate-datasets"].to_json()["rows"][0]
+    assert datasets["uf1_pooled"] != datasets["uf1_dataset_all"] != datasets["uf1_dataset_pooled"]
