@@ -7,7 +7,7 @@ from statsmodels.stats.multitest import multipletests
 from analysis.ablation import Ablation
 from analysis.bootstrap import DRAWS, bootstrap_t, draws, expanded_percentile, wilcoxon
 from analysis.inference import LEVEL
-from analysis.tables import Column, Row, Table, interval, number, text
+from analysis.tables import Column, Row, Table, interval, number, probability, text
 
 COLUMNS = (
     Column("Variant", ("variant",), numeric=False),
@@ -41,10 +41,10 @@ def table(found: Ablation, datasets: Sequence[str]) -> Table:
             interval((own.estimate, own.low, own.high)),
             interval((own.estimate, *expanded_percentile(counts, drawn))),
             interval((own.estimate, *bootstrap_t(counts, drawn))),
-            number(seen.p if seen else None, 4),
-            number(seen.p_adjusted if seen else None, 4),
-            number(adjusted.get(f.arm.arm), 4),
-            number(wilcoxon(counts, base.counts) if seen and base else None, 4),
+            probability(seen.p if seen else None),
+            probability(seen.p_adjusted if seen else None),
+            probability(adjusted.get(f.arm.arm)),
+            probability(wilcoxon(counts, base.counts) if seen and base else None),
             number(f.cost.parameters),
         )
         rows.append(Row(f.kind, cells))
@@ -52,8 +52,8 @@ def table(found: Ablation, datasets: Sequence[str]) -> Table:
     caption = (
         f"The same arms by other methods; unit: the subject everywhere, n = {len(datasets)}, level 95 %. Bootstrap: "
         f"{DRAWS:,} draws of subjects{within}. Jackknife and max-T are the defaults, which held their level best in "
-        "simulation; Holm is the same p corrected without their correlation. Wilcoxon (Pratt) tests the "
-        "accuracy of the typical subject, not UF1."
+        "simulation; Holm is the same p corrected without their correlation. Wilcoxon (Pratt), by "
+        "the same swaps, tests the accuracy of the typical subject, not UF1."
     )
     return Table(f"{found.stage}-sensitivity", "Other methods", caption, COLUMNS, tuple(rows))
 

@@ -149,9 +149,9 @@ def number(value: float | int | None, digits: int = 0, parts: int = 1, marks: st
     return Cell((value, *[None] * rest), (shown, *[""] * rest), words.replace("-", "−") + marks)
 
 
-def probability(p: float) -> Cell:
+def probability(p: float | None) -> Cell:
     """A p with four decimals; one that would round to 0 is told as below the smallest that is shown."""
-    return number(p, 4) if p >= 5e-5 else Cell((p,), ("<0.0001",), "<0.0001")
+    return number(p, 4) if p is None or p >= 5e-5 else Cell((p,), ("<0.0001",), "<0.0001")
 
 
 def interval(values: Sequence[float | None] | None, digits: int = 3, signed: bool = False) -> Cell:
