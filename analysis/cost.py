@@ -37,11 +37,14 @@ def spent(trials: Sequence[Trial], before: Sequence[Trial] = ()) -> Spent:
     return Spent(seconds, reused, raced)
 
 
+def total(results: Results) -> Spent:
+    """The sum of the table's rows."""
+    shares = [cost for _, _, cost in _shares(results)]
+    return Spent(sum(c.seconds for c in shares), sum(c.reused for c in shares), sum(c.raced for c in shares))
+
+
 def table(results: Results) -> Table:
     """A row an arm, one the search, one the sum."""
-    groups: dict[tuple[str, str], list[Trial]] = {}
-    for trial in results.trials:
-        groups.setdefault((trial.stage, trial.arm or f"{trial.stage} (all proposals)"), []).append(trial)
     columns = (
         Column("Stage", ("stage",), numeric=False),
         Column("Arm", ("arm",), numeric=False),
@@ -54,12 +57,8 @@ def table(results: Results) -> Table:
         Column("Params", ("parameters",)),
         Column("Peak MiB", ("peak_memory",)),
     )
-    rows, before = [], list[Trial]()
-    for (stage, arm), own in groups.items():
-        rows.append(_row(stage, arm, own, spent(own, before), tuned=len(own) if own[0].arm is None else 1))
-        before += own
-    total = spent(results.trials)
-    rows.append(_row("all", "", results.trials, total, tuned=None, kind="baseline"))
+    rows = [_row(*name, own, cost, tuned=len(own) if own[0].arm is None else 1) for name, own, cost in _shares(results)]
+    rows.append(_row("all", "", results.trials, total(results), tuned=None, kind="baseline"))
     caption = (
         "Hours of one device; a trial's time is that of its folds. Saved by the race: what pruned trials would have "
         "cost beyond, had they run as long as complete ones. Saved by reuse: runs that another trial of this study had "
@@ -74,11 +73,23 @@ def answer(results: Results) -> str:
     known = [trial for trial in results.trials if trial.seconds is not None]
     if not known:
         return "It is not recorded in these predictions."
-    total = spent(results.trials)
+    whole = total(results)
     return (
-        f"{total.seconds / HOUR:.2f} device hours for {len(results.trials)} trials; the race saved about "
-        f"{total.raced / HOUR:.2f}, reuse {total.reused / HOUR:.2f}."
+        f"{whole.seconds / HOUR:.2f} device hours for {len(results.trials)} trials; the race saved about "
+        f"{whole.raced / HOUR:.2f}, reuse {whole.reused / HOUR:.2f}."
     )
+
+
+def _shares(results: Results) -> list[tuple[tuple[str, str], list[Trial], Spent]]:
+    """(stage and arm, its trials, what they cost) of every row; a run is reused if an earlier row had trained it."""
+    groups: dict[tuple[str, str], list[Trial]] = {}
+    for trial in results.trials:
+        groups.setdefault((trial.stage, trial.arm or f"{trial.stage} (all proposals)"), []).append(trial)
+    shares, before = [], list[Trial]()
+    for name, own in groups.items():
+        shares.append((name, own, spent(own, before)))
+        before += own
+    return shares
 
 
 def _row(stage: str, arm: str, own: Sequence[Trial], cost: Spent, tuned: int | None, kind: str = "plain") -> Row:

@@ -58,11 +58,11 @@ class Cost:
 
     @classmethod
     def of(cls, trials: Sequence[Trial]) -> "Cost":
-        """Of the trials of one configuration, complete or not; only complete ones tell the time."""
-        runs = sum(len(trial.seeds) for trial in trials if trial.complete)
-        spent = [trial.seconds for trial in trials if trial.complete and trial.seconds is not None]
+        """Of the trials of one configuration, complete or not; only complete ones that were timed tell the time."""
+        timed = [trial for trial in trials if trial.complete and trial.seconds is not None]
+        runs = sum(len(trial.seeds) for trial in timed)
         return cls(
             parameters=next((t.parameters for t in trials if t.parameters is not None), None),
             multiply_adds=next((t.multiply_adds for t in trials if t.multiply_adds is not None), None),
-            seconds=sum(spent) / runs if spent else None,
+            seconds=sum(trial.seconds or 0.0 for trial in timed) / runs if runs else None,
         )

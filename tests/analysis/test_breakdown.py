@@ -1,4 +1,5 @@
 import copy
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from analysis.confusion import confusions
 from analysis.cost import answer, spent, table
 from analysis.macros import macros
 from analysis.results import Trial
+from analysis.scores import Cost
 from analysis.selection import select
 
 
@@ -98,6 +100,30 @@ def test_cost_table_sums_up(simulate):
     assert hours[-1] == pytest.approx(sum(hours[:-1]))
     assert made.rows[0].cells[1].text == "search (all proposals)" and made.rows[0].cells[7].text == "8"
     assert f"{hours[-1]:.2f} device hours" in answer(results)
+
+
+def test_cost_of_rows_is_the_cost_of_the_whole(simulate):
+    """What the race saved is told by each row's own complete trials, so that the whole is the sum of the rows."""
+    study = copy.deepcopy(simulate(search=8))
+    for i, row in enumerate(study.trials):
+        row["seconds"] = 100.0 if row["stage"] == "search" else 10.0 + i
+        row["state"] = "pruned" if i == 9 else row["state"]
+        row["seconds"] = 1.0 if row["state"] == "pruned" else row["seconds"]
+        row["configuration"] = study.trials[0]["configuration"] if i in (2, 10) else row["configuration"]
+    pruned = {row["trial"] for row in study.trials if row["state"] != "complete"}
+    for row in (kept := [row for row in study.predictions if row["trial"] not in pruned]):
+        row["configuration"] = study.trials[row["trial"]]["configuration"]
+    results = replace(study, predictions=kept).results()
+    made = table(results)
+    for column in (4, 5, 6):
+        values = [row.cells[column].values[0] for row in made.rows]
+        assert values[-1] == pytest.approx(sum(values[:-1])) and values[-1] > 0
+    assert f"race saved about {made.rows[-1].cells[5].values[0]:.2f}" in answer(results)
+
+
+def test_untimed_seeds_do_not_shorten_a_run():
+    own = [trial(0, seconds=30.0, seeds=(1, 2, 3)), trial(1, seconds=None, seeds=(4, 5, 6))]
+    assert Cost.of(own).seconds == 10 and Cost.of(own[1:]).seconds is None
 
 
 def test_macros_are_letters_and_the_tables_numbers(simulate):
