@@ -2,10 +2,11 @@
 
 import json
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,14 @@ class Entry:
     source: Path
     content: str
     landmarks: str | None
+
+    def shows_what(self, other: "Entry") -> bool:
+        """Whether a clip of the same content holds frames of this one, and its face is not another in the picture."""
+        mine, its = self.wanted, other.wanted
+        together = mine.first <= its.last and its.first <= mine.last
+        if self.source.is_dir():  # the content is that of the clip's frames alone
+            together = self.content == other.content or (self.source == other.source and together)
+        return together and not (mine.face and its.face and mine.face.is_apart(its.face))
 
     def name(self, master: str) -> str:
         """Identity of the clip's pixels of a master: never of a path."""
@@ -69,7 +78,9 @@ def load(
 
 
 def identified(index: ClipIndex, folder: Path) -> list[Entry]:
-    """The clips by content. Raises UserError with every source and file of landmarks that is missing."""
+    """The clips by content. Raises UserError with every source and file of landmarks that is missing, and with frames
+    that are two subjects': held out as one's, they would be trained on as the other's.
+    """
     contents = Contents(folder / BUILDING / "contents.json")
     with ThreadPoolExecutor(building.cores()) as threads:  # hashing leaves Python's lock to others
         works = (partial(attempt, partial(entry, index.root, row, contents)) for row in index.table.to_pylist())
@@ -78,7 +89,24 @@ def identified(index: ClipIndex, folder: Path) -> list[Entry]:
     problems = [problem for outcome in outcomes if isinstance(outcome, UserError) for problem in outcome.problems]
     if problems:
         raise UserError(list(dict.fromkeys(problems)))
-    return [outcome for outcome in outcomes if isinstance(outcome, Entry)]
+    entries = [outcome for outcome in outcomes if isinstance(outcome, Entry)]
+    if problems := list(of_two_subjects(entries, index.table.to_pylist())):
+        raise UserError(problems)
+    return entries
+
+
+def of_two_subjects(entries: Sequence[Entry], rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Sources of one content some of whose frames are two subjects'; faces in boxes that do not touch are two."""
+    groups: dict[str, list[tuple[Entry, str]]] = defaultdict(list)
+    for one, row in zip(entries, rows, strict=True):
+        for name in {one.content, str(one.source)} if one.source.is_dir() else {one.content}:
+            groups[name].append((one, f"subject {row['subject']} of {row['dataset']}"))
+    for group in groups.values():
+        for (one, subject), (other, another) in combinations(group, 2):
+            if subject != another and one.shows_what(other):
+                clips = f"{one.wanted.clip_id} ({subject}) and {other.wanted.clip_id} ({another})"
+                yield f"{one.source}: clips {clips} hold the same frames; correct the subject, or remove one of them"
+                break
 
 
 def entry(root: Path, row: Mapping[str, Any], contents: Contents) -> Entry:

@@ -1,7 +1,7 @@
 """A dataset's files held against its index: empty files, lengths, clips twice, and what decoders make of them."""
 
 import hashlib
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.util import find_spec
 from itertools import zip_longest
@@ -52,18 +52,31 @@ def empty_files(rows: Rows, root: Path) -> Iterator[Finding]:
 
 
 def duplicates(rows: Rows, root: Path) -> Iterator[Finding]:
-    """Clips with the same content, found by the sizes of their files, then by SHA-256 where these agree."""
+    """Clips with the same content, found by the sizes of their files, then by SHA-256 where these agree.
+
+    Two files of one content are two copies of a video, whichever frames their clips are; in one file, clips of the same
+    frames are.
+    """
     alike: dict[Any, list[Mapping[str, Any]]] = defaultdict(list)
     for row in rows:
-        sizes = tuple(file.stat().st_size for file in clip_files(row, root))
-        alike[sizes, None if (root / row["source"]).is_dir() else (row["onset"], row["offset"])].append(row)
+        if files := clip_files(row, root):
+            alike[tuple(file.stat().st_size for file in files)].append(row)
     for group in alike.values():
-        same: dict[str, list[str]] = defaultdict(list)
+        same: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
         for row in group if len(group) > 1 else []:
-            same[content(row, root)].append(f"{row['dataset']} {row['clip_id']} ({root / row['source']})")
+            same[content(row, root)].append(row)
         for clips in same.values():
-            if len(clips) > 1:
-                yield Finding("duplicate", " and ".join(clips), "have the same content; remove all but one")
+            if twice := copies(clips, root):
+                told = " and ".join(f"{row['dataset']} {row['clip_id']} ({root / row['source']})" for row in twice)
+                yield Finding("duplicate", told, "have the same content; remove all but one")
+
+
+def copies(clips: Rows, root: Path) -> Rows:
+    """Those of the clips, all of one content, that are copies of others: in several sources, or of the same frames."""
+    if len({(root / row["source"]).resolve() for row in clips}) > 1:
+        return clips
+    times = Counter((row["onset"], row["offset"]) for row in clips)
+    return [row for row in clips if times[row["onset"], row["offset"]] > 1]
 
 
 def content(row: Mapping[str, Any], root: Path) -> str:

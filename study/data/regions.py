@@ -31,6 +31,11 @@ class Box(NamedTuple):
     width: int
     height: int
 
+    def is_apart(self, other: "Box") -> bool:
+        """Whether the two have no pixel in common."""
+        across = self.left >= other.left + other.width or other.left >= self.left + self.width
+        return across or self.top >= other.top + other.height or other.top >= self.top + self.height
+
 
 def cut(frames: Pixels, region: str, face: Box | None) -> Pixels:
     """A region of gray frames, uint8 [n, H, W] -> [n, S, S] at its master size; without a face box it is the frame.

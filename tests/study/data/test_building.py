@@ -94,14 +94,15 @@ def test_what_was_decoded_before_an_error_is_kept(dataset, index, whole, tmp_pat
 def test_clips_of_one_video_are_decoded_together(dataset, index, tmp_path, monkeypatch):
     row = max(index.table.to_pylist(), key=lambda row: row["offset"])
     third = row["offset"] // 3
-    lines = [f"{n},s{n},{'ab'[n]},{n * third},{(n + 1) * third + 1},{row['source']}" for n in range(2)]
+    lines = [f"{n},s0,{'ab'[n]},{n * third},{(n + 1) * third + 1},{row['source']}" for n in range(2)]
+    lines.append(f"2,s1,a,{2 * third + 2},{2 * third + 3},{row['source']}")
     (tmp_path / "clips.csv").write_text("clip_id,subject,label,onset,offset,source\n" + "\n".join(lines))
     (tmp_path / row["source"]).parent.mkdir(parents=True)
     shutil.copy(dataset / row["source"], tmp_path / row["source"])
     asked, frames = [], decode.frames
     monkeypatch.setattr(decode, "frames", lambda path, *rest: asked.append(rest[:2]) or frames(path, *rest))
     clips = cache.load(manifest.read(tmp_path, {}), ("frame",), tmp_path / "cache")
-    assert asked == [(0, 2 * third + 1)]
+    assert asked == [(0, 2 * third + 3)]
     both = clips.pixels["frame"]
     assert (both[third : third + 2] == both[clips.first[1] : clips.first[1] + 2]).all(), (
         "the clips overlap by two frames"

@@ -3,6 +3,7 @@ import shutil
 import numpy as np
 import pyarrow as pa
 import pytest
+from PIL import Image
 
 from search_spaces.errors import UserError
 from study.data import cache, decode
@@ -117,3 +118,42 @@ def test_a_crash_leaves_nothing_under_the_name(index, tmp_path, monkeypatch):
     with pytest.raises(OSError, match="no space"):
         cache.load(index, ("eyes",), tmp_path)
     assert list(tmp_path.glob("*.arrow")) == []
+
+
+def two(folder, first, second):
+    """An index of two clips of two subjects: source, onset, offset and face of each."""
+    header = "clip_id,subject,label,onset,offset,source,face_left,face_top,face_width,face_height"
+    clips = (("a", *first), ("b", *second))
+    rows = [f"c{s},{s},{s},{onset},{offset},{source},{face}" for s, source, onset, offset, face in clips]
+    (folder / "clips.csv").write_text("\n".join([header, *rows]))
+    return manifest.read(folder, {})
+
+
+LEFT, RIGHT, BOTH = "0,0,80,80", "90,0,80,80", "40,0,80,80"
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "told"),
+    [
+        (("one.mp4", 0, 8, LEFT), ("two.mp4", 8, 9, LEFT), True),
+        (("one.mp4", 0, 8, LEFT), ("two.mp4", 0, 8, BOTH), True),
+        (("one.mp4", 0, 7, LEFT), ("one.mp4", 8, 9, LEFT), False),
+        (("one.mp4", 0, 8, LEFT), ("one.mp4", 0, 8, RIGHT), False),  # two people in one picture
+        (("some", 0, 4, ",,,"), ("some", 3, 6, ",,,"), True),
+        (("some", 0, 2, ",,,"), ("some", 3, 6, ",,,"), False),
+        (("some", 3, 6, ",,,"), ("same", 0, 3, ",,,"), True),
+    ],
+)
+def test_frames_of_two_subjects_are_refused(dataset, index, tmp_path, first, second, told):
+    for name in ("one.mp4", "two.mp4"):
+        shutil.copy(dataset / index.table["source"][0].as_py(), tmp_path / name)
+    for folder, numbers in (("some", range(7)), ("same", range(3, 7))):
+        (tmp_path / folder).mkdir()
+        for number in numbers:
+            Image.new("L", (40, 40), number).save(tmp_path / folder / f"img{number}.png")
+    there = two(tmp_path, first, second)
+    if not told:
+        assert len(cache.load(there, ("face",), tmp_path / "cache")) == 2
+        return
+    with pytest.raises(UserError, match=r"clips ca \(subject a of manifest\) and cb \(.*\) hold the same frames"):
+        cache.load(there, ("face",), tmp_path / "cache")

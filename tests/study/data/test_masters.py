@@ -12,7 +12,7 @@ from study.data import cache, regions
 from study.data.landmarks import mean_face
 from study.data.readers import manifest
 
-FRAMES = 40  # more than a cutter holds at a time
+FRAMES = 80  # more than a cutter holds at a time
 LEVELS = [(landmarks, alignment) for landmarks in ("onset", "per_frame") for alignment in ("similarity", "none")]
 
 
@@ -26,7 +26,7 @@ def faces(tmp_path_factory):
     for number, frame in enumerate(frames):
         Image.fromarray(frame).save(folder / f"frames/img{number + 1}.png")
     np.save(folder / "points.npy", points)
-    rows = [f"c{s},{s},{s},{onset},{offset},frames,points.npy" for s, onset, offset in (("a", 0, 36), ("b", 5, 39))]
+    rows = [f"c{s},{s},{s},{onset},{offset},frames,points.npy" for s, onset, offset in (("a", 0, 36), ("b", 40, 74))]
     (folder / "clips.csv").write_text("clip_id,subject,label,onset,offset,source,landmarks\n" + "\n".join(rows))
     return folder, frames, points
 
@@ -38,13 +38,13 @@ def test_each_level_has_a_master_of_its_own(faces, tmp_path):
     assert names == ["eyes", "eyes.none", "eyes.per_frame", "eyes.per_frame.none"]
     clips = cache.load(manifest.read(folder, {}), [*names, "frame"], tmp_path)
     assert len({clips.digests[name] for name in names}) == 4
-    own, fixed = points[5:40], np.broadcast_to(points[5], (35, 68, 2))
+    own, fixed = points[40:75], np.broadcast_to(points[40], (35, 68, 2))
     expected = {
-        "eyes": regions.cut_aligned(frames[5:40], "eyes", fixed, fixed[0]),
-        "eyes.none": regions.cut_unaligned(frames[5:40], "eyes", fixed),
-        "eyes.per_frame": regions.cut_aligned(frames[5:40], "eyes", own, own[0]),
-        "eyes.per_frame.none": regions.cut_unaligned(frames[5:40], "eyes", own),
-        "frame": regions.cut(frames[5:40], "frame", None),
+        "eyes": regions.cut_aligned(frames[40:75], "eyes", fixed, fixed[0]),
+        "eyes.none": regions.cut_unaligned(frames[40:75], "eyes", fixed),
+        "eyes.per_frame": regions.cut_aligned(frames[40:75], "eyes", own, own[0]),
+        "eyes.per_frame.none": regions.cut_unaligned(frames[40:75], "eyes", own),
+        "frame": regions.cut(frames[40:75], "frame", None),
     }
     for name, pixels in expected.items():
         assert np.array_equal(clips.pixels[name][clips.first[1] :], pixels), name
@@ -63,8 +63,8 @@ def test_other_landmarks_give_other_files_but_the_same_frame(faces, tmp_path):
 def test_missing_landmarks_are_told(faces, tmp_path):
     folder, _, points = faces
     index = manifest.read(folder, {})
-    np.save(folder / "points.npy", np.where(np.arange(FRAMES)[:, None, None] == 38, np.nan, points))
-    with pytest.raises(UserError, match=r"clip cb: .*points.npy: no face was found in 1 frames of the clip \(38"):
+    np.save(folder / "points.npy", np.where(np.arange(FRAMES)[:, None, None] == 42, np.nan, points))
+    with pytest.raises(UserError, match=r"clip cb: .*points.npy: no face was found in 1 frames of the clip \(42"):
         cache.load(index, ("eyes",), tmp_path)
     np.save(folder / "points.npy", points)
 
