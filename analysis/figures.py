@@ -173,7 +173,7 @@ def importances(found: Importances) -> Figure:
             axes.vlines(one.floor, y - 0.38, y + 0.38, color=COLOURS["control"], linewidth=2)
         axes.set_yticks(range(len(found.found)), [one.factor for one in found.found])
         axes.set_ylim(len(found.found) - 0.4, -0.6)
-        axes.set_xlabel("share of the variance (line: over seeds; orange tick: noise floor)")
+        axes.set_xlabel("share of the variance (line: spread; orange tick: noise floor)")
     return figure
 
 

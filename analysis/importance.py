@@ -25,7 +25,7 @@ LOG_RATIO = 50  # a positive factor that spans more is integrated on a log scale
 
 @dataclass(frozen=True)
 class Importance:
-    """A factor's share of the variance. low, high: over single seeds. floor: 95th percentile of shuffled scores."""
+    """A factor's share of the variance. low, high: over single seeds. floor: largest of shuffled scores."""
 
     factor: str
     share: float
@@ -71,7 +71,7 @@ def importances(results: Results, counted: Confusions) -> Importances | None:
             whole[name],
             min(one[name] for one in (whole, *alone)),
             max(one[name] for one in (whole, *alone)),
-            float(np.quantile([one[name] for one in noise], 0.95, method="higher")),
+            max(one[name] for one in noise),
         )
         for name in varied
     ]
@@ -84,7 +84,7 @@ def table(found: Importances) -> Table:
     """Shares with spread and floor."""
     columns = (
         Column("Factor", ("factor",), numeric=False),
-        Column("Share [spread over seeds]", ("share", "share_low", "share_high")),
+        Column("Share [spread]", ("share", "share_low", "share_high")),
         Column("Noise floor", ("noise_floor",)),
         Column("Above noise", ("above_noise",), numeric=False),
     )
@@ -99,8 +99,8 @@ def table(found: Importances) -> Table:
     )  # fmt: skip
     caption = (
         f"fANOVA: each factor's own share of the variance of pooled UF1 over {found.trials} complete trials of the "
-        f"search ({found.evaluator}). In brackets: {found.spread}. Noise floor: 95th percentile of the share when the "
-        f"same scores are shuffled ({SHUFFLES} times). Shares sum to at most 1 whatever happens, noise included; the "
+        f"search ({found.evaluator}). In brackets: {found.spread}. Noise floor: largest of {SHUFFLES} shares of the "
+        "same scores shuffled. Shares sum to at most 1 whatever happens, noise included; the "
         "sampler's choices weigh in. No share is a test."
     )
     return Table("importance", "Importance of factors", caption, columns, rows)
@@ -111,7 +111,7 @@ def answer(found: Importances) -> str:
     real = [f"{one.factor} ({100 * one.share:.0f} % of the variance)" for one in found.found if one.above_noise]
     if not real:
         return "None shows above the noise floor: these trials do not tell which factor matters."
-    return f"Above the noise floor, over every seed: {', '.join(real)}."
+    return f"Above the noise floor, over {found.spread}: {', '.join(real)}."
 
 
 def _shares(trials: Sequence[Trial], names: Sequence[str], scores: Floats, seed: int) -> Mapping[str, float]:

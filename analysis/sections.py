@@ -122,7 +122,7 @@ def _search(results: Results, counted: Confusions, chosen: selection.Selection |
         yield Section(asks, said, ())
         return
     if shares:
-        caption = "Bar: share; line: spread over seeds; orange tick: noise floor. Grey: not above noise."
+        caption = "Bar: share; line: spread; orange tick: noise floor. Grey: not above noise."
         drawing = Drawing("importance", figures.importances(shares), "Importance of factors", caption)
         yield Section(asks, importance.answer(shares), (importance.table(shares),), (drawing,))
 

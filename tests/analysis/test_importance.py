@@ -1,4 +1,5 @@
 import sys
+from dataclasses import replace
 
 import pytest
 
@@ -26,7 +27,20 @@ def test_a_real_factor_stands_above_the_noise(results):
     assert "learning_rate" in answer(found) and "depth" not in answer(found)
     shown = table(found)
     assert "FanovaImportanceEvaluator" in shown.caption and "seed 0" in shown.caption
+    assert "Noise floor: largest of 8 shares" in shown.caption
+    assert answer(found).startswith("Above the noise floor, over each seed of the trials by itself: learning_rate")
     assert importances(results, confusions(results)) == found
+
+
+def test_trials_of_one_seed_are_not_spread_over_seeds_of_their_own(results):
+    pytest.importorskip("optuna")
+    pytest.importorskip("sklearn")
+    rows = results.predictions
+    trials = tuple(replace(trial, seeds=trial.seeds[:1]) for trial in results.trials)
+    single = replace(results, predictions=rows[rows.seed == 7].reset_index(drop=True), trials=trials)
+    found = importances(single, confusions(single))
+    assert "over seeds of the forest (the trials have one seed): learning_rate" in answer(found)
+    assert "every seed" not in answer(found) and "seeds of the forest" in table(found).caption
 
 
 def test_too_few_trials_say_nothing(simulate):
