@@ -13,8 +13,11 @@ import numpy as np
 from search_spaces.errors import UserError
 from study.data import decode
 from study.data.images import image_files
+from study.data.masters import attempt, cut_source, wanted_of
 from study.data.readers.layout import numbers
-from study.data.readers.survey import Finding
+from study.data.readers.survey import SHOWN, Finding
+
+REGIONS = ("face", "eyes", "mouth", "frame")  # masters of the configurations that change nothing
 
 Rows = Sequence[Mapping[str, Any]]  # of CLIP_INDEX
 
@@ -99,24 +102,33 @@ def clip_files(row: Mapping[str, Any], root: Path) -> list[Path]:
 
 
 def decoded(source: str, clips: Rows, root: Path) -> Iterator[Finding]:
-    """What is wrong with a source when all its clips are decoded; a video by two decoders where both are installed."""
+    """What is wrong with a source when its clips are cut as a study cuts them, and where a video's decoders disagree.
+
+    A video is decoded once for all its clips, of a folder of images each clip by itself.
+    """
     path = root / source
-    try:
-        for row in clips:
-            decode.decode(path, row["onset"], row["offset"])
-        if path.is_file():
-            yield from cross_check(path)
-    except UserError as error:
-        for problem in error.problems:
-            yield Finding("decoding", "", problem)
+    wanted = [wanted_of(root, row) for row in clips]
+    told: dict[str, list[str]] = defaultdict(list)
+    for together in [wanted] if path.is_file() else [[clip] for clip in wanted]:
+        for clip, outcome in zip(together, cut_source(path, together, REGIONS), strict=True):
+            for problem in outcome.problems if isinstance(outcome, UserError) else []:
+                told[problem].append(clip.clip_id)
+    for problem, names in told.items():
+        yield Finding("decoding", f"clip {', '.join(names[:SHOWN])}{', ...' if len(names) > SHOWN else ''}", problem)
+    if path.is_file():
+        checked = attempt(lambda: list(cross_check(path)))
+        if isinstance(checked, UserError):
+            yield from (Finding("decoding", "", problem) for problem in checked.problems if problem not in told)
+        else:
+            yield from checked
 
 
 def cross_check(path: Path) -> Iterator[Finding]:
     """Where a video's header, PyAV and decord disagree about its frames."""
-    promised = decode.held(path).promised
     decoders = [decode.by_pyav, decode.by_decord] if find_spec("decord") else [decode.by_pyav]
     count = differ = 0
     with decode.readable(path):
+        promised = decode.held(path).promised
         for frames in zip_longest(*(decoder(path) for decoder in decoders)):
             count += frames[0] is not None
             differ += len(frames) == 2 and not (frames[0] is not None and np.array_equal(*frames))

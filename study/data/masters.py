@@ -31,9 +31,10 @@ class Wanted:
 
 
 def wanted_of(root: Path, row: Mapping[str, Any]) -> Wanted:
-    """What a row of CLIP_INDEX says is to be cut."""
-    face = None if row["face_left"] is None else Box(*(row[f"face_{side}"] for side in Box._fields))
-    return Wanted(row["clip_id"], row["onset"], row["offset"], face, row["landmarks"] and root / row["landmarks"])
+    """What a row by the columns of CLIP_INDEX, those that may be null perhaps missing, says is to be cut."""
+    face = None if row.get("face_left") is None else Box(*(row[f"face_{side}"] for side in Box._fields))
+    points = None if row.get("landmarks") is None else root / row["landmarks"]
+    return Wanted(row["clip_id"], row["onset"], row["offset"], face, points)
 
 
 class Cutter:

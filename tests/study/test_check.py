@@ -4,6 +4,7 @@ import csv
 import json
 import shutil
 
+import numpy as np
 import pytest
 from openpyxl import Workbook
 from PIL import Image
@@ -160,6 +161,7 @@ def test_a_manifest_of_damaged_videos(command, manifest):
         rows[1]["offset"] = "500"  # too short
         shutil.copy(manifest / rows[3]["source"], manifest / rows[4]["source"])
         rows[4].update({"onset": "0", "apex": "1", "offset": "2"})  # twice, whichever frames are used
+        rows[6]["face_top"] = "90"  # below the picture
         whole = (manifest / rows[5]["source"]).read_bytes()
         (manifest / rows[5]["source"]).write_bytes(whole[: len(whole) // 2])  # cut
 
@@ -175,7 +177,26 @@ def test_a_manifest_of_damaged_videos(command, manifest):
     assert kinds(rows[1]) == {"frames missing on disk", "decoding"}
     assert kinds(rows[3]) == kinds(rows[4]) == {"duplicate"}
     assert kinds(rows[5]) & {"decoding", "not readable"}
-    assert not any(kinds(row) for row in (rows[2], *rows[6:]))
+    assert kinds(rows[6]) == {"decoding"}
+    (text,) = [text for _, text in told if rows[6]["source"] in text]
+    assert f"clip {rows[6]['clip_id']}: " in text and "176 x 176" in text
+    assert not any(kinds(row) for row in (rows[2], *rows[7:]))
+
+
+def test_landmarks_as_the_study_will_need_them(command, manifest):
+    def add(rows):
+        for row in rows:
+            row["landmarks"] = ""
+        rows[0]["landmarks"] = "none.csv"
+        rows[1]["landmarks"] = "short.npy"
+        np.save(manifest / "short.npy", np.zeros((3, 68, 2)))
+
+    rows = rewritten(manifest, add)
+    _, out, _ = command("manifest", manifest, "--decode", "--json")
+    told = [f"{p['where']}: {p['text']}" for p in json.loads(out)["problems"]]
+    assert any("line 2: landmarks none.csv are missing" in problem for problem in told)
+    wanted = f"landmarks of 3 frames, the annotation needs {int(rows[1]['offset']) + 1}"
+    assert sum(wanted in problem and f"clip {rows[1]['clip_id']}" in problem for problem in told) == 1
 
 
 def test_an_offset_far_beyond_the_source_costs_no_memory(manifest):

@@ -135,6 +135,9 @@ def row_problems(row: Row, root: Path, classes: tuple[str, ...]) -> Iterator[str
         yield f"fps is {row['fps']}; valid: more than 0"
     if not (root / row["source"]).exists():
         yield f"source {row['source']} is missing; expected: {root / row['source']}"
+    if row["landmarks"] is not None and not (root / row["landmarks"]).exists():
+        expected = f"expected: {root / row['landmarks']}, or nothing where there are none"
+        yield f"landmarks {row['landmarks']} are missing; {expected}"
     yield from face_problems([row[name] for name in FACE])
 
 

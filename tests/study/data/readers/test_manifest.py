@@ -74,6 +74,7 @@ def test_real_clips(media, tmp_path):
         ({"apex": 10}, "apex 10 does not lie between onset 1 and offset 9"),
         ({"fps": 0}, "fps is 0.0; valid: more than 0"),
         ({"source": "gone.mp4"}, "source gone.mp4 is missing"),
+        ({"landmarks": "gone.csv"}, "landmarks gone.csv are missing"),
         ({"face_left": 3}, "the face box is incomplete"),
         ({"face_left": 3, "face_top": 3, "face_width": 0, "face_height": 9}, "width and height from 1"),
     ],
