@@ -55,6 +55,12 @@ class Ablation:
         """The rows that the correction for multiplicity counts: variants that could be compared."""
         return tuple(f for f in self.findings if f.kind == "variant" and f.comparison)
 
+    def comparable(self) -> tuple[tuple[Finding, Score], ...]:
+        """The baseline and the variants that have as many seeds, baseline first; none without its score."""
+        base = self.baseline.score if self.baseline else None
+        rows = [(f, f.score) for f in self.findings if f.kind in ("baseline", "variant") and f.score]
+        return tuple((f, score) for f, score in rows if base and score.counts.shape == base.counts.shape)
+
     def above_chance(self) -> tuple[Finding, ...]:
         """Arms with permuted labels whose interval lies above chance: a leak, or a mistake in the evaluation."""
         return tuple(
@@ -62,9 +68,12 @@ class Ablation:
         )
 
 
-def ablations(results: Results) -> tuple[Ablation, ...]:
-    """One for each stage that has arms, in the order of the study: the last makes the study's claims."""
-    counted = confusions(results)
+def ablations(results: Results, counted: Confusions | None = None) -> tuple[Ablation, ...]:
+    """One for each stage that has arms, in the order of the study: the last makes the study's claims.
+
+    counted: the confusions of these results, where they are at hand.
+    """
+    counted = confusions(results) if counted is None else counted
     stages = dict.fromkeys(arm.stage for arm in results.metadata.arms)
     return tuple(ablation(results, counted, stage) for stage in stages)
 

@@ -14,7 +14,7 @@ import numpy as np
 from scipy.special import stdtr, stdtrit
 from statsmodels.stats.multitest import multipletests
 
-from analysis.ablation import Ablation, Finding, levels
+from analysis.ablation import Ablation, levels
 from analysis.confusion import Counts
 from analysis.inference import LEVEL, TINY, seed_excess
 from analysis.metrics import Floats, uf1
@@ -131,22 +131,17 @@ def designed(results: Results, found: Ablation) -> tuple[list[Mapping[str, Any]]
 
     None without a baseline, with fewer than two varied factors, or where all arms are one change from the baseline.
     """
-    base = found.baseline
-    if base is None or base.score is None:
+    cells = found.comparable()
+    if not cells:
         return None
-    cells: list[Finding] = [
-        f
-        for f in found.findings
-        if f.kind in ("baseline", "variant") and f.score and f.score.counts.shape == base.score.counts.shape
-    ]
-    every = [levels(results, f.arm) for f in cells]
-    own = levels(results, base.arm)
+    every = [levels(results, finding.arm) for finding, _ in cells]
+    own = every[0]
     varied = [name for name in own if len({str(setting.get(name)) for setting in every}) > 1]
     settings: list[Mapping[str, Any]] = [{name: setting.get(name) for name in varied} for setting in every]
     reference = {name: own[name] for name in varied}
     if max((sum(s[name] != reference[name] for name in varied) for s in settings), default=0) < 2:
         return None
-    return settings, np.stack([f.score.counts for f in cells if f.score]), reference
+    return settings, np.stack([score.counts for _, score in cells]), reference
 
 
 def contrasts(counts: Counts, weights: Floats) -> list[tuple[float, float, float, float, float]]:

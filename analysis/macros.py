@@ -8,6 +8,8 @@ from analysis.tables import interval, number, tally
 
 DIGITS = ("Zero", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine")
 
+MINUS = r"\ensuremath{-}"  # right in text and in math
+
 
 def macros(found: Ablation | None, selection: Selection | None) -> str:
     r"""The \newcommand file of the last stage: \UF, \UFlow, \UFhigh, \DUF, \p, \padj and so on, an arm's name behind.
@@ -18,7 +20,7 @@ def macros(found: Ablation | None, selection: Selection | None) -> str:
     lines = ["% numbers of the report, for running text: \\input{numbers.tex}"]
     for name, value in [*_arms(found), *_selected(selection)]:
         command = _unused(_letters(name), seen)
-        lines.append(f"\\newcommand{{\\{command}}}{{{value.replace('−', '$-$')}}}")
+        lines.append(f"\\newcommand{{\\{command}}}{{{value.replace('−', MINUS)}}}")
     return "\n".join(lines) + "\n"
 
 

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from analysis.confusion import confusions
+from analysis.confusion import Confusions
 from analysis.results import Results, Trial
 from analysis.scores import Cost, Score
 from analysis.tables import Cell, Column, Row, Table, absent, number, text
@@ -21,12 +21,11 @@ SCORES = (
 )
 
 
-def ranking(results: Results) -> Table | None:
+def ranking(results: Results, counted: Confusions) -> Table | None:
     """Trials of the search, best first, ties to the lower number, those without a score last; None without a search."""
     trials = [trial for trial in results.trials if trial.stage == "search"]
     if not trials:
         return None
-    counted = confusions(results)
     scores = {trial.trial: Score.of(counted.of([trial.trial])) for trial in trials if trial.complete}
     best_first = sorted(scores, key=lambda n: (-scores[n].interval.estimate, n))
     ranks = {n: rank for rank, n in enumerate(best_first, 1)}

@@ -58,7 +58,7 @@ class Report:
 def report(results: Results, published: Sequence[Published] = ()) -> Report:
     """Compute everything once. published: rows of the literature, shown beside."""
     counted = confusions(results)
-    stages = ablations(results)
+    stages = ablations(results, counted)
     chosen = select(results, counted)
     return Report(
         results=results,

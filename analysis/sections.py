@@ -106,7 +106,7 @@ def _stage(results: Results, counted: Confusions, found: Ablation) -> Iterator[S
 
 def _search(results: Results, counted: Confusions, chosen: selection.Selection | None) -> Iterator[Section]:
     """The best of a search, and what its scores vary with."""
-    tried = ranking.ranking(results)
+    tried = ranking.ranking(results, counted)
     if chosen:
         tables = (selection.table(chosen, len(counted.subjects)), *([tried] if tried else []))
         asks = f"Is the best of {len(chosen.tried)} as good as its score?"
@@ -129,8 +129,7 @@ def _search(results: Results, counted: Confusions, chosen: selection.Selection |
 
 def _details(results: Results, counted: Confusions, found: Ablation) -> Iterator[Section]:
     """The same predictions by class, dataset and subject; by other methods; and where the variance is."""
-    scored = [f for f in found.findings if f.score]
-    if not scored:
+    if not any(f.score for f in found.findings):
         return
     classes = results.metadata.classes
     own = f" ({found.stage})" if len({arm.stage for arm in results.metadata.arms}) > 1 else ""
@@ -139,7 +138,7 @@ def _details(results: Results, counted: Confusions, found: Ablation) -> Iterator
         f"Which classes, datasets and subjects does it get wrong?{own}",
         _weakest(found, classes),
         tuple(table for table in tables if table),
-        tuple(_pictures(counted, found, scored[0], classes)),
+        tuple(_pictures(counted, found, classes)),
     )
     other = sensitivity.table(found, [dataset for dataset, _ in counted.subjects])
     yield Section(f"Would another method say otherwise?{own}", sensitivity.answer(found, other), (other,))
@@ -148,13 +147,11 @@ def _details(results: Results, counted: Confusions, found: Ablation) -> Iterator
         yield Section(f"What do the scores vary with?{own}", variance.answer(parts), (parts,))
 
 
-def _pictures(counted: Confusions, found: Ablation, shown: Finding, classes: Sequence[str]) -> Iterator[Drawing]:
+def _pictures(counted: Confusions, found: Ablation, classes: Sequence[str]) -> Iterator[Drawing]:
     """The confusions of the baseline (or first arm), by dataset; and the arms' differences by subject."""
-    score = found.baseline.score if found.baseline else None
-    name, counts = (shown.arm.arm, shown.score.counts) if score is None and shown.score else ("baseline", None)
-    if score is not None and found.baseline:
-        name, counts = found.baseline.arm.arm, score.counts
-    if counts is not None:
+    scored = [(f.arm.arm, f.score.counts) for f in found.findings if f.score]  # the baseline is first of them
+    if scored:
+        name, counts = scored[0]
         names = sorted({dataset for dataset, _ in counted.subjects})
         rows = {one: [i for i, (dataset, _) in enumerate(counted.subjects) if dataset == one] for one in names}
         panels = {"all clips": counts} | ({one: counts[own] for one, own in rows.items()} if len(rows) > 1 else {})

@@ -52,14 +52,7 @@ def components(counts: Counts) -> tuple[Component, ...]:
 
 def table(found: Ablation) -> Table | None:
     """Of the baseline and variants with the same number of seeds; None where there are too few."""
-    base = found.baseline
-    if base is None or base.score is None:
-        return None
-    counts = [
-        f.score.counts
-        for f in found.findings
-        if f.kind in ("baseline", "variant") and f.score and f.score.counts.shape == base.score.counts.shape
-    ]
+    counts = [score.counts for _, score in found.comparable()]
     if len(counts) < 2 or min(counts[0].shape[:2]) < 2:
         return None
     rows = tuple(

@@ -151,6 +151,13 @@ def test_classes_show_precision_beside_recall(simulate):
     assert table.titles()[-2:] == ["Macro-precision", "Params"] and len(table.rows) == 8
 
 
+def test_comparable_are_the_baseline_and_variants_of_as_many_seeds(simulate, arm):
+    arms = (arm("short", 0.5, {"depth": 2}, seeds=(1,)), arm("baseline", 0.7), arm("late", 0.5), arm("null", 0.7))
+    ablation = found(simulate(arms))
+    assert [finding.arm.arm for finding, _ in ablation.comparable()] == ["baseline", "late"]
+    assert found(simulate(arms, baseline="nobody")).comparable() == ()
+
+
 def test_identical_predictions_are_worded_as_such_and_have_no_interval(simulate, arm):
     study = simulate((arm("baseline", 0.7), arm("same", 0.7, {"depth": 2}), arm("other", 0.4, {"input": "gray"})))
     own = [row for row in study.predictions if row["arm"] != "same"]

@@ -133,4 +133,4 @@ def test_macros_are_letters_and_the_tables_numbers(simulate):
     commands = dict(line.removeprefix(r"\newcommand{").removesuffix("}").split("}{", 1) for line in lines)
     assert len(commands) == len(lines) and all(name[1:].isalpha() for name in commands)
     assert commands[r"\UFDepthTwo"] == f"{found.findings[4].score.interval.estimate:.3f}"
-    assert commands[r"\DUFRegionsEyes"].startswith("$-$0.") and commands[r"\Ktried"] == "8"
+    assert commands[r"\DUFRegionsEyes"].startswith(r"\ensuremath{-}0.") and commands[r"\Ktried"] == "8"

@@ -1,8 +1,14 @@
+from analysis.confusion import confusions
 from analysis.ranking import ranking
 
 
+def ranked(study):
+    results = study.results()
+    return ranking(results, confusions(results))
+
+
 def test_best_first_with_k_and_no_correction(simulate):
-    table = ranking(simulate(search=8).results())
+    table = ranked(simulate(search=8))
     trials = [row.cells[1].values[0] for row in table.rows]
     naive = [row.cells[4].values[0] for row in table.rows[:6]]
     assert naive == sorted(naive, reverse=True)
@@ -14,13 +20,13 @@ def test_best_first_with_k_and_no_correction(simulate):
 
 
 def test_only_factors_that_vary_are_columns(simulate):
-    titles = ranking(simulate(search=4).results()).titles()
+    titles = ranked(simulate(search=4)).titles()
     assert titles[:4] == ["Rank", "Trial", "depth", "learning_rate"] and "fusion" not in titles
 
 
 def test_one_proposal_needs_no_warning(simulate):
-    assert "not corrected" not in ranking(simulate(search=1).results()).caption
+    assert "not corrected" not in ranked(simulate(search=1)).caption
 
 
 def test_no_search_no_table(simulate):
-    assert ranking(simulate().results()) is None
+    assert ranked(simulate()) is None

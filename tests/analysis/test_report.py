@@ -8,6 +8,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+import analysis.ablation
+import analysis.report
+from analysis.confusion import confusions
 from analysis.report import publish, report, write
 from analysis.results import PREDICTIONS, TRIALS, Results
 
@@ -51,6 +54,14 @@ def folder(simulate, arms, arm, tmp_path_factory):
 
 def page(folder):
     return Page((folder / "report.html").read_text(encoding="utf-8"))
+
+
+def test_predictions_are_counted_once(simulate, arms, monkeypatch):
+    results, calls = simulate(arms, search=4).results(), []
+    for module in (analysis.report, analysis.ablation):
+        monkeypatch.setattr(module, "confusions", lambda of: calls.append(of) or confusions(of))
+    report(results)
+    assert len(calls) == 1
 
 
 def test_all_files_are_there_and_no_others(folder):
