@@ -71,7 +71,7 @@ def options_of(labels: str | None, given: Sequence[str]) -> dict[str, Any]:
         raise UserError([f"--option {name}: is not NAME=VALUE, e.g. window=32" for name in wrong])
     try:
         options = {name.strip(): yaml.safe_load(value) for name, _, value in parts}
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:  # 2024-13-45 is no date
         raise UserError(f"--option: not valid YAML: {error}") from None
     return options | ({"labels": labels} if labels else {})
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import combinations
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import numpy as np
@@ -177,11 +178,23 @@ def write(file: Path, pixels: Pixels, dataset: str, master: str, clips: int) -> 
 
 
 def read(file: Path) -> tuple[Pixels, str]:
-    """A master's frames, uint8 [R, S, S], a read-only view of the mapped file without a copy; and their digest."""
-    table = pa.ipc.open_file(pa.memory_map(str(file))).read_all()
-    view: Pixels = table.column("pixels").chunk(0).to_numpy_ndarray()
+    """A master's frames, uint8 [R, S, S], a read-only view of the mapped file without a copy; and their digest.
+
+    Raises UserError where the file is not whole.
+    """
+    try:
+        table = pa.ipc.open_file(pa.memory_map(str(file))).read_all()
+        view: Pixels = table.column("pixels").chunk(0).to_numpy_ndarray()
+        own = about(table.schema)["digest"]
+    except (pa.ArrowException, OSError, LookupError, TypeError, ValueError) as error:
+        raise UserError(f"{file}: is not of the cache, or not whole ({error}); {remedy(file)}") from error
     view.flags.writeable = False
-    return view, about(table.schema)["digest"]
+    return view, own
+
+
+def remedy(file: Path) -> str:
+    """What to do about a file of the cache that is damaged."""
+    return f"remove it: losolab cache remove {file.stem} --storage {quote(str(file.parent.parent))}"
 
 
 def about(schema: pa.Schema) -> dict[str, Any]:

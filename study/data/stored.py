@@ -35,7 +35,7 @@ def stored(folder: Path) -> list[Stored]:
                 table = pa.ipc.open_file(source).read_all()
             said = cache.about(table.schema)
         except (pa.ArrowInvalid, KeyError, TypeError) as error:
-            problems.append(f"{file}: is not of the cache ({error}); remove it: losolab cache remove {file.stem}")
+            problems.append(f"{file}: is not of the cache ({error}); {cache.remedy(file)}")
             continue
         state, made = file.stat(), datetime.fromtimestamp(file.stat().st_mtime)
         found.append(Stored(file.stem, said["dataset"], said["master"], said["clips"], len(table), state.st_size, made))
@@ -55,11 +55,11 @@ def damaged(folder: Path) -> list[str]:
     for file in files(folder):
         try:
             pixels, own = cache.read(file)
-            intact = pixel_digest(pixels) == own
-        except (pa.ArrowInvalid, OSError, KeyError, TypeError, ValueError):
-            intact = False
-        if not intact:
-            problems.append(f"{file}: its pixels are not what was written; remove it: losolab cache remove {file.stem}")
+        except UserError as error:
+            problems += error.problems
+            continue
+        if pixel_digest(pixels) != own:
+            problems.append(f"{file}: its pixels are not what was written; {cache.remedy(file)}")
     return problems
 
 

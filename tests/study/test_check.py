@@ -227,3 +227,5 @@ def test_what_cannot_be_read_at_all(command, tmp_path):
     assert command("casme9", tmp_path)[0] == 2
     code, _, err = command("casme2", tmp_path, "--option", "window")
     assert code == 2 and "--option window: is not NAME=VALUE" in err
+    code, _, err = command("casme2", tmp_path, "--option", "annotation=2024-13-45")
+    assert code == 2 and "--option: not valid YAML: month must be" in err

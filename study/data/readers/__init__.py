@@ -59,8 +59,12 @@ def imported(reader: str) -> Callable[[Path | None, Mapping[str, Any]], Any]:
     except ModuleNotFoundError as error:
         advice = "install it, or put its folder on PYTHONPATH"
         raise UserError(f"dataset reader {reader!r}: there is no module {error.name}; {advice}") from error
+    except (ValueError, TypeError) as error:
+        raise UserError(f"dataset reader {reader!r} names no module; expected: package.module:name") from error
     except AttributeError as error:
         raise UserError(f"dataset reader {reader!r}: {module} has no {name}") from error
+    if isinstance(found, type) and not hasattr(found, "read"):
+        raise UserError(f"dataset reader {reader!r} is a class without a method read")
     called = found().read if isinstance(found, type) else found
     if not callable(called):
         raise UserError(f"dataset reader {reader!r} is no function; expected: a function of path and options")

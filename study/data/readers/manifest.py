@@ -38,13 +38,16 @@ def survey(path: Path | None, options: Mapping[str, Any]) -> Survey:
         raise UserError(
             [f"dataset: option {name} is not one of a manifest; valid: classes" for name in sorted(unknown)]
         )
+    demanded = options.get("classes")
+    if demanded is not None and not is_names(demanded):
+        raise UserError(f"dataset: option classes is {demanded!r}; valid: a list of different labels, [angry, happy]")
     file, found = find(path), Findings()
     rows: list[Row] = []
     try:
         typed_rows = [(f"{file}, {where}", *typed(row)) for where, row in raw_rows(file)]
     except (csv.Error, UnicodeDecodeError, pa.ArrowInvalid) as error:
         raise UserError(f"{file}: not readable as a table ({error}); expected: CSV in UTF-8, or Parquet") from error
-    classes = tuple(options.get("classes") or sorted({str(row["label"]) for _, row, _ in typed_rows if row["label"]}))
+    classes = tuple(demanded or sorted({str(row["label"]) for _, row, _ in typed_rows if row["label"]}))
     for where, row, bad_cells in typed_rows:
         problems = bad_cells or list(row_problems(row, file.parent, classes))
         for problem in problems:
@@ -55,6 +58,11 @@ def survey(path: Path | None, options: Mapping[str, Any]) -> Survey:
     whole = survey_of(name, file.parent, classes, rows, found)
     planted = file.parent / "truth.json"
     return replace(whole, truth=json.loads(planted.read_text()) if planted.is_file() else None)
+
+
+def is_names(value: Any) -> bool:
+    """Whether it is a list of different texts."""
+    return isinstance(value, list) and all(isinstance(one, str) for one in value) and len({*value}) == len(value)
 
 
 def find(path: Path | None) -> Path:

@@ -157,3 +157,12 @@ def test_frames_of_two_subjects_are_refused(dataset, index, tmp_path, first, sec
         return
     with pytest.raises(UserError, match=r"clips ca \(subject a of manifest\) and cb \(.*\) hold the same frames"):
         cache.load(there, ("face",), tmp_path / "cache")
+
+
+@pytest.mark.parametrize("left", [0, 50, 3000])
+def test_a_truncated_file_is_told_with_its_remedy(index, tmp_path, left):
+    cache.load(index, ("eyes",), tmp_path / "cache")
+    (file,) = (tmp_path / "cache").glob("*.arrow")
+    file.write_bytes(file.read_bytes()[:left])
+    with pytest.raises(UserError, match=f"losolab cache remove {file.stem} --storage {tmp_path}$"):
+        cache.load(index, ("eyes",), tmp_path / "cache")

@@ -124,6 +124,12 @@ def test_classes_may_be_demanded(folder):
     assert sum("label is 'b'; valid: a, z" in p for p in problems(folder, classes=["a", "z"])) == 2
 
 
+@pytest.mark.parametrize("classes", [5, "xy", ["a", 1], ["a", "b", "a"], {"a": "b"}, [["a"]]])
+def test_classes_are_a_list_of_names(folder, classes):
+    (problem,) = problems(table(folder, GOOD), classes=classes)
+    assert "valid: a list of different labels" in problem
+
+
 def test_two_datasets_may_share_clip_ids(folder):
     rows = [row | {"dataset": "one"} for row in GOOD] + [row | {"dataset": "two"} for row in GOOD]
     assert read(table(folder, rows), {}).name == "one+two"

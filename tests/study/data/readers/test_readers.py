@@ -33,3 +33,17 @@ def test_every_bad_option_is_named():
         readers.read("synthetic", None, {"subject": 3, "clips": "many", "motion": True})
     assert len(error.value.problems) == 3
     assert "valid: subjects, clips, seed" in error.value.problems[0]
+
+
+@pytest.mark.parametrize(
+    ("reader", "words"),
+    [
+        (":x", "names no module; expected: package.module:name"),
+        (".relative:x", "names no module"),
+        ("collections:Counter", "is a class without a method read"),
+        ("collections:nothing", "collections has no nothing"),
+    ],
+)
+def test_own_readers_that_are_none(reader, words):
+    with pytest.raises(UserError, match=words):
+        readers.read(reader, None, {})
