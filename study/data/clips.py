@@ -40,7 +40,8 @@ class ClipIndex:
     """The clips of a dataset, sorted by (dataset, subject, clip_id), and where their videos are.
 
     `classes` are the labels in the order of the networks' outputs. `truth` is what is planted in synthetic data.
-    `notes` are what the user should know of the dataset: what was left out or replaced, with counts.
+    `notes` are what the user should know of the dataset: what was left out or replaced, with counts. `widened`: how
+    many clips begin before their annotated onset or end after their offset, by the option window.
     """
 
     table: pa.Table  # of schema CLIP_INDEX
@@ -49,6 +50,7 @@ class ClipIndex:
     classes: tuple[str, ...]
     truth: dict[str, object] | None = None
     notes: tuple[str, ...] = ()
+    widened: int = 0
 
 
 @dataclass(frozen=True, eq=False)  # equal when the same object: `sample` remembers what it made of it

@@ -16,8 +16,14 @@ Row = dict[str, Any]
 
 def problems(configs: Iterable[TrialConfig], index: ClipIndex) -> list[str]:
     """What configurations ask of a dataset that it does not have, one sentence each."""
-    rows = index.table.to_pylist()
-    return list(dict.fromkeys(problem for config in configs for problem in _lacking(config, rows)))
+    rows, configs = index.table.to_pylist(), list(configs)
+    found = [problem for config in configs for problem in _lacking(config, rows)]
+    if index.widened and any(c.apex == "midpoint" and c.is_active(FACTORS["apex"]) for c in configs):
+        found.append(
+            f"apex: midpoint would be the middle of the window in the {index.widened} clips that the option window "
+            "widened, not of their expression; name another rule, annotated or max_difference, or leave out window"
+        )
+    return list(dict.fromkeys(found))
 
 
 def _lacking(config: TrialConfig, rows: Sequence[Row]) -> Iterator[str]:

@@ -63,16 +63,17 @@ def samples(root: Path, chosen: options.Options, found: Findings) -> list[Sample
     lines = annotation.table(annotation.raw_rows(file), "subject", COLUMNS, file)
     images = home(root, LAYOUT, chosen.images, found)
     folders = clip_folders(subject_folders(images, LAYOUT, found))
-    clips = []
+    clips, used = [], set()
     for line in clip_lines(lines, is_clip, "a Filename like EP02_01f", found):
         number, name = subject_of(line, found), line["filename"]
         clip = f"sub{number:02d}/{name}"
-        source = folders.pop((number, name.lower()), None)
-        if frames := whole(line, clip, found):
-            labels = {"emotion": line["emotion"]}
+        used.add((number, name.lower()))
+        if frames := whole(line, clip, chosen.corrections, found):
+            source, labels = folders.get((number, name.lower())), {"emotion": line["emotion"]}
             clips.append(Sample(line.where, NAME, f"sub{number:02d}", clip, *frames, labels, source, FPS))
-    for (number, _), folder in folders.items():
-        found.leave_out(f"sub{number:02d}/{folder.name}", str(folder), "on disk without an annotation")
+    for (number, name), folder in folders.items():
+        if (number, name) not in used:
+            found.leave_out(f"sub{number:02d}/{folder.name}", str(folder), "on disk without an annotation")
     return clips
 
 

@@ -69,7 +69,7 @@ def survey(path: Path | None, given: Mapping[str, Any]) -> Survey:
     lines = of_expressions(clip_lines(sheet(file), is_clip, LIKE, found), chosen.expressions, found)
     images = home(root, LAYOUT, chosen.images, found)
     sources = by_film(images, found) if images.kind in WHOLE_VIDEOS else by_clip(images, found)
-    samples = [sample_of(line, sources, images.kind in WHOLE_VIDEOS, chosen.missing_offset, found) for line in lines]
+    samples = [sample_of(line, sources, images.kind in WHOLE_VIDEOS, chosen, found) for line in lines]
     return survey_samples(NAME, root, [one for one in samples if one], labels, chosen, found)
 
 
@@ -99,8 +99,8 @@ def of_expressions(lines: Sequence[Line], expressions: str, found: Findings) -> 
     subjects = len({line["participant"] for line in used})
     micro, macro = (sum(kind == name for kind in kinds.values()) for name in ("micro", "macro"))
     found.remarks.append(
-        f"{micro} micro- and {macro} macro-expressions are annotated; expressions: {expressions} uses {len(used)} of "
-        f"{subjects} subjects"
+        f"{micro} micro- and {macro} macro-expressions are annotated; expressions: {expressions} uses {len(used)}, "
+        f"of {subjects} subjects"
     )
     return used
 
@@ -126,7 +126,7 @@ def by_film(images: Home, found: Findings) -> dict[tuple[int, str], Path]:
 
 
 def sample_of(
-    line: Line, sources: Mapping[tuple[int, str], Path], whole_videos: bool, missing_offset: str, found: Findings
+    line: Line, sources: Mapping[tuple[int, str], Path], whole_videos: bool, chosen: Options, found: Findings
 ) -> Sample | None:
     """A line's expression; None, with the reason noted, where it cannot be used."""
     participant, name = int(line["participant"]), line["filename"].lower()
@@ -141,10 +141,10 @@ def sample_of(
         found.wrong("annotation", line.where, text)
         return None
     source = sources.get((subject, FILMS[film[1]] if whole_videos else name))
-    frames = frames_of(line, clip, found)
+    frames = frames_of(line, clip, chosen.corrections, found)
     if frames is None:
         return None
-    offset = frames.offset or ending(clip, frames, source, missing_offset, line, found)
+    offset = frames.offset or ending(clip, frames, source, chosen.missing_offset, line, found)
     if frames.onset is None:
         found.wrong("annotation", line.where, f"{clip}: onset is {line['onset']!r}; valid: a whole number")
         return None

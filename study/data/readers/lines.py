@@ -1,11 +1,15 @@
 """From an annotation's lines to frames and subjects: what cannot be read is a problem with its file and row."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 from study.data.readers.annotation import Line, frame, zero_is_none
+from study.data.readers.options import Correction
 from study.data.readers.survey import Findings
+
+Corrections = Mapping[str, Correction]  # by clip
 
 
 class Frames(NamedTuple):
@@ -27,8 +31,12 @@ def clip_lines(lines: Sequence[Line], is_clip: Callable[[Line], bool], like: str
     return [lines[number] for number in clips]
 
 
-def frames_of(line: Line, clip: str, found: Findings) -> Frames | None:
-    """Onset, apex and offset of a line; an apex or offset of 0 is none. None, and a problem, where one is no number."""
+def frames_of(line: Line, clip: str, corrections: Corrections, found: Findings) -> Frames | None:
+    """Onset, apex and offset of a line; an apex or offset of 0 is none. None, and a problem, where one is no number.
+
+    Those that are missing or no number are taken from the study's corrections.
+    """
+    line = mended(line, clip, corrections)
     values: dict[str, int | None] = {}
     for column in Frames._fields:
         try:
@@ -40,9 +48,9 @@ def frames_of(line: Line, clip: str, found: Findings) -> Frames | None:
     return Frames(values["onset"], zero_is_none(values["apex"]), zero_is_none(values["offset"]))
 
 
-def whole(line: Line, clip: str, found: Findings) -> tuple[int, int | None, int] | None:
+def whole(line: Line, clip: str, corrections: Corrections, found: Findings) -> tuple[int, int | None, int] | None:
     """Onset, apex and offset of a clip that must have the first and the last; None, and a problem, where it has not."""
-    frames = frames_of(line, clip, found)
+    frames = frames_of(line, clip, corrections, found)
     if frames is None:
         return None
     for column in ("onset", "offset"):
@@ -51,6 +59,21 @@ def whole(line: Line, clip: str, found: Findings) -> tuple[int, int | None, int]
     if frames.onset is None or frames.offset is None:
         return None
     return frames.onset, frames.apex, frames.offset
+
+
+def mended(line: Line, clip: str, corrections: Corrections) -> Line:
+    """The line, with the study's corrections in those cells that hold no frame."""
+    correction = corrections.get(clip) or corrections.get(f"{clip}@{line.cells.get('onset')}")
+    known = correction.model_dump(include=set(Frames._fields), exclude_none=True) if correction else {}
+    cells = {name: str(value) for name, value in known.items() if not _is_frame(name, line.cells.get(name, ""))}
+    return replace(line, cells={**line.cells, **cells})
+
+
+def _is_frame(column: str, cell: str) -> bool:
+    try:
+        return (frame(cell) if column == "onset" else zero_is_none(frame(cell))) is not None
+    except ValueError:
+        return False
 
 
 def subject_of(line: Line, found: Findings) -> int:

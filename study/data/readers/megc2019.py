@@ -61,7 +61,7 @@ def survey(path: Path | None, given: Mapping[str, Any]) -> Survey:
     listed = official_list(find(root, r"combined_3class_gt", chosen.annotation, "combined_3class_gt"), found)
     samples = {(one.dataset, one.clip_id.lower()): one for one in all_samples(root, chosen, found)}
     there = [(one, samples.pop((one.dataset, one.clip.lower()), None)) for one in listed]
-    clips = [clip for one, sample in there if (clip := of_list(one, sample, found))]
+    clips = [clip for one, sample in there if (clip := of_list(one, sample, chosen.missing, found))]
     for sample in samples.values():
         found.leave_out(f"{sample.dataset}/{sample.clip_id}", sample.where, "not in MEGC2019's list")
     subjects = len({(clip.dataset, clip.subject) for clip in clips})
@@ -100,7 +100,9 @@ def all_samples(root: Path, chosen: Options, found: Findings) -> list[Sample]:
     for name, reader in DATASETS.items():
         given = getattr(chosen, name)
         part = Part(path=given) if isinstance(given, str) else given
-        own = reader.Options(images=part.images, annotation=part.annotation, missing=chosen.missing)
+        own = reader.Options(
+            images=part.images, annotation=part.annotation, missing=chosen.missing, corrections=chosen.corrections
+        )
         try:
             samples += reader.samples(dataset_folder(root / part.path, name), own, found)
         except UserError as error:
@@ -110,8 +112,13 @@ def all_samples(root: Path, chosen: Options, found: Findings) -> list[Sample]:
     return samples
 
 
-def of_list(listed: Listed, sample: Sample | None, found: Findings) -> Sample | None:
-    """A listed clip's sample with the list's label; a problem where it is missing or its own label says otherwise."""
+def of_list(listed: Listed, sample: Sample | None, missing: str, found: Findings) -> Sample | None:
+    """A listed clip's sample with the list's label; a problem where its own label says otherwise, or it is missing and
+    the study does not leave out what is.
+    """
+    if sample is None and missing == "leave_out":
+        found.leave_out(f"{listed.dataset}/{listed.clip}", listed.where, "of the list, not on disk")
+        return None
     if sample is None:
         found.wrong("not on disk", listed.where, f"{listed.clip} of the list is not in {listed.dataset}")
         return None

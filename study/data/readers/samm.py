@@ -54,18 +54,20 @@ def samples(root: Path, chosen: options.Options, found: Findings) -> list[Sample
     file = annotation.find(root, r"samm(?!.*long)", chosen.annotation, "SAMM_Micro_FACS_Codes_v2")
     lines = annotation.table(micro_rows(file), "subject", COLUMNS, file)
     folders = clip_folders(subject_folders(home(root, LAYOUT, chosen.images, found), LAYOUT, found))
-    clips = []
+    clips, used = [], set()
     for line in clip_lines(lines, is_clip, "a Filename like 006_1_2", found):
         number, name = subject_of(line, found), line["filename"]
         if number != int(name.split("_")[0]):
             found.wrong("annotation", line.where, f"{name}: subject is {line['subject']!r}, the name says another")
-        source = folders.pop((number, name.lower()), None)
-        if frames := whole(line, name, found):
+        source = folders.get((number, name.lower()))
+        used.add((number, name.lower()))
+        if frames := whole(line, name, chosen.corrections, found):
             labels = {"emotion": line["emotion"], "objective": roman(line["objective"])}
             sample = Sample(line.where, NAME, f"{number:03d}", name, *frames, labels, source, FPS)
             clips.append(with_offset_on_disk(sample, found) if name in WRONG_OFFSET else sample)
-    for (_, name), folder in folders.items():
-        found.leave_out(name, str(folder), "on disk without an annotation")
+    for (number, name), folder in folders.items():
+        if (number, name) not in used:
+            found.leave_out(name, str(folder), "on disk without an annotation")
     return clips
 
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from functools import cache
 from os.path import relpath
 from pathlib import Path
-from typing import Literal
 
 from search_spaces.errors import UserError
 from study.data.labels import WORDS, LabelMap, normal
@@ -36,7 +35,6 @@ class Sample:
     labels: Mapping[str, str]
     source: Path | None
     fps: float
-    expression: Literal["micro", "macro"] = "micro"
 
 
 def survey_samples(
@@ -180,7 +178,7 @@ def own_numbers(sample: Sample, numbers: Sequence[int], found: Findings) -> Sequ
     """
     wanted = sample.offset - sample.onset + 1
     anew = len(numbers) == wanted and numbers[0] in (0, 1) and numbers[-1] == numbers[0] + wanted - 1
-    if not anew or numbers[0] == sample.onset:
+    if not anew or abs(numbers[0] - sample.onset) <= 1:  # by one: as well a clip one frame of which is missing
         return numbers
     found.tally("images numbered anew, taken as onset to offset", sample.clip_id)
     return range(sample.onset, sample.offset + 1)
@@ -216,6 +214,7 @@ def widened(rows: Sequence[Row], window: int | None, found: Findings) -> list[Ro
         if row["offset"] - row["onset"] + 1 < window:
             row |= window_around(row, window, lengths[row["clip_id"]])
             found.tally(f"widened to {window} frames", row["clip_id"])
+            found.widened += 1
     return plain
 
 

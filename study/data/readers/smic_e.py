@@ -40,17 +40,19 @@ def samples(root: Path, chosen: Options, found: Findings) -> list[Sample]:
     sheet = next((name for name in annotation.sheets(file) if name == chosen.camera), None)
     lines = annotation.table(annotation.raw_rows(file, sheet), "subject", COLUMNS, file)
     folders = video_folders(root, chosen, found)
-    clips = []
+    clips, used = [], set()
     for line in clip_lines(lines, is_clip, "a Filename like s1_ne_01", found):
         name = clip_name(line["filename"])
-        source = folders.pop(name, None)
+        source = folders.get(name)
+        used.add(name)
         for one in clips_of(line):
-            if frames := whole(one, name, found):
+            if frames := whole(one, name, chosen.corrections, found):
                 clips.append(
                     Sample(line.where, NAME, name[:3], name, *frames, label_of(line), source, FPS[chosen.camera])
                 )
     for name, folder in folders.items():
-        found.leave_out(name, str(folder), "on disk without an annotation")
+        if name not in used:
+            found.leave_out(name, str(folder), "on disk without an annotation")
     return clips
 
 

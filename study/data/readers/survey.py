@@ -49,6 +49,7 @@ class Findings:
     left_out: list[LeftOut] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
     tallies: dict[str, list[str]] = field(default_factory=dict)  # what holds -> clips that it holds for
+    widened: int = 0  # clips
 
     def wrong(self, kind: str, where: str, text: str, frames: int = 0) -> None:
         self.problems.append(Finding(kind, where, text, frames))
@@ -88,13 +89,14 @@ class Survey:
     left_out: tuple[LeftOut, ...] = ()
     notes: tuple[str, ...] = ()
     truth: dict[str, object] | None = None
+    widened: int = 0  # clips, by the option window
 
 
 def survey_of(name: str, root: Path, classes: Sequence[str], rows: Sequence[Row], found: Findings) -> Survey:
     """What was found, the clips in the order of an index."""
     ordered = sorted(rows, key=lambda row: tuple(str(row[name]) for name in ("dataset", "subject", "clip_id")))
     problems, left_out = tuple(found.problems), tuple(found.left_out)
-    return Survey(name, root, tuple(classes), tuple(ordered), problems, left_out, found.notes())
+    return Survey(name, root, tuple(classes), tuple(ordered), problems, left_out, found.notes(), widened=found.widened)
 
 
 def index_of(survey: Survey) -> ClipIndex:
@@ -102,7 +104,7 @@ def index_of(survey: Survey) -> ClipIndex:
     if survey.problems:
         raise UserError([str(problem) for problem in survey.problems])
     table = pa.Table.from_pylist(list(survey.rows), CLIP_INDEX)
-    return ClipIndex(table, survey.root, survey.name, survey.classes, survey.truth, survey.notes)
+    return ClipIndex(table, survey.root, survey.name, survey.classes, survey.truth, survey.notes, survey.widened)
 
 
 def together_problems(rows: Sequence[Mapping[str, Any]], classes: Sequence[str]) -> Iterator[str]:

@@ -40,6 +40,15 @@ def test_what_a_dataset_does_not_have_is_refused():
     assert of(index(landmarks="l.csv"), landmarks="per_frame", alignment="none") == []
 
 
+def test_the_middle_of_a_window_is_no_apex():
+    data = replace(index(), widened=2)
+    asks = {"sampling": "onset_apex_offset"}
+    (problem,) = fitness.problems([replace(CONFIG, apex="midpoint", **asks), replace(CONFIG, **asks)], data)
+    assert "the 2 clips that the option window widened" in problem
+    assert fitness.problems([replace(CONFIG, apex="midpoint", **asks)], index()) == []
+    assert fitness.problems([replace(CONFIG, apex="max_difference", **asks), CONFIG], data) == []
+
+
 def test_clips_too_short_for_any_configuration_are_dropped_for_all():
     data = index()
     assert fitness.without_short([CONFIG, replace(CONFIG, short="repeat_last")], data) is data

@@ -284,3 +284,32 @@ def test_too_few_are_left(casme):
 
 def test_the_survey_is_the_index(casme):
     assert index_of(found(casme)).table.equals(readers.read("casme2", casme.root, {}).table)
+
+
+def test_corrections_mend_what_is_missing_or_no_number(casme):
+    change(casme, 0, c3="x", c5="")
+    mended = {"sub01/EP02_01f": {"onset": 46, "offset": 66}}
+    survey = found(casme, corrections=mended)
+    assert (survey.rows[0]["onset"], survey.rows[0]["offset"], survey.problems) == (0, 20, ())
+    told = problems(casme, corrections={"sub01/EP02_01f": {"onset": 46}})
+    assert any("offset is ''" in problem for problem in told) and not any("onset is" in problem for problem in told)
+
+
+def test_a_second_expression_in_one_folder(casme):
+    second = ["17", "EP05_09", None, 12, 13, 14, None, 1, "surprise"]
+    casme.sheet("CASME2-coding-20140508.xlsx", [HEADER, *ROWS, second])
+    own = [(row["clip_id"], row["onset"], row["offset"]) for row in found(casme).rows if "EP05_09" in row["clip_id"]]
+    assert own == [("sub17/EP05_09@12", 6, 8), ("sub17/EP05_09@9", 3, 5)]
+
+
+def test_images_that_are_one_off_are_not_taken_for_numbered_anew(casme):
+    """0 to 8 where 1 to 9 are annotated: numbered from 0, or the first is too much and the last is missing?"""
+    shutil.rmtree(casme.root / "CASME2_RAW_selected/sub17/EP01_01")
+    casme.images("CASME2_RAW_selected/sub17/EP01_01", range(9))
+    (problem,) = problems(casme, labels={"fear": "a", "disgust": "b"})
+    assert "sub17/EP01_01: 1 of 9 frames are missing" in problem
+
+
+def test_the_index_knows_how_many_clips_are_widened(casme):
+    assert index_of(found(casme)).widened == 0
+    assert index_of(found(casme, window=9)).widened == 2

@@ -64,7 +64,7 @@ def test_micro_expressions(selected):
     ]
     assert index.table["fps"][0].as_py() == 30.0
     told = "\n".join(index.notes)
-    assert "4 micro- and 3 macro-expressions are annotated; expressions: micro uses 4 of 2 subjects" in told
+    assert "4 micro- and 3 macro-expressions are annotated; expressions: micro uses 4, of 2 subjects" in told
     assert [out.reason for out in survey(selected).left_out] == ["a macro-expression"] * 3
     assert "no offset" not in told
 
@@ -175,3 +175,10 @@ def test_participants_are_the_subjects_of_the_naming_rule():
     assert len(casme_squared.SUBJECTS) == 22
     assert casme_squared.SUBJECTS[:3] + casme_squared.SUBJECTS[-2:] == (15, 16, 19, 38, 40)
     assert not {17, 18, 28, 39} & set(casme_squared.SUBJECTS)
+
+
+def test_a_correction_gives_the_offset_that_is_missing(whole):
+    for rule in ("apex", "leave_out"):
+        found = survey(whole, expressions="all", missing_offset=rule, corrections={"s25/disgust1_2": {"offset": 11}})
+        assert ("s25/disgust1_2", "disgust", 2, 5, 10) in clips(found)
+        assert not any("no offset annotated" in note for note in found.notes)

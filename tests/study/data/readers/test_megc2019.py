@@ -99,6 +99,14 @@ def test_damage(composite):
     assert len(told) == 5
 
 
+def test_a_listed_clip_that_is_not_on_disk_may_be_left_out(composite):
+    rows = [*LIST, ["smic", "s01", "s01_ne_09", 0]]
+    composite.sheet("combined_3class_gt.csv", rows)
+    found = megc2019.survey(composite.root, {"missing": "leave_out"})
+    assert found.problems == ()
+    assert [out.reason for out in found.left_out if out.clip == "smic/s01_ne_09"] == ["of the list, not on disk"]
+
+
 def test_all_that_cannot_be_read_is_told_at_once(composite):
     told = problems(composite, casme2="gone", samm={"path": "samm", "images": "raw"})
     assert len(told) == 2

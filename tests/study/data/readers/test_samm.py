@@ -107,3 +107,11 @@ def test_damage_is_named_with_file_and_row(dataset):
         "006_1_2",
         "028_4_9",
     ]
+
+
+def test_a_second_expression_in_one_folder(dataset):
+    second = [*ROWS[1][:3], 99, 100, 104, *ROWS[1][6:]]
+    dataset.sheet("SAMM_Micro_FACS_Codes_v2.xlsx", [HEADER, *ROWS, second], "MICRO_ONLY")
+    found = samm.survey(dataset.root, {})
+    own = [(row["clip_id"], row["onset"]) for row in found.rows if "006_1_3" in row["clip_id"]]
+    assert own == [("006_1_3@95", 0), ("006_1_3@99", 4)] and not found.problems

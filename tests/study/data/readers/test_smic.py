@@ -126,3 +126,12 @@ def test_smic_e_damage(long_videos):
     assert len(told) == 2
     assert any("row 2: s20_ne_01: offset is 'late'" in problem for problem in told)
     assert any("row 3: s20_po_02: the emotion is 'good'" in problem for problem in told)
+
+
+def test_smic_e_a_video_in_two_rows(long_videos):
+    third = list(ROWS[0])
+    for place, cell in enumerate(third):
+        third[place] = {1050: 1070, 1060: 1075}.get(cell, "" if cell in (1080, 1085) else cell)
+    long_videos.sheet("SMIC-HS-E_annotation.xlsx", [HEADER, *ROWS, third], "HS")
+    found = smic_e.survey(long_videos.root, {"missing": "leave_out"})
+    assert {"s20_ne_01@1050", "s20_ne_01@1070", "s20_ne_01@1080"} <= {row["clip_id"] for row in found.rows}
