@@ -113,9 +113,10 @@ def of_two_subjects(entries: Sequence[Entry], rows: Sequence[Mapping[str, Any]])
 def entry(root: Path, row: Mapping[str, Any], contents: Contents) -> Entry:
     """A row of the index by its content. Raises UserError."""
     source, wanted = root / row["source"], wanted_of(root, row)
-    points = wanted.landmarks and contents.digest(
-        wanted.landmarks, wanted.first, wanted.last, partial(landmarks.point_files, source=source)
-    )
+    points = None
+    if wanted.landmarks is not None:
+        files = partial(landmarks.point_files, source=source)
+        points = contents.digest(wanted.landmarks, wanted.first, wanted.last, files)
     return Entry(wanted, source, contents.digest(source, wanted.first, wanted.last, image_files), points)
 
 
