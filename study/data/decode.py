@@ -104,6 +104,13 @@ def held(path: Path) -> Held:
         return Held(stream.frames, sum(packet.size > 0 for packet in container.demux(stream)))
 
 
+def lost(path: Path) -> int:
+    """How many frames a video's header promises and it does not hold; 0 where it says nothing. Raises UserError."""
+    with readable(path):
+        promised, coded = held(path)
+        return max(0, promised - coded)
+
+
 def default_decoder() -> Decoder:
     """decord where it is installed, PyAV where it has no wheel (Linux arm64, every Mac)."""
     return by_decord if find_spec("decord") else by_pyav

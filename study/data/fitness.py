@@ -1,6 +1,7 @@
 """Whether clips give what configurations ask of them: what is refused, dropped or made up, before anything starts."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
@@ -8,7 +9,10 @@ import pyarrow as pa
 
 from search_spaces.config import FACTORS, TrialConfig
 from search_spaces.errors import UserError
+from study.data import decode
+from study.data.building import cores
 from study.data.clips import ClipIndex
+from study.data.readers.survey import SHOWN
 from study.data.sampling import frames_needed
 
 Row = dict[str, Any]
@@ -70,7 +74,9 @@ def without_short(configs: Iterable[TrialConfig], index: ClipIndex) -> ClipIndex
 
 
 def notes(configs: Iterable[TrialConfig], index: ClipIndex) -> list[str]:
-    """What configurations make up where clips lack it, for the report: frames filled up, by each rule, and apexes."""
+    """What configurations make up where clips lack it, for the report: frames filled up, by each rule, and apexes; and
+    what videos lack.
+    """
     rows, configs = index.table.to_pylist(), list(configs)
     worst: dict[str, tuple[int, str]] = {}
     for config in configs:
@@ -84,7 +90,23 @@ def notes(configs: Iterable[TrialConfig], index: ClipIndex) -> list[str]:
     lost = sum(row["apex"] is None for row in rows)
     if lost and any(c.apex == "annotated" and c.is_active(FACTORS["apex"]) for c in configs):
         found.append(f"{lost} of {len(rows)} clips have no annotated apex; their middle frame stands for it.")
-    return found
+    return [*found, *lost_frames(index)]
+
+
+def lost_frames(index: ClipIndex) -> list[str]:
+    """A note on videos that hold a little less than their headers promise, too little to be refused (decode.CUT)."""
+    sources = {row["source"]: index.root / row["source"] for row in index.table.to_pylist()}
+    videos = {source: path for source, path in sources.items() if path.is_file()}
+    with ThreadPoolExecutor(cores()) as threads:
+        lost = dict(zip(videos, threads.map(decode.lost, videos.values()), strict=True))
+    fewer = [f"{source} {frames}" for source, frames in lost.items() if frames > 0]
+    if not fewer:
+        return []
+    named = f"{', '.join(fewer[:SHOWN])}{', ...' if len(fewer) > SHOWN else ''}"
+    return [
+        f"{len(fewer)} of {len(videos)} videos hold fewer frames than their headers promise ({named}): where frames "
+        "are missing from the middle, later ones stand in for those annotated; copy them again, or look at these clips."
+    ]
 
 
 def short_clips(config: TrialConfig, rows: Iterable[Row]) -> int:

@@ -1,4 +1,5 @@
 from dataclasses import replace
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -21,7 +22,7 @@ def index(lengths=(5, 8, 9, 30, 7, 40), **columns) -> ClipIndex:
         | columns
         for i, length in enumerate(lengths)
     ]
-    return ClipIndex(pa.Table.from_pylist(rows, CLIP_INDEX), None, "d", ("a", "b"))
+    return ClipIndex(pa.Table.from_pylist(rows, CLIP_INDEX), Path("nowhere"), "d", ("a", "b"))
 
 
 def test_what_a_dataset_does_not_have_is_refused():

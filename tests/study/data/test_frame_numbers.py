@@ -13,7 +13,7 @@ from PIL import Image
 
 from search_spaces.config import TrialConfig
 from search_spaces.errors import UserError
-from study.data import cache
+from study.data import cache, fitness
 from study.data.decode import by_decord, by_pyav, count, decode, held
 from study.data.readers import manifest
 from study.data.sampling import sample
@@ -164,6 +164,21 @@ def test_an_avi_cut_in_half_is_found_though_every_library_reads_it(sources, name
     assert 0 < held(half).coded < LENGTH
     with pytest.raises(UserError, match=f"half.avi: is cut: its header says {LENGTH} frames, it holds"):
         decode(half, 0, 3)
+
+
+def test_a_video_that_lacks_a_frame_is_taken_and_noted(sources, tmp_path):
+    content = bytearray(sources["mjpeg.avi"][0].read_bytes())
+    length = content.index(b"strh") + 40  # dwLength of the AVI's stream header
+    content[length : length + 4] = (LENGTH + 1).to_bytes(4, "little")
+    (tmp_path / "lacks.avi").write_bytes(content)
+    rows = [
+        f"c{s},{s},{s},0,{LENGTH - 1},{source}" for s, source in (("a", "lacks.avi"), ("b", sources["mjpeg.avi"][0]))
+    ]
+    (tmp_path / "clips.csv").write_text("clip_id,subject,label,onset,offset,source\n" + "\n".join(rows))
+    index = manifest.read(tmp_path, {})
+    (note,) = fitness.notes([TrialConfig(frames=6)], index)
+    assert "1 of 2 videos hold fewer frames than their headers promise (lacks.avi 1)" in note
+    assert numbers(decode(tmp_path / "lacks.avi", 0, LENGTH - 1)) == list(range(LENGTH))
 
 
 @pytest.mark.parametrize("name", ["h264_b_frames.mp4", "mpeg4.mkv", "mjpeg.avi"])
