@@ -36,7 +36,6 @@ class Selection:
 
     stage: str
     winner: str
-    winner_trials: tuple[int, ...]
     tried: tuple[Trial, ...]
     candidates: int
     compared: str
@@ -70,7 +69,6 @@ def select(results: Results, counted: Confusions) -> Selection | None:
     return Selection(
         stage=tried[0].stage,
         winner=winner,
-        winner_trials=tuple(trial.trial for trial in whole[winner]),
         tried=tuple(next((trial for trial in own if not trial.complete), own[0]) for own in by_name.values()),
         candidates=len(counts),
         compared=compared,

@@ -19,16 +19,8 @@ if TYPE_CHECKING:  # commands import what they need: `losolab --help` and `repor
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 app.command()(data_commands.look)
 app.add_typer(data_commands.cache, name="cache")
-_RUN_ONLY = {
-    "PIL",
-    "av",
-    "decord",
-    "mlflow",
-    "openpyxl",
-    "optuna",
-    "ray",
-    "torch",
-}  # what losolab[run] adds to the plain install
+# What losolab[run] adds to the plain install.
+_RUN_ONLY = frozenset({"PIL", "av", "decord", "mlflow", "openpyxl", "optuna", "ray", "torch"})
 console = Console(highlight=False)
 errors = Console(stderr=True, highlight=False)
 
@@ -233,10 +225,7 @@ def _load(
     tracking_uri: str | None = None,
 ) -> StudySpec:
     """The study file with the options in their places."""
-    options = {
-        "storage": storage and str(storage),
-        "tracking_uri": tracking_uri,
-    }
+    options = {"storage": storage and str(storage), "tracking_uri": tracking_uri}
     given = {key: value for key, value in options.items() if value is not None} | _parsed(resources)
     return load_study(study, given, data=data, proposals=trials, seeds=seeds)
 

@@ -42,11 +42,10 @@ class Study:
 
 def prepare(spec: StudySpec, file: str) -> Study:
     """Read the dataset's index and make the plan. Writes nothing. Raises UserError with all that is wrong."""
-    problems = unbuildable(spec)
     try:
         read = readers.read(spec.dataset.reader, spec.dataset.path, spec.dataset.options)
     except UserError as mistake:
-        raise UserError([*problems, *mistake.problems]) from None
+        raise UserError([*unbuildable(spec), *mistake.problems]) from None
     index = fitness.without_short(configurations(spec), read)
     return Study(spec, file, index, make_plan(spec, index))
 

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -220,7 +221,7 @@ class Ledger:
         for fold in folds:
             self.db.execute("update attempt set trained = trained + 1, node=? where id=?", (fold.node, attempt))
             text = json.dumps(asdict(fold.arithmetic), sort_keys=True)
-            known = Arithmetic(**json.loads(first["arithmetic"])) if first else fold.arithmetic
+            known = _arithmetic(first["arithmetic"]) if first else fold.arithmetic
             if known.machine() != fold.arithmetic.machine():
                 raise UserError(
                     f"{self.folder}: this study's folds were made by {known.machine()}, and these by "
@@ -234,9 +235,7 @@ class Ledger:
 
     def done(self, trial: Trial) -> dict[str, Arithmetic]:
         """Keys of a trial's folds that the ledger has, and what made them."""
-        return {
-            row["key"]: Arithmetic(**json.loads(row["arithmetic"])) for row in self._folds(trial, "key, arithmetic")
-        }
+        return {row["key"]: _arithmetic(row["arithmetic"]) for row in self._folds(trial, "key, arithmetic")}
 
     def predictions(self, trial: Trial) -> dict[int, list[list[Any]]]:
         """Rows [clip_id, y_true, y_pred, probabilities] of a trial's finished folds, by seed."""
@@ -278,6 +277,12 @@ def golden_digest(folder: Path) -> str:
     return digest(
         sorted([row["configuration"], row["seed"], row["held_out"], json.loads(row["predictions"])] for row in rows)
     )
+
+
+@cache
+def _arithmetic(text: str) -> Arithmetic:
+    """A study has a handful of them, and every block asks for those of all folds of its trial."""
+    return Arithmetic(**json.loads(text))
 
 
 def _proposal(row: sqlite3.Row) -> Proposal:

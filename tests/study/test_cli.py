@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from study.cli import main
+from study.data import readers
 
 ROOT = Path(__file__).parents[2]
 
@@ -30,9 +31,9 @@ def command(capsys, monkeypatch, tmp_path):
 
 
 @pytest.fixture
-def manifest(videos, tmp_path) -> Path:
+def manifest(small, videos, tmp_path) -> Path:
     """The small study's dataset as a manifest of the user's own."""
-    (source,) = (videos / "data").iterdir()
+    source = readers.materialise(small.prepared().index, videos / "data").root
     shutil.copytree(source, tmp_path / "clips")
     return tmp_path / "clips"
 
