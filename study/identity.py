@@ -64,17 +64,22 @@ def fold_key(config: TrialConfig, clips: Clips, fold: Fold) -> str:
 
 
 @cache
-def code_digest() -> str:
-    """SHA-256 of the source that trains: when it changes and TRAINING_VERSION does not, a study is refused."""
+def code() -> dict[str, str]:
+    """SHA-256 of each file that trains: when one changes and TRAINING_VERSION does not, a study is refused."""
     files = sorted(path for pattern in _TRAINING_SOURCES for path in ROOT.glob(pattern))
-    content = b"".join(path.relative_to(ROOT).as_posix().encode() + path.read_bytes() for path in files)
-    return hashlib.sha256(content).hexdigest()
+    return {path.relative_to(ROOT).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+def changed_code(before: dict[str, str]) -> list[str]:
+    """The files of the source that trains that are not as they were."""
+    now = code()
+    return sorted(name for name in before.keys() | now.keys() if before.get(name) != now.get(name))
 
 
 @cache
 def provenance() -> dict[str, str]:
     """Versions of the packages, and the commit of a checkout with a digest of its uncommitted changes."""
-    found = {"code": code_digest()}
+    found = {"code": digest(code())}
     for package in _VERSIONS:
         try:
             found[package] = version(package)

@@ -13,35 +13,12 @@ from typing import Any
 from search_spaces.config import TrialConfig
 from search_spaces.errors import UserError
 from search_spaces.identity import digest
-from study.identity import Arithmetic, code_digest, provenance
+from study.identity import Arithmetic, changed_code, code, provenance
 from study.lock import locked, refuse_network
+from study.schema import SCHEMA, check_version, ledger_path, read_only
 from study.trials import FoldResult, Trial
 
-SCHEMA_VERSION = 1
 LOST = "its process died"  # the error of an attempt whose process was killed
-_SCHEMA = f"""
-create table study (
-    name text not null, file text not null, resolved text not null, identity text not null, description text not null,
-    code text not null, provenance text not null, began real not null);
-create table proposal (   -- every trial, written down before it is handed out
-    trial integer primary key, stage text not null, number integer not null, arm text, configuration text not null,
-    key text not null, seeds text not null, levels text, rejected text not null, opponent integer,
-    unique (stage, number), unique (stage, arm, key, seeds));
-create table attempt (
-    id integer primary key, trial integer not null references proposal, node text, provenance text not null,
-    began real not null, ended real, trained integer not null default 0, error text);
-create table fold (       -- never changed
-    key text not null, arithmetic text not null, configuration text not null, seed integer not null,
-    held_out text not null, predictions text not null, seconds real not null, peak_memory real not null,
-    attempt integer not null references attempt, ended real not null, primary key (key, arithmetic));
-create index fold_of_trial on fold (configuration, seed);
-create table outcome (
-    trial integer primary key references proposal, state text not null, kept integer not null, value real, why text,
-    ended real not null);
-create table told (       -- what Optuna was told: never changed
-    trial integer primary key references proposal, state text not null, kept integer not null, value real);
-pragma user_version = {SCHEMA_VERSION};
-"""
 
 
 @dataclass(frozen=True)
@@ -75,20 +52,6 @@ class StudyRecord:
     description: dict[str, Any]
 
 
-def ledger_path(folder: Path) -> Path:
-    return folder / "ledger.sqlite"
-
-
-def read_only(folder: Path) -> sqlite3.Connection:
-    """A reader's connection. Fetch all, close, and only then do slow things: an open cursor blocks the writer."""
-    path = ledger_path(folder)
-    if not path.is_file():
-        raise UserError(f"{folder}: there is no study here (no {path.name}); run one first, or give the folder of one")
-    db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=60)
-    db.row_factory = sqlite3.Row
-    return db
-
-
 class Ledger:
     """The one writer's view of a study folder. Use it as a context manager: it holds the study's lock for its life."""
 
@@ -101,15 +64,13 @@ class Ledger:
         self.db.row_factory = sqlite3.Row
         self.db.execute("pragma journal_mode = wal")
         self.db.execute("pragma synchronous = full")
-        version = self.db.execute("pragma user_version").fetchone()[0]
-        if version == 0:
-            self.db.executescript(f"begin; {_SCHEMA} commit;")
-        elif version != SCHEMA_VERSION:
+        if not self.db.execute("select 1 from sqlite_master").fetchone():
+            self.db.executescript(f"begin; {SCHEMA} commit;")
+        try:
+            check_version(self.db, ledger_path(folder))
+        except BaseException:
             self.close()
-            raise UserError(
-                f"{ledger_path(folder)}: written by another losolab (schema {version}, this one has {SCHEMA_VERSION}); "
-                "use that version, or give the study a new name"
-            )
+            raise
 
     def __enter__(self) -> "Ledger":
         return self
@@ -140,21 +101,21 @@ class Ledger:
         resolved, description = json.dumps(study.resolved), json.dumps(study.description)
         row = self.db.execute("select identity, code from study").fetchone()
         if row is None:
-            values = (study.name, study.file, resolved, json.dumps(study.identity), description, code_digest())
+            given = (study.name, study.file, resolved, json.dumps(study.identity), description, json.dumps(code()))
             began = (json.dumps(provenance()), time.time())
-            self.db.execute("insert into study values (?,?,?,?,?,?,?,?)", values + began)
+            self.db.execute("insert into study values (?,?,?,?,?,?,?,?)", given + began)
             return
         begun = json.loads(row["identity"])
         if problems := differences(begun, study.identity):
             raise UserError([f"{self.folder}: {p}; give the changed study a new name" for p in problems])
-        if row["code"] != code_digest() and not accept_code:
+        if (changed := changed_code(json.loads(row["code"]))) and not accept_code:
             raise UserError(
-                f"{self.folder}: the code that trains has changed since this study began and TRAINING_VERSION has not; "
-                "give the study a new name, or go on with --accept-code, which marks it"
+                f"{self.folder}: the code that trains has changed since this study began and TRAINING_VERSION has not "
+                f"({', '.join(changed)}); give the study a new name, or go on with --accept-code, which marks the folds"
             )
         identity = json.dumps(study.identity | {"data": begun["data"] | study.identity["data"]})
-        changed = (study.file, resolved, identity, description)
-        self.db.execute("update study set file=?, resolved=?, identity=?, description=?", changed)
+        values = (study.file, resolved, identity, description)
+        self.db.execute("update study set file=?, resolved=?, identity=?, description=?", values)
 
     def resolved(self) -> dict[str, Any] | None:
         """The study as it was last written down, None before it began."""
@@ -229,7 +190,7 @@ class Ledger:
                 )
             values = (fold.key, text, fold.configuration, fold.seed, fold.held_out, fold.predictions, fold.seconds)
             self.db.execute(
-                "insert or ignore into fold values (?,?,?,?,?,?,?,?,?,?)",
+                "insert or ignore into fold values (?,?,?,?,?,?,?,?,?,?,null)",
                 (*values, fold.peak_memory, attempt, time.time()),
             )
 

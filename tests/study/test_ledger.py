@@ -6,8 +6,8 @@ import pytest
 
 from search_spaces.config import TrialConfig
 from search_spaces.errors import UserError
-from study import ledger as module
-from study import lock
+from study import identity, lock
+from study.identity import code
 from study.ledger import Ledger, Outcome, StudyRecord, ledger_path, read_only
 
 RECORD = StudyRecord(
@@ -69,8 +69,8 @@ def test_a_changed_study_is_refused_with_what_differs(ledger):
 
 def test_changed_code_is_refused_unless_accepted(ledger, monkeypatch):
     ledger.begin(RECORD)
-    monkeypatch.setattr(module, "code_digest", lambda: "other")
-    with pytest.raises(UserError, match="--accept-code"):
+    monkeypatch.setattr(identity, "code", lambda: code() | {"study/training.py": "other", "study/new.py": "1"})
+    with pytest.raises(UserError, match=r"\(study/new.py, study/training.py\).*--accept-code, which marks the folds"):
         ledger.begin(RECORD)
     ledger.begin(RECORD, accept_code=True)
 
@@ -88,13 +88,18 @@ def test_a_reader_reads_beside_the_writer_and_cannot_write(ledger):
             db.execute("delete from proposal")
 
 
-def test_another_schema_is_refused(tmp_path):
+@pytest.mark.parametrize(("version", "advice"), [(1, "older losolab .*install that version"), (99, "newer .*update")])
+def test_another_schema_is_refused_with_what_to_do(tmp_path, version, advice):
     Ledger(tmp_path / "x").close()
     db = sqlite3.connect(ledger_path(tmp_path / "x"))
-    db.execute("pragma user_version = 99")
+    db.execute(f"pragma user_version = {version}")
     db.close()
-    with pytest.raises(UserError, match="schema 99"):
-        Ledger(tmp_path / "x")
+    for opened in (Ledger, read_only):
+        with pytest.raises(UserError, match=advice):
+            opened(tmp_path / "x")
+    ledger_path(tmp_path / "x").write_text("no database at all, but longer than a header of one hundred bytes" * 3)
+    with pytest.raises(UserError, match="is not a ledger"):
+        read_only(tmp_path / "x")
 
 
 def test_no_study_there(tmp_path):
