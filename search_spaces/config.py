@@ -98,8 +98,29 @@ class TrialConfig:
         "clips, or each clip by itself",
     )
     dropout: float = factor(0.5, "share of units dropped, after each block and dense layer", low=0.0, high=0.95)
-    learning_rate: float = factor(0.01, "step size of SGD", low=1e-7, high=10.0)
-    momentum: float = factor(0.0, "momentum of SGD", low=0.0, high=0.999)
+    optimiser: Literal["sgd", "nesterov", "adamw"] = factor(
+        "sgd", "stochastic gradient descent, the same with Nesterov's momentum, or AdamW (betas .9 and .999)"
+    )
+    learning_rate: float = factor(0.01, "step size of the optimiser", low=1e-7, high=10.0)
+    momentum: float = factor(
+        0.0, "momentum of SGD", low=0.0, high=0.999, active=lambda c: c.optimiser in ("sgd", "nesterov")
+    )
+    weight_decay: float = factor(
+        0.0, "of all weights and biases: added to the gradient (SGD), or apart from it (AdamW)", low=0.0, high=1.0
+    )
+    schedule: Literal["constant", "cosine"] = factor(
+        "constant", "the learning rate: constant, or falling to 0 along half a cosine over all steps"
+    )
+    class_weights: Literal["none", "balanced"] = factor(
+        "none", "in the loss: none, or inverse to the class's share of the fold's training clips"
+    )
+    flip: float = factor(0.0, "augmentation: share of the clips that an epoch shows mirrored", low=0.0, high=1.0)
+    crop_shift: int = factor(
+        0, "augmentation: an epoch moves a clip by up to that, each way; edges repeat", unit="pixels", low=0, high=32
+    )
+    temporal_jitter: int = factor(
+        0, "augmentation: an epoch moves a clip in time by up to that; its ends repeat", unit="frames", low=0, high=64
+    )
     batch_size: int = factor(16, "clips a step, held-out clips of the folds included", unit="clips", low=1, high=4096)
     epochs: int = factor(100, "passes over the clips; the last epoch's network predicts", low=1, high=100_000)
     precision: Literal["float32", "float64"] = factor("float32", "number format of weights and arithmetic")
@@ -125,12 +146,18 @@ class TrialConfig:
 
     def conflicts(self) -> list[str]:
         """Levels that contradict each other, one sentence each; empty when there are none."""
-        several = len(self.streams()) > 1
+        several, found = len(self.streams()) > 1, []
         if several and self.fusion == "none":
-            return [f"regions: {self.regions} has several streams, so fusion: none must be intermediate or late"]
+            found.append(f"regions: {self.regions} has several streams, so fusion: none must be intermediate or late")
         if not several and self.fusion != "none":
-            return [f"regions: {self.regions} has one stream, so fusion: {self.fusion} must be none"]
-        return []
+            found.append(f"regions: {self.regions} has one stream, so fusion: {self.fusion} must be none")
+        if self.optimiser == "nesterov" and not self.momentum:
+            found.append("optimiser: nesterov needs momentum above 0, e.g. 0.9")
+        smallest = min(side(self, region) for region in self.streams())
+        for name, size, unit in ("crop_shift", smallest, "pixels"), ("temporal_jitter", self.frames, "frames"):
+            if 2 * (most := getattr(self, name)) > size:
+                found.append(f"{name}: {most} of {size} {unit} leave less than half of them; at most {size // 2}")
+        return found
 
     def streams(self) -> tuple[str, ...]:
         """The regions that the network sees, in the order of their streams."""

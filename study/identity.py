@@ -19,6 +19,8 @@ ROOT = Path(__file__).parents[1]
 # What a fold's predictions are made by.
 _TRAINING_SOURCES = (
     "study/training.py",
+    "study/augmentation.py",
+    "study/optimisers.py",
     "study/trials.py",
     "study/protocol.py",
     "study/models/*.py",

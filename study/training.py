@@ -1,6 +1,7 @@
 """Training: the folds of a group as one network, from clips to the probabilities of held-out clips. torch only."""
 
 from collections.abc import Iterator, Sequence
+from math import ceil
 
 import numpy as np
 import numpy.typing as npt
@@ -10,12 +11,14 @@ from torch import Tensor
 
 from search_spaces.config import TrialConfig
 from search_spaces.identity import stream
+from study.augmentation import Views, views
 from study.data.clips import Clips
 from study.data.sampling import sample
 from study.models import scaling
 from study.models.bits import permutation
 from study.models.dropout import Dropout, nothing
 from study.models.networks import DTYPES, FoldedNetwork, Scaling
+from study.optimisers import learning_rate, optimiser
 from study.protocol import Fold
 
 
@@ -56,7 +59,8 @@ class Material:
             labels = permuted(labels, clips.subjects[self.order], self.seed)
         self.labels = torch.from_numpy(labels).to(device)
         trained_on = np.stack([fold.train[self.order] for fold in folds])
-        self.train = torch.from_numpy(trained_on).to(device, self.dtype)
+        shares = balanced(labels, trained_on, len(clips.classes)) if config.class_weights == "balanced" else trained_on
+        self.weights = torch.from_numpy(shares).to(device, self.dtype)  # of each clip in each fold's loss [F, N]
         self.test = np.any([fold.test[self.order] for fold in folds], axis=0)
         self.pixels: dict[str, Tensor] = {}
         self.scaling: dict[str, Scaling] = {}  # of each fold
@@ -72,14 +76,15 @@ class Material:
                 sets = [moments[mask] for mask in trained_on]
                 self.scaling[region] = self._scaling(scaling.table(sets, config.normalisation))
 
-    def inputs(self, rows: Tensor) -> dict[str, Tensor]:
-        """What the network reads of these clips: a region's pixels, or their signed difference to the first frame."""
-        return {region: self._input(region, rows) for region in self.pixels}
+    def inputs(self, rows: Tensor, shown: Views | None = None) -> dict[str, Tensor]:
+        """What the network reads of these clips: a region's pixels, or their signed difference to the onset frame."""
+        return {region: self._input(region, rows, shown) for region in self.pixels}
 
-    def _input(self, region: str, rows: Tensor) -> Tensor:
-        x = self.pixels[region][rows].to(self.dtype)
+    def _input(self, region: str, rows: Tensor, shown: Views | None) -> Tensor:
+        x = self.pixels[region][rows]
         if self.difference:
-            x = x - x[:, :1]
+            x = x.to(torch.int16) - x[:, :1]
+        x = (shown.of(x) if shown else x).to(self.dtype)
         if region in self.clip_scaling:
             mean, scale = self.clip_scaling[region]
             x = (x - mean[rows, None, None, None]) / scale[rows, None, None, None]
@@ -99,6 +104,18 @@ def permuted(labels: npt.NDArray[np.int64], subjects: npt.NDArray[np.str_], seed
     return out
 
 
+def balanced(
+    labels: npt.NDArray[np.int64], trained_on: npt.NDArray[np.bool_], n_classes: int
+) -> npt.NDArray[np.float64]:
+    """Weight of each clip in each fold's loss [F, N]: inverse to its class's number of the fold's training clips.
+
+    The mean weight of a fold's training clips is 1, the same as scikit-learn's `balanced` where no class is missing.
+    """
+    counts = np.stack([np.bincount(labels[mask], minlength=n_classes) for mask in trained_on])
+    present = (counts > 0).sum(axis=1, keepdims=True)
+    return trained_on * (counts.sum(axis=1, keepdims=True) / (present * counts.clip(1)))[:, labels]
+
+
 def batches(names: Sequence[tuple[str, str]], seed: int, epochs: int, size: int) -> Iterator[npt.NDArray[np.int64]]:
     """Rows of every step's clips; an epoch's order is that of the hashes of (seed, epoch, subject, clip)."""
     for epoch in range(epochs):
@@ -108,27 +125,25 @@ def batches(names: Sequence[tuple[str, str]], seed: int, epochs: int, size: int)
 
 
 def _fit(network: FoldedNetwork, material: Material, config: TrialConfig, names: Sequence[tuple[int, str]]) -> None:
-    """SGD with momentum (torch.optim would import torch._dynamo, which takes 1.2 CPU-seconds)."""
     weights = list(network.parameters())
-    dropout = Dropout(names, config.dropout)
-    velocity = [torch.zeros_like(weight) for weight in weights]
+    update, dropout = optimiser(config, weights), Dropout(names, config.dropout)
+    steps = ceil(len(material.names) / config.batch_size)  # of an epoch
     for step, chosen in enumerate(batches(material.names, material.seed, config.epochs, config.batch_size)):
         rows = torch.from_numpy(chosen).to(material.labels.device)
-        logits = network(material.inputs(rows), material.scaling, dropout.at(step))
-        gradients = torch.autograd.grad(loss(logits, material.labels[rows], material.train[:, rows]), weights)
-        with torch.no_grad():
-            for weight, moving, gradient in zip(weights, velocity, gradients, strict=True):
-                moving.mul_(config.momentum).add_(gradient)
-                weight.sub_(moving, alpha=config.learning_rate)
+        shown = views(config, material.seed, step // steps, [material.names[row] for row in chosen], rows.device)
+        logits = network(material.inputs(rows, shown), material.scaling, dropout.at(step))
+        cost = loss(logits, material.labels[rows], material.weights[:, rows])
+        update(torch.autograd.grad(cost, weights), learning_rate(config, step, steps * config.epochs))
 
 
-def loss(logits: Tensor, labels: Tensor, trained_on: Tensor) -> Tensor:
-    """Sum over folds of the mean cross-entropy of a fold's training clips in the batch: 0 for a fold that has none.
+def loss(logits: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
+    """Sum over folds of the weighted mean cross-entropy of a batch: 0 for a fold that has no training clip in it.
 
-    logits [F, B, C]; labels [B]; trained_on [F, B], 1 where the clip is a training clip of the fold and 0 where not.
+    logits [F, B, C]; labels [B]; weights [F, B] of the clips in the fold's loss, 0 where a clip is held out.
     """
-    each = F.cross_entropy(logits.flatten(0, 1), labels.repeat(len(logits)), reduction="none").view_as(trained_on)
-    return (each * trained_on / trained_on.sum(dim=1, keepdim=True).clamp(min=1)).sum()
+    each = F.cross_entropy(logits.flatten(0, 1), labels.repeat(len(logits)), reduction="none").view_as(weights)
+    total = weights.sum(dim=1, keepdim=True).clamp(min=torch.finfo(weights.dtype).tiny)
+    return (each * weights / total).sum()
 
 
 def _probabilities(network: FoldedNetwork, material: Material, size: int) -> npt.NDArray[np.float64]:
