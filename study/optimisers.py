@@ -1,7 +1,9 @@
 """Optimisers and schedules: torch.optim's, in its functional form (its classes import torch._dynamo, 1.2 CPU-seconds).
 
-Every one is elementwise, so that the stacked weights of F folds step as F optimisers would. A fold that has no training
-clip in the batch steps with a gradient of zero, as it does fold by fold: momentum goes on and weights decay.
+Every one is elementwise and gives an element the same bits wherever it lies (torch's fused kernels round the last few
+elements of a tensor otherwise, unless a step is one multiply-add), so that the stacked weights of F folds step as F
+optimisers would. A fold that has no training clip in the batch steps with a gradient of zero, as it does fold by
+fold: momentum goes on and weights decay.
 """
 
 from collections.abc import Callable, Sequence
@@ -32,6 +34,7 @@ def learning_rate(config: TrialConfig, step: int, steps: int) -> float:
 
 def _sgd(config: TrialConfig, weights: list[Tensor]) -> Step:
     velocity: list[Tensor | None] = [None] * len(weights)
+    one_multiply_add = config.momentum == config.weight_decay == 0
     take = partial(
         sgd,
         momentum=config.momentum,
@@ -39,7 +42,8 @@ def _sgd(config: TrialConfig, weights: list[Tensor]) -> Step:
         nesterov=config.optimiser == "nesterov",
         dampening=0.0,
         maximize=False,
-        fused=True,
+        fused=one_multiply_add,
+        foreach=not one_multiply_add,
     )
 
     def step(gradients: Sequence[Tensor], rate: float) -> None:
@@ -62,7 +66,7 @@ def _adamw(config: TrialConfig, weights: list[Tensor]) -> Step:
         eps=1e-8,
         weight_decay=config.weight_decay,
         maximize=False,
-        fused=True,
+        foreach=True,
     )
 
     def step(gradients: Sequence[Tensor], rate: float) -> None:
