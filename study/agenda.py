@@ -1,6 +1,9 @@
 """The agenda: which trial comes next, and what its results mean. Executors drive it; the ledger is its memory."""
 
-from collections.abc import Iterable, Sequence
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from functools import cache
+from itertools import groupby
 from typing import Protocol
 
 import numpy as np
@@ -8,10 +11,14 @@ import numpy as np
 from analysis.confusion import count
 from analysis.metrics import uf1
 from search_spaces.designs import Arm
+from search_spaces.spec import Resources
 from study.data.clips import Clips
+from study.identity import Arithmetic
 from study.ledger import LOST, Ledger, Outcome
-from study.trials import FoldResult, Trial, trial_keys
+from study.library import Library
+from study.trials import Device, FoldResult, Trial, arithmetic_on, trial_keys
 
+log = logging.getLogger("losolab")
 _LOSSES = 3  # without a new fold between them: then the trial itself is what kills its process
 
 
@@ -23,9 +30,12 @@ class Source(Protocol):
 
 
 class Watch(Protocol):
-    """Sees what happens: folds `reused` or `trained`; a trial `started`, or ended `complete`, `failed` or `lost`."""
+    """Sees what happens: so many folds `reused`, `copied` or `trained`, in `value` seconds each where that is known;
 
-    def __call__(self, trial: Trial, event: str, number: int, uf1: float | None = None, /) -> None: ...
+    a trial `started`, or ended `complete` with UF1 `value`, `failed`, `lost`.
+    """
+
+    def __call__(self, trial: Trial, event: str, number: int, value: float | None = None, /) -> None: ...
 
 
 class Listed:
@@ -47,12 +57,13 @@ class Listed:
 class Agenda:
     """Hands out trials, writes down what comes back, and knows when a trial is complete."""
 
-    def __init__(self, sources: Sequence[Source], ledger: Ledger, clips: Clips, watch: Watch) -> None:
-        self.sources, self.ledger, self.clips, self.watch = sources, ledger, clips, watch
+    def __init__(self, sources: Sequence[Source], ledger: Ledger, clips: Clips, watch: Watch, library: Library) -> None:
+        self.sources, self.ledger, self.clips, self.watch, self.library = sources, ledger, clips, watch, library
         self.running: dict[int, int] = {}  # trial -> attempt
         self.waiting: list[Trial] = []  # given out before, and back
         self.keys: dict[int, frozenset[str]] = {}  # of the trials given out, all their folds
         self.trained = 0
+        self._arithmetic: Callable[[Trial], Arithmetic] | None = None
 
     def take(self) -> Trial | None:
         """The next trial to run, None when all are given out; raises Wait when the next one is still open."""
@@ -61,6 +72,7 @@ class Agenda:
             if trial.number not in self.keys:
                 self.keys[trial.number] = frozenset(trial_keys(trial, self.clips))
                 self.watch(trial, "reused", len(self.ledger.done(trial)))
+                self._copy(trial)
             if not self._settled(trial):
                 self.watch(trial, "started", 0)
                 return trial
@@ -72,13 +84,31 @@ class Agenda:
             return self.waiting.pop(0)
         return next((trial for source in self.sources if (trial := source.next()) is not None), None)
 
+    def trained_on(self, device: Callable[[], Device], resources: Resources) -> None:
+        """Said by the executor before the first trial: how to learn what the trials train on (it may take seconds)."""
+        known = cache(device)
+        self._arithmetic = lambda trial: arithmetic_on(known(), trial.config, self.clips, resources)
+
+    def _copy(self, trial: Trial) -> None:
+        """Copy the folds of a trial that another study has and this one has not."""
+        missing = [key for key in self.keys[trial.number] - set(self.ledger.done(trial)) if key in self.library]
+        if not missing or self._arithmetic is None:
+            return
+        copies = list(self.library.copies(sorted(missing), None if self.ledger.mixed else self._arithmetic(trial)))
+        with self.ledger.transaction():
+            self.ledger.copy_folds(trial.number, copies)
+        for origin, own in groupby(sorted(copies, key=lambda copy: copy.origin), lambda copy: copy.origin):
+            seconds = [copy.fold.seconds for copy in own]
+            log.info("trial %d: %d folds copied from %s", trial.number, len(seconds), origin)
+            self.watch(trial, "copied", len(seconds), sum(seconds) / len(seconds))
+
     def record(self, trial: Trial, folds: list[FoldResult]) -> None:
         """Write down a block, and the outcome that it causes, in one transaction."""
         with self.ledger.transaction():
             self.ledger.add_folds(self.running[trial.number], folds)
             settled = self._settled(trial)
         self.trained += len(folds)
-        self.watch(trial, "trained", len(folds))
+        self.watch(trial, "trained", len(folds), sum(fold.seconds for fold in folds) / max(1, len(folds)))
         if settled:
             self._watch_end(trial)
 

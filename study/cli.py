@@ -69,6 +69,9 @@ def run(
     accept_code: Annotated[
         bool, typer.Option("--accept-code", help="go on although the training code changed")
     ] = False,
+    mixed: Annotated[
+        bool, typer.Option("--mixed", help="let folds of several arithmetics (GPU, threads, torch) stand together")
+    ] = False,
 ) -> None:
     """Run a study, or go on with it: train the missing folds, mirror to MLflow, write the report."""
     from study import driver
@@ -91,7 +94,7 @@ def run(
 
     try:
         with (
-            driver.begun(prepared, clips, accept_code=accept_code) as ledger,
+            driver.begun(prepared, clips, accept_code=accept_code, mixed=mixed) as ledger,
             mirrored(prepared.folder, spec.tracking_uri) as mirror,
         ):
             failed = driver.train(prepared, clips, ledger, _executor(serial, slots, address), console)

@@ -15,12 +15,15 @@ from search_spaces.errors import UserError
 from search_spaces.spec import Search, StudySpec
 from study import continuity
 from study.agenda import Agenda, Listed, Source
+from study.costs import timed_in
 from study.data import cache, fitness, readers
 from study.data.clips import ClipIndex, Clips
 from study.executors import Executor
 from study.export import export
 from study.identity import TRAINING_VERSION
 from study.ledger import Ledger, StudyRecord
+from study.library import Library
+from study.machine import here
 from study.plan import Plan, configurations, fold_cost, make_plan, problems_of, unbuildable
 from study.progress import LiveLine
 from study.search import Proposals, combinations, configuration
@@ -47,16 +50,17 @@ def prepare(spec: StudySpec, file: str) -> Study:
     except UserError as mistake:
         raise UserError([*unbuildable(spec), *mistake.problems]) from None
     index = fitness.without_short(configurations(spec), read)
-    return Study(spec, file, index, make_plan(spec, index))
+    on_gpu = bool(spec.resources.where(here().gpus > 0).gpu)
+    return Study(spec, file, index, make_plan(spec, index, timed_in(spec.storage, spec.resources.threads, on_gpu)))
 
 
 @contextmanager
-def begun(study: Study, clips: Clips, *, accept_code: bool = False) -> Iterator[Ledger]:
+def begun(study: Study, clips: Clips, *, accept_code: bool = False, mixed: bool = False) -> Iterator[Ledger]:
     """The study's ledger, locked for this process. Raises UserError where the study is not the one that was begun."""
     with Ledger(study.folder) as ledger:
         if problems := continuity.problems(study.spec, ledger):
             raise UserError([f"{study.folder}: {problem}; give the changed study a new name" for problem in problems])
-        ledger.begin(_record(study, clips), accept_code=accept_code)
+        ledger.begin(_record(study, clips), accept_code=accept_code, mixed=mixed)
         yield ledger
 
 
@@ -66,7 +70,8 @@ def train(study: Study, clips: Clips, ledger: Ledger, executor: Executor, consol
     Raises KeyboardInterrupt when the user stopped it.
     """
     line = LiveLine(console, study.plan.trials, study.plan.folds)
-    agenda = Agenda(_sources(study, ledger, clips), ledger, clips, line.saw)
+    library = Library(study.spec.storage, study.spec.name)
+    agenda = Agenda(_sources(study, ledger, clips), ledger, clips, line.saw, library)
     try:
         with line:
             _show_what_is_done(ledger, line)

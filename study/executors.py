@@ -7,7 +7,7 @@ from search_spaces.errors import UserError
 from search_spaces.spec import Resources
 from study.agenda import Agenda
 from study.data.clips import Clips
-from study.trials import prepare_process, run_trial
+from study.trials import device_here, prepare_process, run_trial
 
 
 class Executor(Protocol):
@@ -22,6 +22,7 @@ def serial(agenda: Agenda, clips: Clips, resources: Resources) -> None:
 
     resources = resources.where(torch.cuda.is_available())
     prepare_process(resources)
+    agenda.trained_on(lambda: device_here(resources), resources)
     while (trial := agenda.take()) is not None:
         try:
             for folds in run_trial(trial, clips, agenda.ledger.done(trial), resources):

@@ -14,6 +14,7 @@ from search_spaces.config import TrialConfig
 from search_spaces.errors import UserError
 from search_spaces.identity import digest
 from study.identity import Arithmetic, changed_code, code, provenance
+from study.library import Copy
 from study.lock import locked, refuse_network
 from study.schema import SCHEMA, check_version, ledger_path, read_only
 from study.trials import FoldResult, Trial
@@ -58,7 +59,7 @@ class Ledger:
     def __init__(self, folder: Path) -> None:
         refuse_network(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        self.folder = folder
+        self.folder, self.mixed = folder, False
         self._lock = locked(folder)
         self.db = sqlite3.connect(ledger_path(folder), isolation_level=None, timeout=60)
         self.db.row_factory = sqlite3.Row
@@ -93,11 +94,13 @@ class Ledger:
             raise
         self.db.execute("commit")
 
-    def begin(self, study: StudyRecord, *, accept_code: bool = False) -> None:
+    def begin(self, study: StudyRecord, *, accept_code: bool = False, mixed: bool = False) -> None:
         """Write the study down, or check that the one written down is this one. Raises UserError where it is not.
 
         `identity["data"]` holds digests by part of the data: arms that are added may see parts that no arm saw before.
+        mixed: folds of several arithmetics may stand beside each other, now and later in this process.
         """
+        self.mixed = mixed
         resolved, description = json.dumps(study.resolved), json.dumps(study.description)
         row = self.db.execute("select identity, code from study").fetchone()
         if row is None:
@@ -106,14 +109,15 @@ class Ledger:
             self.db.execute("insert into study values (?,?,?,?,?,?,?,?)", given + began)
             return
         begun = json.loads(row["identity"])
-        if problems := differences(begun, study.identity):
-            raise UserError([f"{self.folder}: {p}; give the changed study a new name" for p in problems])
+        if problems := differences(begun, study.identity | ({"arithmetic": begun["arithmetic"]} if mixed else {})):
+            raise UserError([f"{self.folder}: {p}; {_remedy(p)}" for p in problems])
         if (changed := changed_code(json.loads(row["code"]))) and not accept_code:
             raise UserError(
                 f"{self.folder}: the code that trains has changed since this study began and TRAINING_VERSION has not "
                 f"({', '.join(changed)}); give the study a new name, or go on with --accept-code, which marks the folds"
             )
-        identity = json.dumps(study.identity | {"data": begun["data"] | study.identity["data"]})
+        kept = {name: begun[name] for name in ("arithmetic",) if name in begun}
+        identity = json.dumps(study.identity | kept | {"data": begun["data"] | study.identity["data"]})
         values = (study.file, resolved, identity, description)
         self.db.execute("update study set file=?, resolved=?, identity=?, description=?", values)
 
@@ -176,27 +180,43 @@ class Ledger:
     def add_folds(self, attempt: int, folds: Iterable[FoldResult]) -> None:
         """Remember finished folds; one that is already there stays as it is. Call it inside a transaction.
 
-        Raises UserError when they come from another machine arithmetic than the study's first fold.
+        Raises UserError when they come from another machine arithmetic than the study's first fold, unless mixed.
         """
         first = self.db.execute("select arithmetic from fold limit 1").fetchone()
         for fold in folds:
             self.db.execute("update attempt set trained = trained + 1, node=? where id=?", (fold.node, attempt))
-            text = json.dumps(asdict(fold.arithmetic), sort_keys=True)
             known = _arithmetic(first["arithmetic"]) if first else fold.arithmetic
-            if known.machine() != fold.arithmetic.machine():
+            if known.machine() != fold.arithmetic.machine() and not self.mixed:
                 raise UserError(
                     f"{self.folder}: this study's folds were made by {known.machine()}, and these by "
-                    f"{fold.arithmetic.machine()}: their last digits differ. Run it where it began, or rename it"
+                    f"{fold.arithmetic.machine()}: their last digits differ. Run it where it began, rename it, or go "
+                    "on with --mixed, which marks it"
                 )
-            values = (fold.key, text, fold.configuration, fold.seed, fold.held_out, fold.predictions, fold.seconds)
-            self.db.execute(
-                "insert or ignore into fold values (?,?,?,?,?,?,?,?,?,?,null)",
-                (*values, fold.peak_memory, attempt, time.time()),
-            )
+            self._insert(fold, attempt, None)
 
-    def done(self, trial: Trial) -> dict[str, Arithmetic]:
-        """Keys of a trial's folds that the ledger has, and what made them."""
-        return {row["key"]: _arithmetic(row["arithmetic"]) for row in self._folds(trial, "key, arithmetic")}
+    def copy_folds(self, trial: int, copies: Iterable[Copy]) -> None:
+        """Remember folds that another study trained. Call it inside a transaction."""
+        for copy in copies:
+            values = (trial, copy.fold.node, copy.provenance, time.time(), time.time())
+            cursor = self.db.execute(
+                "insert into attempt (trial, node, provenance, began, ended) values (?,?,?,?,?)", values
+            )
+            assert cursor.lastrowid is not None
+            self._insert(copy.fold, cursor.lastrowid, copy.origin)
+
+    def _insert(self, fold: FoldResult, attempt: int, origin: str | None) -> None:
+        made_by = json.dumps(asdict(fold.arithmetic), sort_keys=True)
+        values = (fold.key, made_by, fold.configuration, fold.seed, fold.held_out, fold.predictions, fold.seconds)
+        made = (fold.peak_memory, attempt, time.time(), origin)
+        self.db.execute(
+            "insert into fold select ?,?,?,?,?,?,?,?,?,?,? where not exists (select 1 from fold where key=?)",
+            (*values, *made, fold.key),
+        )
+
+    def done(self, trial: Trial) -> dict[str, Arithmetic | None]:
+        """Keys of a trial's folds that the ledger has, and what made them; None in a mixed study, where any counts."""
+        rows = self._folds(trial, "key, arithmetic")
+        return {row["key"]: None if self.mixed else _arithmetic(row["arithmetic"]) for row in rows}
 
     def predictions(self, trial: Trial) -> dict[int, list[list[Any]]]:
         """Rows [clip_id, y_true, y_pred, probabilities] of a trial's finished folds, by seed."""
@@ -251,6 +271,11 @@ def _proposal(row: sqlite3.Row) -> Proposal:
     trial = Trial(row["trial"], row["stage"], row["arm"], config, tuple(json.loads(row["seeds"])))
     levels = None if row["levels"] is None else json.loads(row["levels"])
     return Proposal(trial, row["number"], levels, tuple(json.loads(row["rejected"])))
+
+
+def _remedy(difference: str) -> str:
+    mixing = ", or go on with --mixed, which marks the folds" * difference.startswith("arithmetic.")
+    return f"give the changed study a new name{mixing}"
 
 
 def differences(old: Any, new: Any, key: str = "") -> list[str]:

@@ -1,21 +1,17 @@
 """The plan: what a study will train and what it will cost, before anything starts."""
 
 from dataclasses import dataclass
-from math import ceil
 
 from search_spaces.config import TrialConfig
 from search_spaces.designs import Arm, arms
 from search_spaces.errors import UserError
 from search_spaces.spec import Resources, Search, StudySpec
+from study.costs import Costs, Size, Work
 from study.data import fitness
 from study.data.clips import ClipIndex
 from study.models.geometry import fold_group, geometry, infeasible, training_bytes
 from study.search import configuration, known_levels, sample_space
 
-# Assumed until the ledger has seen better: multiply-adds a second of one CPU thread in training, forward pass counted,
-# and what a step costs besides (measured on one thread of a 2.6 GHz server with AVX-512).
-_RATE = 5e10
-_STEP_SECONDS = 5e-4
 _INTERPRETER_BYTES = 500 * 2**20
 
 
@@ -46,9 +42,7 @@ class Plan:
     """The trials of a study and their cost."""
 
     spec: StudySpec
-    subjects: int
-    clips: int
-    classes: tuple[str, ...]
+    size: Size
     arms: list[tuple[Arm, Cost]]
     searches: list[PlannedSearch]
 
@@ -74,19 +68,21 @@ class Plan:
         return [cost for _, cost in self.arms] + [search.cost for search in self.searches]
 
 
-def make_plan(spec: StudySpec, index: ClipIndex) -> Plan:
+def make_plan(spec: StudySpec, index: ClipIndex, costs: Costs) -> Plan:
     """The plan of a study on a dataset. Raises UserError with every arm that cannot be built, naming the factor."""
     subjects = len(set(zip(*(index.table[column].to_pylist() for column in ("dataset", "subject")), strict=True)))
-    size = subjects, index.table.num_rows, len(index.classes)
     if problems := unbuildable(spec) + fitness.problems(configurations(spec), index):
         raise UserError(problems)
+    return planned(spec, Size(subjects, index.table.num_rows, len(index.classes)), costs)
+
+
+def planned(spec: StudySpec, size: Size, costs: Costs) -> Plan:
+    """The plan of a study that can be built, on data of this size."""
     return Plan(
         spec,
-        subjects,
-        index.table.num_rows,
-        index.classes,
-        [(arm, _cost(arm.config, len(arm.seeds), len(arm.seeds), spec.resources, *size)) for arm in arms(spec)],
-        [_planned_search(spec, stage, design, size) for stage, design in _searches(spec)],
+        size,
+        [(arm, _cost(arm.config, len(arm.seeds), len(arm.seeds), spec.resources, size, costs)) for arm in arms(spec)],
+        [_planned_search(spec, stage, design, size, costs) for stage, design in _searches(spec)],
     )
 
 
@@ -128,28 +124,25 @@ def _search_problems(spec: StudySpec, stage: str, design: Search) -> list[str]:
     return problems
 
 
-def _planned_search(spec: StudySpec, stage: str, design: Search, size: tuple[int, int, int]) -> PlannedSearch:
+def _planned_search(spec: StudySpec, stage: str, design: Search, size: Size, costs: Costs) -> PlannedSearch:
     sampled = [configuration(spec.baseline_config(), levels) for levels in sample_space(design)]
     feasible = [config for config in sampled if not problems_of(config)]
-    costs = [_cost(config, 1, design.seeds, spec.resources, *size) for config in feasible]
-    mean = sum(cost.seconds for cost in costs) / len(costs)
+    each = [_cost(config, 1, design.seeds, spec.resources, size, costs) for config in feasible]
+    mean = sum(cost.seconds for cost in each) / len(each)
     whole = Cost(
         design.proposals,
-        design.proposals * costs[0].folds,
-        max(cost.parameters for cost in costs),
+        design.proposals * each[0].folds,
+        max(cost.parameters for cost in each),
         design.proposals * mean,
-        max(cost.memory for cost in costs),
+        max(cost.memory for cost in each),
     )
     return PlannedSearch(stage, design, whole, len(feasible), len(sampled))
 
 
-def _cost(
-    config: TrialConfig, trials: int, seeds: int, resources: Resources, subjects: int, clips: int, classes: int
-) -> Cost:
-    folds = seeds * subjects
-    steps = config.epochs * ceil(clips / config.batch_size)
-    seconds = 3 * fold_cost(config, clips, classes) / _RATE + steps * _STEP_SECONDS
+def _cost(config: TrialConfig, trials: int, seeds: int, resources: Resources, size: Size, costs: Costs) -> Cost:
+    folds = seeds * size.subjects
     device = "cuda" if resources.gpu else "cpu"
-    group = fold_group(config, classes, resources.host_memory, device, subjects)
-    memory = training_bytes(config, classes, group) + _INTERPRETER_BYTES
-    return Cost(trials, folds, geometry(config, classes).parameters, folds * seconds, memory)
+    group = fold_group(config, size.classes, resources.host_memory, device, size.subjects)
+    memory = training_bytes(config, size.classes, group) + _INTERPRETER_BYTES
+    seconds = folds * costs.seconds(Work(config, size))
+    return Cost(trials, folds, geometry(config, size.classes).parameters, seconds, memory)

@@ -34,18 +34,20 @@ class LiveLine:
         self.bar.stop()
         self.console.print(self.text(), highlight=False)
 
-    def saw(self, trial: "Trial", event: str, number: int, uf1: float | None = None) -> None:
-        """An event of the agenda: `number` folds were `reused` or `trained`; or the trial started or ended."""
-        if event in ("trained", "reused"):
-            setattr(self, event, getattr(self, event) + number)
+    def saw(self, trial: "Trial", event: str, number: int, value: float | None = None) -> None:
+        """An event of the agenda: see `study.agenda.Watch`."""
+        if event == "trained":
+            self.trained += number
+        elif event in ("reused", "copied"):
+            self.reused += number
         elif event == "started":
             self.running.add(trial.number)
         else:
             self.running.discard(trial.number)
             self.ended += event == "complete"
             self.failed += event == "failed"
-        if uf1 is not None:
-            self.best = uf1 if self.best is None else max(self.best, uf1)
+        if event == "complete" and value is not None:
+            self.best = value if self.best is None else max(self.best, value)
         self.bar.update(self.task, completed=self.trained + self.reused, description=self.text())
 
     def text(self) -> str:

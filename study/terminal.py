@@ -33,7 +33,9 @@ def print_table(console: Console, table: "analysis.tables.Table") -> None:
 
 def print_plan(console: Console, plan: "Plan", notes: tuple[str, ...]) -> None:
     table = Table(
-        title=f"{plan.spec.name}: {plan.clips} clips, {plan.subjects} subjects", title_justify="left", box=SIMPLE_HEAD
+        title=f"{plan.spec.name}: {plan.size.clips} clips, {plan.size.subjects} subjects",
+        title_justify="left",
+        box=SIMPLE_HEAD,
     )
     for column in ("stage", "arm", "changes", "trials", "folds", "parameters", "time"):
         table.add_column(column, justify="right" if column in ("trials", "folds", "parameters", "time") else "left")

@@ -53,21 +53,22 @@ def trial_keys(trial: Trial, clips: Clips) -> list[str]:
 
 
 def run_trial(
-    trial: Trial, clips: Clips, done: Mapping[str, Arithmetic], resources: Resources
+    trial: Trial, clips: Clips, done: Mapping[str, Arithmetic | None], resources: Resources
 ) -> Iterator[list[FoldResult]]:
     """Train the folds that are not `done` (by key), and yield each group of folds as it ends.
 
     Groups are cut by position in the subject order, done or not, and a group that is not wholly done is trained whole:
-    a resumed trial repeats the same arithmetic. Raises MixedArithmetic where done folds were made by another.
+    a resumed trial repeats the same arithmetic. Raises MixedArithmetic where done folds were made by another; a fold
+    done by None counts, whatever made it.
     """
     reset_peak()
-    arithmetic = arithmetic_here(trial.config, clips, resources)
+    arithmetic = arithmetic_on(device_here(resources), trial.config, clips, resources)
     for seed in trial.seeds:
         folds = loso(clips, seed)
         for start in range(0, len(folds), arithmetic.group):
             group = folds[start : start + arithmetic.group]
             keys = [fold_key(trial.config, clips, fold) for fold in group]
-            if others := {done[key] for key in keys if key in done} - {arithmetic}:
+            if others := {done[key] for key in keys if key in done} - {arithmetic, None}:
                 raise MixedArithmetic(f"folds in the ledger were made by {others.pop()}, this process has {arithmetic}")
             if not all(key in done for key in keys):
                 yield _train(trial.config, clips, group, keys, arithmetic)
@@ -97,25 +98,36 @@ def _train(
     ]
 
 
-def arithmetic_here(config: TrialConfig, clips: Clips, resources: Resources) -> Arithmetic:
-    """This process's arithmetic for a configuration. The fold group follows from declared memory, never from free.
+@dataclass(frozen=True)
+class Device:
+    """What a process trains on: cpu or the GPU's name, its capability, and a GPU's whole memory in bytes."""
 
-    Raises UserError where a GPU was asked for and none is there.
-    """
+    name: str
+    capability: str
+    memory: int | None
+    torch: str
+
+
+def device_here(resources: Resources) -> Device:
+    """This process's. Raises UserError where a GPU was asked for and none is there."""
     import torch
 
-    device, memory = "cpu", resources.host_memory
-    name, capability = "cpu", torch.backends.cpu.get_cpu_capability()
-    if resources.gpu:
-        if not torch.cuda.is_available():
-            raise UserError(f"resources.gpu: {resources.gpu:g} was asked for, and torch sees no GPU here; give gpu=0")
-        properties = torch.cuda.get_device_properties(0)
-        device, name, capability = "cuda", properties.name, f"{properties.major}.{properties.minor}"
-        if resources.memory is None:
-            memory = int(min(1.0, resources.gpu) * properties.total_memory)
+    if not resources.gpu:
+        return Device("cpu", torch.backends.cpu.get_cpu_capability(), None, torch.__version__)
+    if not torch.cuda.is_available():
+        raise UserError(f"resources.gpu: {resources.gpu:g} was asked for, and torch sees no GPU here; give gpu=0")
+    gpu = torch.cuda.get_device_properties(0)
+    return Device(gpu.name, f"{gpu.major}.{gpu.minor}", gpu.total_memory, torch.__version__)
+
+
+def arithmetic_on(device: Device, config: TrialConfig, clips: Clips, resources: Resources) -> Arithmetic:
+    """A configuration's arithmetic. The fold group follows from declared memory, never from free."""
+    kind, memory = "cpu" if device.memory is None else "cuda", resources.host_memory
+    if device.memory is not None and resources.memory is None:
+        memory = int(min(1.0, resources.gpu or 0) * device.memory)
     n_folds = len(set(clips.subjects.tolist()))
-    group = fold_group(config, len(clips.classes), memory, device, n_folds)
-    return Arithmetic(name, capability, resources.threads, torch.__version__, config.precision, group)
+    group = fold_group(config, len(clips.classes), memory, kind, n_folds)
+    return Arithmetic(device.name, device.capability, resources.threads, device.torch, config.precision, group)
 
 
 def prepare_process(resources: Resources) -> None:

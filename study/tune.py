@@ -36,7 +36,7 @@ from study.clock import Wait
 from study.data.clips import Clips
 from study.identity import Arithmetic
 from study.memory import release_memory
-from study.trials import FoldResult, Trial, prepare_process, run_trial
+from study.trials import Device, FoldResult, Trial, device_here, prepare_process, run_trial
 
 if TYPE_CHECKING:  # workers import this module and need neither pandas nor optuna
     from study.agenda import Agenda
@@ -61,6 +61,7 @@ class RayTune:
         try:
             resources = resources.where("GPU" in ray.cluster_resources())
             slots = min(_slots(resources), self.slots or sys.maxsize)
+            agenda.trained_on(lambda: _device(resources), resources)
             os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(slots)
             with tempfile.TemporaryDirectory(prefix="losolab-") as scratch:  # four small files that Tune insists on
                 _fit(agenda, clips, resources, slots, scratch)
@@ -122,7 +123,7 @@ class Task:
     """What a worker is given: a trial, and the folds of it that the ledger has."""
 
     trial: Trial
-    done: Mapping[str, Arithmetic] = field(repr=False)
+    done: Mapping[str, Arithmetic | None] = field(repr=False)
 
 
 class LosoTrial(tune.Trainable):
@@ -213,6 +214,13 @@ class Proposals(Searcher):
 
     def restore(self, checkpoint_path: str) -> None:
         """Nothing: the ledger is the memory."""
+
+
+def _device(resources: Resources) -> Device:
+    """What the trials will train on, asked of one of the cluster's processes."""
+    asked = ray.remote(num_cpus=resources.cpu, num_gpus=resources.gpu or 0)(device_here).remote(resources)
+    found: Device = ray.get(asked)
+    return found
 
 
 def _slots(resources: Resources) -> int:

@@ -58,14 +58,14 @@ class Small:
 
         return driver.load_clips(self.prepared(), Console(quiet=True))
 
-    def run(self, executor=None, **changes) -> Path:
+    def run(self, executor=None, mixed=False, **changes) -> Path:
         """Run it here, serially if no executor is given, and return its folder."""
         from study import driver, executors
 
         study = self.prepared(**changes)
         quiet = Console(quiet=True)
         clips = driver.load_clips(study, quiet)
-        with driver.begun(study, clips) as ledger:
+        with driver.begun(study, clips, mixed=mixed) as ledger:
             driver.train(study, clips, ledger, executor or executors.serial, quiet)
         return study.folder
 

@@ -4,6 +4,7 @@ import pytest
 
 from search_spaces.errors import UserError
 from search_spaces.study_file import READY, load_study
+from study.costs import Costs
 from study.data import readers
 from study.ledger import read_only
 from study.plan import make_plan
@@ -12,7 +13,7 @@ DATA = readers.read("synthetic", None, {"subjects": 6, "clips": 4})
 
 
 def plan(path=READY / "default.yaml", **parts):
-    return make_plan(load_study(path, parts), DATA)
+    return make_plan(load_study(path, parts), DATA, Costs())
 
 
 def test_counts_are_those_of_the_study(small):

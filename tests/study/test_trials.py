@@ -6,7 +6,7 @@ import torch
 from search_spaces.errors import UserError
 from search_spaces.spec import Resources
 from study.ledger import golden_digest
-from study.trials import arithmetic_here
+from study.trials import arithmetic_on, device_here
 
 
 def test_a_gpu_is_used_where_there_is_one():
@@ -22,7 +22,8 @@ def test_threads_follow_the_cpus():
 
 def test_the_fold_group_follows_declared_memory(small):
     clips, config = small.clips(), small.prepared().spec.baseline_config()
-    groups = [arithmetic_here(config, clips, Resources(gpu=0, memory=memory)).group for memory in (1e-6, 2, 64)]
+    device = device_here(Resources(gpu=0))
+    groups = [arithmetic_on(device, config, clips, Resources(gpu=0, memory=memory)).group for memory in (1e-6, 2, 64)]
     assert groups == [1, 3, 3]  # 5 folds, evened out
 
 

@@ -1,0 +1,81 @@
+"""Folds that the other studies of a storage have: the same key and arithmetic are the same bytes, trained once."""
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from search_spaces.errors import UserError
+from search_spaces.identity import digest
+from study.identity import Arithmetic, code
+from study.schema import read_only
+from study.trials import FoldResult
+
+
+@dataclass(frozen=True)
+class Copy:
+    """A fold of another study: `origin` trained it, with `provenance` (JSON)."""
+
+    fold: FoldResult
+    origin: str
+    provenance: str
+
+
+class Library:
+    """What the other ledgers of a storage had when it was opened, of folds that the code of today made."""
+
+    def __init__(self, storage: Path, own: str) -> None:
+        self.storage = storage
+        self._where: dict[str, list[tuple[str, str]]] = defaultdict(list)  # key -> studies and arithmetics (JSON)
+        for folder in sorted(path.parent for path in storage.glob("*/ledger.sqlite")):
+            if folder.name != own:
+                self._add(folder)
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._where
+
+    def study(self, key: str, arithmetic: Arithmetic | None) -> str | None:
+        """The study that has a fold of this arithmetic, or of any; None where there is none."""
+        found = self._where.get(key, ())
+        return next((name for name, made_by in found if arithmetic in (None, Arithmetic(**json.loads(made_by)))), None)
+
+    def copies(self, keys: Iterable[str], arithmetic: Arithmetic | None) -> Iterator[Copy]:
+        """The folds with these keys; one whose ledger has gone since is left out."""
+        studies: dict[str, list[str]] = defaultdict(list)
+        for key in keys:
+            if name := self.study(key, arithmetic):
+                studies[name].append(key)
+        for name, own in studies.items():
+            yield from self._read(name, own, arithmetic)
+
+    def _add(self, folder: Path) -> None:
+        try:
+            db = read_only(folder)
+        except UserError:  # of another version, or half made: its own commands say so
+            return
+        codes = {row["id"]: json.loads(row["provenance"])["code"] for row in db.execute("select * from attempt")}
+        rows = db.execute("select key, arithmetic, attempt from fold").fetchall()
+        db.close()
+        now = digest(code())
+        for row in rows:
+            if codes[row["attempt"]] == now:
+                self._where[row["key"]].append((folder.name, row["arithmetic"]))
+
+    def _read(self, name: str, keys: list[str], arithmetic: Arithmetic | None) -> list[Copy]:
+        try:
+            db = read_only(self.storage / name)
+        except UserError:
+            return []
+        query = """select fold.*, attempt.node, attempt.provenance from fold join attempt on attempt.id = fold.attempt
+            where key=?"""
+        rows = [row for key in keys for row in db.execute(query, (key,)).fetchall()]
+        db.close()
+        found: dict[str, Copy] = {}
+        for row in rows:
+            made_by = Arithmetic(**json.loads(row["arithmetic"]))
+            if arithmetic in (None, made_by):
+                names = ("key", "configuration", "seed", "held_out", "predictions", "seconds", "peak_memory", "node")
+                fold = FoldResult(arithmetic=made_by, **{name: row[name] for name in names})
+                found.setdefault(row["key"], Copy(fold, row["origin"] or name, row["provenance"]))
+        return list(found.values())

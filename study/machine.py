@@ -1,0 +1,32 @@
+"""This machine's processors, memory and GPUs, and how many trials at a time they hold. No torch, no Ray."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from search_spaces.spec import Resources
+from study.data.building import cores
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What there is to share out: `memory` in bytes."""
+
+    cpus: int
+    gpus: int
+    memory: int
+
+    def slots(self, resources: Resources) -> int:
+        """Trials that it holds at a time; 0 where it holds none."""
+        own = resources.where(self.gpus > 0)
+        shares = [(own.cpu, self.cpus), (own.gpu or 0, self.gpus), (own.host_memory, self.memory)]
+        return min(int(there / needed) for needed, there in shares if needed)
+
+
+def here() -> Machine:
+    """This machine; of its GPUs those that CUDA_VISIBLE_DEVICES leaves."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    gpus = len(list(Path("/dev").glob("nvidia[0-9]*")))
+    if visible is not None:
+        gpus = min(gpus, len([name for name in visible.split(",") if name.strip()]))
+    return Machine(cores(), gpus, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
