@@ -44,17 +44,11 @@ def test_a_larger_study_trains_the_rest(small):
 
 @pytest.mark.parametrize(
     "other",
-    [
-        {"baseline": {"epochs": 3}},
-        {"dataset": {"reader": "synthetic", "options": {"subjects": 5, "clips": 5, "seed": 1}}},
-    ],
+    [{"baseline.epochs": 3}, {"dataset": {"reader": "synthetic", "options": {"subjects": 5, "clips": 5, "seed": 1}}}],
     ids=["configuration", "data"],
 )
 def test_another_configuration_or_other_data_are_trained(small, other):
     small.run(**ONE)
-    spec = small.prepared().spec
-    if "baseline" in other:
-        other = {"baseline": spec.baseline.given() | other["baseline"]}
     assert counts(small.run(**ONE, name="other", **other))[1:3] == (0, 10)
 
 
