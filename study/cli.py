@@ -247,6 +247,10 @@ def _executor(serial: bool, slots: int | None, address: str | None) -> "Executor
         from study import executors
 
         return executors.serial
+    if address:
+        from study.cluster import use_token
+
+        use_token()
     from study.tune import RayTune
 
     return RayTune(slots, address)

@@ -7,14 +7,15 @@ the installed package is imported from here.
 import sys
 from pathlib import Path
 
-HERE = str(Path(__file__).resolve().parent)
+HERE = Path(__file__).resolve().parent
 
 
 def main() -> None:
-    sys.path[:] = [entry for entry in sys.path if str(Path(entry or ".").resolve()) != HERE]
+    sys.path[:] = [entry for entry in sys.path if Path(entry or ".").resolve() != HERE]
     from study.cli import main as command
+    from study.cluster import submitted
 
-    command(["run", *sys.argv[1:]])
+    command(["run", *submitted(HERE, sys.argv[1:])])
 
 
 if __name__ == "__main__":

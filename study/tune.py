@@ -32,6 +32,7 @@ from ray.tune.search import Searcher
 
 from search_spaces.errors import UserError
 from search_spaces.spec import Resources
+from study import cluster
 from study.clock import Wait
 from study.data.clips import Clips
 from study.identity import Arithmetic
@@ -69,9 +70,10 @@ class RayTune:
             ray.shutdown()
 
     def _start(self, resources: Resources) -> None:
+        own: dict[str, Any] = {"num_cpus": self.slots and max(1, round(self.slots * resources.cpu))}
         if self.address:
             _reachable(self.address)
-        own = {} if self.address else {"num_cpus": self.slots and max(1, round(self.slots * resources.cpu))}
+            own = {"runtime_env": cluster.snapshot()}
         ray.init(self.address or "local", logging_level="critical", log_to_driver=False, include_dashboard=False, **own)
         for name in ("ray.tune", "ray.air", "ray.train"):
             logging.getLogger(name).setLevel(logging.CRITICAL)
