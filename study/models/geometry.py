@@ -11,6 +11,8 @@ Shape = tuple[int, int, int]  # frames, height, width
 
 POOL = 3  # of the first block, on every axis (arXiv 1904.01390)
 CPU_FOLDS = 4  # larger groups gain nothing on a CPU and take more memory
+# Values of a convolution's result that are computed at a time: on a CPU they stay in its cache.
+PART = {"cpu": 3 * 2**18, "cuda": 2**28}
 
 
 class Infeasible(UserError):
@@ -25,6 +27,7 @@ class Block:
     inputs: int
     filters: int
     kernel: Shape
+    padding: int  # zeros on every side, so that the result has the input's size; 0 in the first block
     convolved: Shape
     pool: Shape
     shape: Shape
@@ -134,6 +137,16 @@ def training_bytes(config: TrialConfig, n_classes: int, folds: int) -> int:
     return values * (8 if config.precision == "float64" else 4)
 
 
+def folds_at_once(block: Block, folds: int, device: str) -> int:
+    """Folds of a group in one convolution: all on a GPU; on a CPU one after another, narrow ones up to 32 filters."""
+    return folds if device == "cuda" else min(folds, max(1, 32 // block.filters))
+
+
+def part_frames(block: Block, folds: int, device: str) -> int:
+    """Frames after pooling, of one clip or several, whose convolution is computed at a time."""
+    return max(1, PART[device] // (block.pool[0] * prod(block.computed[1:]) * block.filters * folds))
+
+
 def fold_group(config: TrialConfig, n_classes: int, memory_bytes: int, device: str, n_folds: int) -> int:
     """How many of a trial's folds to train as one network: what fits in the declared memory, at most 4 on a CPU.
 
@@ -171,14 +184,14 @@ def _first_block(config: TrialConfig, region: str, size: Shape) -> Block:
     kernel = (config.kernel_time, config.kernel_space, config.kernel_space)
     frames, height, width = (axis - length + 1 for axis, length in zip(size, kernel, strict=True))
     shape = (frames // POOL, height // POOL, width // POOL)
-    return Block(f"{region}.block1", 1, config.filters, kernel, (frames, height, width), (POOL, POOL, POOL), shape)
+    return Block(f"{region}.block1", 1, config.filters, kernel, 0, (frames, height, width), (POOL, POOL, POOL), shape)
 
 
 def _later_block(name: str, before: Block) -> Block:
     """3x3x3 'same' convolution with twice the filters, pooled by 2 on every axis that has at least 4."""
     frames, height, width = (2 if axis >= 4 else 1 for axis in before.shape)
     shape = (before.shape[0] // frames, before.shape[1] // height, before.shape[2] // width)
-    return Block(name, before.filters, 2 * before.filters, (3, 3, 3), before.shape, (frames, height, width), shape)
+    return Block(name, before.filters, 2 * before.filters, (3, 3, 3), 1, before.shape, (frames, height, width), shape)
 
 
 def _dense(prefix: str, inputs: int, units: Sequence[int]) -> tuple[Dense, ...]:

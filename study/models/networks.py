@@ -17,8 +17,9 @@ from torch import Tensor, nn
 from search_spaces.config import TrialConfig
 from search_spaces.identity import stream
 from study.models import bits
+from study.models.convolution import FirstConvolution, LaterConvolution
 from study.models.dropout import Drop
-from study.models.geometry import POOL, Block, Dense, Shape, Stream, geometry
+from study.models.geometry import Block, Dense, Shape, Stream, geometry
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 
@@ -57,7 +58,7 @@ class Initial:
     """Initial weights: Glorot-uniform (Keras's default, as in the paper's code), of the stream (seed, fold, layer)."""
 
     def __init__(self, folds: Sequence[tuple[int, str]], dtype: torch.dtype) -> None:
-        self.folds, self.dtype = folds, dtype
+        self.folds, self.dtype, self.arithmetic = folds, dtype, dtype
 
     def weight(self, layer: str, shape: tuple[int, ...], fans: int) -> nn.Parameter:
         """Weights [F, *shape] of a layer, within sqrt(6 / fans); fans: a unit's inputs and outputs (Glorot 2010)."""
@@ -78,7 +79,6 @@ class RegionStream(nn.Module):
         self.first = FirstBlock(plan.blocks[0], initial)
         self.later = nn.ModuleList([LaterBlock(block, initial) for block in plan.blocks[1:]])
         self.hidden = nn.ModuleList([HiddenLayer(config, layer, initial) for layer in plan.dense])
-        self.folds = len(initial.folds)
         cells = averages(plan.blocks[-1].shape, config.grid).to(initial.dtype) if config.head == "pool" else None
         self.register_buffer("cells", cells)
 
@@ -86,10 +86,9 @@ class RegionStream(nn.Module):
         x = self.first(x, scaling, drop)
         for block in self.later:
             x = block(x, drop)
-        x = x.permute(0, 2, 3, 4, 1).flatten(1, 3)
         if self.cells is not None:
-            x = self.cells @ x
-        x = x.unflatten(2, (self.folds, -1)).permute(2, 0, 1, 3).flatten(2)
+            x = self.cells @ x.flatten(2, 4)
+        x = x.flatten(2)
         for layer in self.hidden:
             x = layer(x, drop)
         return x
@@ -104,19 +103,19 @@ class FirstBlock(nn.Module):
 
     def __init__(self, plan: Block, initial: Initial) -> None:
         super().__init__()
-        self.plan = plan
+        self.plan, self.arithmetic = plan, initial.arithmetic
         self.weight = initial.weight(plan.name, (plan.filters, *plan.kernel), prod(plan.kernel) * (1 + plan.filters))
         self.bias = initial.bias((plan.filters,))
 
     def forward(self, x: Tensor, scaling: Scaling, drop: Drop) -> Tensor:
         frames, height, width = self.plan.computed
         taps, rows, columns = self.plan.kernel
-        x = x[:, : frames + taps - 1, : height + rows - 1, : width + columns - 1].unfold(1, taps, 1)
-        weight = (self.weight / scaling.scale[:, None, None, None, None]).flatten(0, 1)
-        y = F.conv2d(x.flatten(0, 1).permute(0, 3, 1, 2), weight)
-        y = y.permute(0, 2, 3, 1).unflatten(0, (-1, frames)).permute(0, 4, 1, 2, 3)
+        seen = x[:, : frames + taps - 1, : height + rows - 1, : width + columns - 1].permute(0, 2, 3, 1)
+        seen = F.pad(seen, (0, int(taps % 16 == 15)))  # 16 channels take less time than 15
+        weight = self.weight / scaling.scale[:, None, None, None, None]
         shift = self.bias - (scaling.mean / scaling.scale)[:, None] * self.weight.sum((2, 3, 4))
-        return _finished(F.max_pool3d(y, POOL), shift, self.plan.name, drop)
+        highest = FirstConvolution.apply(seen.contiguous(), weight, self.plan, self.arithmetic)
+        return _finished(highest, shift, self.plan.name, drop)
 
 
 class LaterBlock(nn.Module):
@@ -124,14 +123,14 @@ class LaterBlock(nn.Module):
 
     def __init__(self, plan: Block, initial: Initial) -> None:
         super().__init__()
-        self.plan = plan
+        self.plan, self.arithmetic = plan, initial.arithmetic
         fans = prod(plan.kernel) * (plan.inputs + plan.filters)
         self.weight = initial.weight(plan.name, (plan.filters, plan.inputs, *plan.kernel), fans)
         self.bias = initial.bias((plan.filters,))
 
     def forward(self, x: Tensor, drop: Drop) -> Tensor:
-        y = F.conv3d(x, self.weight.flatten(0, 1), padding=1, groups=len(self.weight))
-        return _finished(F.max_pool3d(y, self.plan.pool), self.bias, self.plan.name, drop)
+        highest = LaterConvolution.apply(x, self.weight, self.plan, self.arithmetic)
+        return _finished(highest, self.bias, self.plan.name, drop)
 
 
 class DenseLayer(nn.Module):
@@ -174,7 +173,5 @@ def _cells(size: int, grid: int) -> Tensor:
 
 
 def _finished(pooled: Tensor, bias: Tensor, name: str, drop: Drop) -> Tensor:
-    """Bias [F, filters], ReLU and dropout of a block [B, F x filters, T, H, W]; masks have the folds first."""
-    x = F.relu(pooled + bias.reshape(-1, 1, 1, 1))
-    folds_first = x.unflatten(1, (len(bias), -1)).permute(1, 0, 3, 4, 5, 2)
-    return drop(name, folds_first).permute(1, 0, 5, 2, 3, 4).flatten(1, 2)
+    """Bias [F, filters], ReLU and dropout of a block [F, B, T, H, W, filters]."""
+    return drop(name, F.relu(pooled + bias[:, None, None, None, None]))

@@ -1,0 +1,163 @@
+"""Convolution and max-pool as one operation, a part of the batch after another.
+
+What lies between the two is up to 27 times larger than what comes out. A part of it stays in the processor's cache, and
+of the whole nothing is kept for the backward pass but the places of the maxima, which are all that gradients need.
+The sums over a batch are the same; the order of their terms follows from the configuration and the kind of device.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from study.models.geometry import Block, Shape, folds_at_once, part_frames
+
+_convolve = torch.ops.aten.convolution
+_differentiate = torch.ops.aten.convolution_backward
+_max_pool = torch.ops.aten.max_pool3d_with_indices
+_max_unpool = torch.ops.aten.max_pool3d_with_indices_backward
+
+
+class Part(NamedTuple):
+    """What is computed at a time: some clips and some of their frames, counted after pooling."""
+
+    clips: slice
+    start: int
+    stop: int
+
+
+class FirstConvolution(torch.autograd.Function):
+    """Pixels [B, H, W, T] that all folds share, weights [F, C, taps, rows, columns] -> [F, B, T', H', W', C].
+
+    A 2-D convolution whose input channels are the kernel's frames; no gradient of the pixels.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, pixels: Tensor, weight: Tensor, block: Block, dtype: torch.dtype) -> Tensor:
+        ctx.block, ctx.dtype, ctx.places = block, dtype, []
+        out = weight.new_empty((len(weight), len(pixels), *block.shape, block.filters))
+        kernels = _frames_as_channels(weight, block, pixels, dtype)
+        for part in parts(block, len(weight), len(pixels), pixels.device.type):
+            seen = _unfolded(pixels, part, block, dtype)
+            for folds, kernel in kernels:
+                y = _convolve(seen, kernel, None, [1, 1], [0, 0], [1, 1], False, [0, 0], 1)
+                y = y.permute(0, 2, 3, 1).unflatten(0, (-1, (part.stop - part.start) * block.pool[0]))
+                ctx.places.append(_pool(y.permute(0, 4, 1, 2, 3), block.pool, out[folds, part.clips], part))
+        ctx.save_for_backward(pixels, weight)
+        return out
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Any, ...]:  # type: ignore[override]
+        pixels, weight = ctx.saved_tensors
+        block, places, found = ctx.block, iter(ctx.places), torch.zeros_like(weight)
+        kernels = _frames_as_channels(weight, block, pixels, ctx.dtype)
+        for part in parts(block, len(weight), len(pixels), pixels.device.type):
+            seen = _unfolded(pixels, part, block, ctx.dtype)
+            for folds, kernel in kernels:
+                back = _unpool(grad[folds, part.clips], next(places), part, block.pool, ctx.dtype)
+                back = back.permute(0, 2, 3, 4, 1).flatten(0, 1).permute(0, 3, 1, 2)
+                own = _gradients(back, seen, kernel, [0, 0], 1, [False, True])[1]
+                found[folds] += own.unflatten(0, (-1, block.filters))[:, :, : weight.shape[2]]
+        return None, found, None, None
+
+
+class LaterConvolution(torch.autograd.Function):
+    """Activations [F, B, T, H, W, C], weights [F, C', C, 3, 3, 3] -> [F, B, T', H', W', C']; 'same' convolution."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, block: Block, dtype: torch.dtype) -> Tensor:
+        ctx.block, ctx.dtype, ctx.places = block, dtype, []
+        out = weight.new_empty((len(weight), x.shape[1], *block.shape, block.filters))
+        kernels = _kernels(weight, block, dtype)
+        for part in parts(block, len(weight), x.shape[1], x.device.type):
+            for folds, kernel in kernels:
+                seen, groups = _channels(x[folds, part.clips], dtype), len(x[folds])
+                y = _convolve(seen, kernel, None, [1] * 3, [1] * 3, [1] * 3, False, [0] * 3, groups)
+                ctx.places.append(_pool(y, block.pool, out[folds, part.clips], part))
+        ctx.save_for_backward(x, weight)
+        return out
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Any, ...]:  # type: ignore[override]
+        x, weight = ctx.saved_tensors
+        block, places = ctx.block, iter(ctx.places)
+        to_x, to_weight = torch.empty_like(x), torch.zeros_like(weight)
+        kernels = _kernels(weight, block, ctx.dtype)
+        for part in parts(block, len(weight), x.shape[1], x.device.type):
+            for folds, kernel in kernels:
+                seen, groups = _channels(x[folds, part.clips], ctx.dtype), len(x[folds])
+                back = _unpool(grad[folds, part.clips], next(places), part, block.pool, ctx.dtype)
+                own_x, own = _gradients(back, seen, kernel, [1] * 3, groups, [True, True])
+                to_x[folds, part.clips] = _folds_first(own_x, groups)
+                to_weight[folds] += own.unflatten(0, (-1, block.filters))
+        return to_x, to_weight, None, None
+
+
+def parts(block: Block, folds: int, clips: int, device: str) -> Iterator[Part]:
+    """A batch in parts of whole clips; where one clip is much, and the block has no padding, in parts of its frames."""
+    frames = part_frames(block, folds_at_once(block, folds, device), device)
+    several = max(1, frames // block.shape[0])
+    step = block.shape[0] if block.padding else min(frames, block.shape[0])
+    for clip in range(0, clips, several):
+        for start in range(0, block.shape[0], step):
+            yield Part(slice(clip, clip + several), start, min(start + step, block.shape[0]))
+
+
+def _kernels(weight: Tensor, block: Block, dtype: torch.dtype) -> list[tuple[slice, Tensor]]:
+    """Weights [f x C', ...] of the folds that one convolution takes, and which folds these are."""
+    size = folds_at_once(block, len(weight), weight.device.type)
+    slices = [slice(fold, fold + size) for fold in range(0, len(weight), size)]
+    return [(folds, weight[folds].flatten(0, 1).to(dtype)) for folds in slices]
+
+
+def _frames_as_channels(
+    weight: Tensor, block: Block, pixels: Tensor, dtype: torch.dtype
+) -> list[tuple[slice, Tensor]]:
+    """Kernels with zeros for the frames by which the pixels are longer than what they need."""
+    taps = pixels.shape[3] - block.computed[0] + 1
+    return _kernels(F.pad(weight, (0, 0, 0, 0, 0, taps - weight.shape[2])), block, dtype)
+
+
+def _unfolded(pixels: Tensor, part: Part, block: Block, dtype: torch.dtype) -> Tensor:
+    """Every frame of a part with those that follow it as channels: [n, taps, H, W], channels last."""
+    taps, pool = pixels.shape[3] - block.computed[0] + 1, block.pool[0]
+    frames = pixels[part.clips, :, :, part.start * pool : part.stop * pool + taps - 1].unfold(3, taps, 1)
+    seen = frames.permute(0, 3, 1, 2, 4)
+    return torch.empty(seen.shape, dtype=dtype, device=seen.device).copy_(seen).flatten(0, 1).permute(0, 3, 1, 2)
+
+
+def _channels(x: Tensor, dtype: torch.dtype) -> Tensor:
+    """[f, n, T, H, W, C] -> [n, f x C, T, H, W], channels last, as a grouped convolution reads it."""
+    return x.permute(1, 2, 3, 4, 0, 5).flatten(4).to(dtype).permute(0, 4, 1, 2, 3)
+
+
+def _folds_first(y: Tensor, folds: int) -> Tensor:
+    """[n, f x C, T, H, W] -> [f, n, T, H, W, C]."""
+    return y.unflatten(1, (folds, -1)).permute(1, 0, 3, 4, 5, 2)
+
+
+def _pool(y: Tensor, pool: Shape, out: Tensor, part: Part) -> tuple[Tensor, torch.Size]:
+    """Maxima of y [n, f x C, T, H, W] to their part of out [f, n, T', H', W', C]; where they were, and y's shape."""
+    highest, places = _max_pool(y, pool)
+    out[:, :, part.start : part.stop] = _folds_first(highest, len(out))
+    return places, y.shape
+
+
+def _unpool(
+    grad: Tensor, places: tuple[Tensor, torch.Size], part: Part, pool: Shape, dtype: torch.dtype
+) -> Tensor:
+    """The gradient [f, n, T', H', W', C] of what was pooled: [n, f x C, T, H, W], zeros but at the maxima."""
+    own, (index, shape) = _channels(grad[:, :, part.start : part.stop], dtype), places
+    before = torch.empty(shape, dtype=dtype, device=grad.device, memory_format=torch.channels_last_3d)
+    return _max_unpool(own, before, pool, pool, [0] * 3, [1] * 3, False, index)
+
+
+def _gradients(
+    grad: Tensor, seen: Tensor, kernel: Tensor, padding: Sequence[int], groups: int, wanted: Sequence[bool]
+) -> tuple[Tensor, Tensor]:
+    """Gradients of a convolution's input and kernel."""
+    ones, none = [1] * len(padding), [0] * len(padding)
+    found = _differentiate(grad, seen, kernel, None, ones, padding, ones, False, none, groups, [*wanted, False])
+    return found[0], found[1]
