@@ -58,9 +58,8 @@ class Work:
     def __init__(self, config: TrialConfig, clips: Clips, folds: Sequence[Fold], device: str = "cpu") -> None:
         self.config, self.folds, self.device = config, folds, device
         self.classes = len(clips.classes)
-        self.pixels = {
-            region: torch.tensor(frames, device=device) for region, frames in sample(clips, config, folds[0].seed).items()
-        }
+        seen = sample(clips, config, folds[0].seed)
+        self.pixels = {region: torch.tensor(frames, device=device) for region, frames in seen.items()}
         self.labels = torch.tensor(clips.labels, device=device)
         names = list(zip(clips.subjects.tolist(), clips.ids.tolist(), strict=True))
         self.batches = [torch.tensor(rows) for rows in batches(names, folds[0].seed, 1, config.batch_size)]

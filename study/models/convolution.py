@@ -49,7 +49,7 @@ class FirstConvolution(torch.autograd.Function):
         return out
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Any, ...]:  # type: ignore[override]
+    def backward(ctx: Any, grad: Tensor) -> tuple[Any, ...]:
         pixels, weight = ctx.saved_tensors
         block, places, found = ctx.block, iter(ctx.places), torch.zeros_like(weight)
         kernels = _frames_as_channels(weight, block, pixels, ctx.dtype)
@@ -80,7 +80,7 @@ class LaterConvolution(torch.autograd.Function):
         return out
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Any, ...]:  # type: ignore[override]
+    def backward(ctx: Any, grad: Tensor) -> tuple[Any, ...]:
         x, weight = ctx.saved_tensors
         block, places = ctx.block, iter(ctx.places)
         to_x, to_weight = torch.empty_like(x), torch.zeros_like(weight)
@@ -112,9 +112,7 @@ def _kernels(weight: Tensor, block: Block, dtype: torch.dtype) -> list[tuple[sli
     return [(folds, weight[folds].flatten(0, 1).to(dtype)) for folds in slices]
 
 
-def _frames_as_channels(
-    weight: Tensor, block: Block, pixels: Tensor, dtype: torch.dtype
-) -> list[tuple[slice, Tensor]]:
+def _frames_as_channels(weight: Tensor, block: Block, pixels: Tensor, dtype: torch.dtype) -> list[tuple[slice, Tensor]]:
     """Kernels with zeros for the frames by which the pixels are longer than what they need."""
     taps = pixels.shape[3] - block.computed[0] + 1
     return _kernels(F.pad(weight, (0, 0, 0, 0, 0, taps - weight.shape[2])), block, dtype)
@@ -145,9 +143,7 @@ def _pool(y: Tensor, pool: Shape, out: Tensor, part: Part) -> tuple[Tensor, torc
     return places, y.shape
 
 
-def _unpool(
-    grad: Tensor, places: tuple[Tensor, torch.Size], part: Part, pool: Shape, dtype: torch.dtype
-) -> Tensor:
+def _unpool(grad: Tensor, places: tuple[Tensor, torch.Size], part: Part, pool: Shape, dtype: torch.dtype) -> Tensor:
     """The gradient [f, n, T', H', W', C] of what was pooled: [n, f x C, T, H, W], zeros but at the maxima."""
     own, (index, shape) = _channels(grad[:, :, part.start : part.stop], dtype), places
     before = torch.empty(shape, dtype=dtype, device=grad.device, memory_format=torch.channels_last_3d)

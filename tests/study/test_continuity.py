@@ -59,4 +59,4 @@ def test_other_pixels_and_another_training_version_are_another_study(small, monk
     options = {"subjects": 5, "clips": 5, "seed": 1}
     assert "data.index was" in refused(small, stages=ONE, dataset={"reader": "synthetic", "options": options})
     monkeypatch.setattr(study.driver, "TRAINING_VERSION", 99)
-    assert "training_version was 1 when this study began and is now 99" in refused(small, stages=ONE)
+    assert f"training_version was {TRAINING_VERSION} when this study began and is now 99" in refused(small, stages=ONE)
