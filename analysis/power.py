@@ -26,10 +26,10 @@ def detectable(clips: int, subjects: int, seeds: int, comparisons: int) -> float
     return _smallest((_STAYS + _FALLS / seeds) / clips, subjects, comparisons)
 
 
-def detectable_effect(clips: int, subjects: int, seeds: int, effects: int, configurations: int) -> float | None:
-    """The same of a factor's effect, averaged over the other settings of a factorial of so many configurations."""
-    alone = 2 * (1 - _OF_A_FACTOR) * _STAYS + 2 * _FALLS / seeds
-    return _smallest((_OF_A_FACTOR * _STAYS + alone / configurations) / clips, subjects, effects)
+def detectable_effect(clips: int, subjects: int, seeds: int, effects: int, settings: int) -> float | None:
+    """The same of a factor's effect in a factorial: each level is averaged over so many settings of the others."""
+    averaged = ((1 - _OF_A_FACTOR) * _STAYS + _FALLS / seeds) / settings
+    return _smallest((_OF_A_FACTOR * _STAYS + averaged) / clips, subjects, effects)
 
 
 def _smallest(variance: float, subjects: int, tests: int) -> float | None:

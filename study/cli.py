@@ -11,9 +11,10 @@ from search_spaces.errors import UserError
 from search_spaces.spec import StudySpec
 from search_spaces.study_file import READY, load_study
 from study import data_commands
-from study.terminal import plain, print_plan, print_table
+from study.terminal import plain, print_forecast, print_table
 
 if TYPE_CHECKING:  # commands import what they need: `losolab --help` and `report` need neither torch nor ray
+    from study.driver import Study as Prepared
     from study.executors import Executor
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
@@ -30,6 +31,7 @@ Data = Annotated[Path | None, typer.Option(help="the dataset's folder or manifes
 Storage = Annotated[Path | None, typer.Option(help="where studies, caches and the MLflow store lie")]
 Trials = Annotated[int | None, typer.Option(min=1, help="proposals of the search stage")]
 Seeds = Annotated[int | None, typer.Option(min=1, help="seeds of every arm of the fixed designs")]
+Slots = Annotated[int | None, typer.Option(min=1, help="trials at a time; as many as fit where not given")]
 Resources = Annotated[str | None, typer.Option(help="of one trial, e.g. cpu=1,gpu=0.25,memory=4 (GiB)")]
 
 
@@ -59,7 +61,7 @@ def run(
     seeds: Seeds = None,
     storage: Storage = None,
     resources: Resources = None,
-    slots: Annotated[int | None, typer.Option(min=1, help="trials at a time; as many as fit where not given")] = None,
+    slots: Slots = None,
     address: Annotated[str | None, typer.Option(envvar="RAY_ADDRESS", help="a running Ray cluster")] = None,
     serial: Annotated[
         bool, typer.Option("--serial", help="one trial after another in this process, without Ray")
@@ -87,7 +89,7 @@ def run(
     )
     prepared = driver.prepare(spec, study.read_text(encoding="utf-8"))
     if dry_run:
-        print_plan(console, prepared.plan, prepared.index.notes)
+        _print_plan(prepared, slots)
         return
     clips = driver.load_clips(prepared, console)
     from study.tracking import mirrored
@@ -117,14 +119,15 @@ def plan(
     data: Data = None,
     trials: Trials = None,
     seeds: Seeds = None,
+    storage: Storage = None,
     resources: Resources = None,
+    slots: Slots = None,
 ) -> None:
-    """Print what a study would train and what it would cost. Starts and writes nothing."""
+    """Print what a study would train, what it would cost and what it could find. Starts and writes nothing."""
     from study import driver
 
-    spec = _load(study, data=data, trials=trials, seeds=seeds, resources=resources)
-    prepared = driver.prepare(spec, "")
-    print_plan(console, prepared.plan, prepared.index.notes)
+    spec = _load(study, data=data, trials=trials, seeds=seeds, storage=storage, resources=resources)
+    _print_plan(driver.prepare(spec, ""), slots)
 
 
 @app.command()
@@ -231,6 +234,14 @@ def _load(
     options = {"storage": storage and str(storage), "tracking_uri": tracking_uri}
     given = {key: value for key, value in options.items() if value is not None} | _parsed(resources)
     return load_study(study, given, data=data, proposals=trials, seeds=seeds)
+
+
+def _print_plan(prepared: "Prepared", slots: int | None) -> None:
+    from study.forecast import forecast
+
+    with errors.status("timing a few steps"):
+        made = forecast(prepared, slots)
+    print_forecast(console, made, prepared.index.notes)
 
 
 def _parsed(resources: str | None) -> dict[str, str]:

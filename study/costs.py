@@ -23,7 +23,7 @@ _PARAMETER = 2e-9
 # Factors that change what is learnt and not how long it takes.
 _FREE = frozenset(
     ("sampling", "rate", "short", "apex", "landmarks", "alignment", "normalisation", "dropout", "dense_activation")
-    + ("learning_rate", "momentum", "control")
+    + ("learning_rate", "momentum", "weight_decay", "schedule", "class_weights", "control")
 )
 
 

@@ -95,13 +95,22 @@ def load_clips(study: Study, console: Console) -> Clips:
         return cache.load(index, _masters(study), study.spec.storage / "cache", progress)
 
 
+def cached_clips(study: Study) -> Clips | None:
+    """The dataset's clips where the storage's cache has them all; nothing is rendered or decoded."""
+    folder = study.spec.storage / "cache"
+    if not folder.is_dir() or not readers.is_there(study.index, study.spec.storage / "data"):
+        return None
+    there = readers.materialise(study.index, study.spec.storage / "data")
+    return cache.cached(replace(there, table=study.index.table), _masters(study), folder)
+
+
 def _record(study: Study, clips: Clips) -> StudyRecord:
     identity = study.spec.identity() | {
         "data": clips.digests,
         "training_version": TRAINING_VERSION,
         "arithmetic": study.spec.resources.arithmetic(),
     }
-    resolved = study.spec.model_dump(mode="json")
+    resolved = study.spec.model_dump(mode="json", exclude_none=True)
     return StudyRecord(study.spec.name, study.file, resolved, identity, _description(study, clips))
 
 

@@ -13,6 +13,7 @@ from study.models.geometry import fold_group, geometry, infeasible, training_byt
 from study.search import configuration, known_levels, sample_space
 
 _INTERPRETER_BYTES = 500 * 2**20
+_SOME = 50  # configurations of a search's space that stand for it
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,7 @@ class PlannedSearch:
     cost: Cost
     feasible: int  # of `sampled` configurations
     sampled: int
+    some: tuple[TrialConfig, ...]  # that it may propose
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,7 @@ class Plan:
 
     spec: StudySpec
     size: Size
+    costs: Costs
     arms: list[tuple[Arm, Cost]]
     searches: list[PlannedSearch]
 
@@ -81,6 +84,7 @@ def planned(spec: StudySpec, size: Size, costs: Costs) -> Plan:
     return Plan(
         spec,
         size,
+        costs,
         [(arm, _cost(arm.config, len(arm.seeds), len(arm.seeds), spec.resources, size, costs)) for arm in arms(spec)],
         [_planned_search(spec, stage, design, size, costs) for stage, design in _searches(spec)],
     )
@@ -136,7 +140,7 @@ def _planned_search(spec: StudySpec, stage: str, design: Search, size: Size, cos
         design.proposals * mean,
         max(cost.memory for cost in each),
     )
-    return PlannedSearch(stage, design, whole, len(feasible), len(sampled))
+    return PlannedSearch(stage, design, whole, len(feasible), len(sampled), tuple(feasible[:_SOME]))
 
 
 def _cost(config: TrialConfig, trials: int, seeds: int, resources: Resources, size: Size, costs: Costs) -> Cost:

@@ -21,8 +21,7 @@ create table fold (       -- never changed; origin: the study that it was copied
     key text not null, arithmetic text not null, configuration text not null, seed integer not null,
     held_out text not null, predictions text not null, seconds real not null, peak_memory real not null,
     attempt integer not null references attempt, ended real not null, origin text, primary key (key, arithmetic));
-create index fold_of_trial on fold (configuration, seed);
-create index fold_cost on fold (origin, configuration, arithmetic, seconds, ended); -- status reads no predictions
+create index fold_of_trial on fold (configuration, seed, origin, seconds, ended, arithmetic); -- status reads it alone
 create table outcome (
     trial integer primary key references proposal, state text not null, kept integer not null, value real, why text,
     ended real not null);

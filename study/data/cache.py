@@ -78,6 +78,13 @@ def load(
     return assemble(index, {m: pixels for m, (pixels, _) in found.items()}, {m: own for m, (_, own) in found.items()})
 
 
+def cached(index: ClipIndex, masters: Sequence[str], folder: Path) -> Clips | None:
+    """What `load` gives, where that need decode nothing; else None. Raises UserError."""
+    (folder / BUILDING).mkdir(exist_ok=True)
+    files = {master: folder / file_name(master, identified(index, folder)) for master in masters}
+    return load(index, masters, folder) if all(file.is_file() for file in files.values()) else None
+
+
 def identified(index: ClipIndex, folder: Path) -> list[Entry]:
     """The clips by content. Raises UserError with every source and file of landmarks that is missing, and with frames
     that are two subjects': held out as one's, they would be trained on as the other's.

@@ -87,6 +87,11 @@ def checked(reader: str, index: Any) -> ClipIndex:
     return replace(index, table=index.table.sort_by(order))
 
 
+def is_there(index: ClipIndex, folder: Path) -> bool:
+    """Whether the videos are there, so that `materialise` renders none."""
+    return not synthetic.is_planned(index) or synthetic.target(index, folder).is_dir()
+
+
 def materialise(index: ClipIndex, folder: Path, progress: Callable[[int, int], None] | None = None) -> ClipIndex:
     """The index with its videos there: synthetic data are rendered once into a folder of their own beneath `folder`.
 

@@ -49,6 +49,10 @@ def materialise(index: ClipIndex, folder: Path, progress: Callable[[int, int], N
     """A planned index with its videos, which are rendered into `folder`/synthetic-DIGEST unless they are there."""
     assert index.truth is not None
     spec = from_options(index.truth["options"])  # type: ignore[arg-type]
-    target = folder / f"synthetic-{digest([RENDERER, index.truth])[:12]}"
-    make(target, spec, progress)
-    return manifest.read(target, {})
+    make(target(index, folder), spec, progress)
+    return manifest.read(target(index, folder), {})
+
+
+def target(index: ClipIndex, folder: Path) -> Path:
+    """Where the videos of a planned index are rendered to."""
+    return folder / f"synthetic-{digest([RENDERER, index.truth])[:12]}"

@@ -1,0 +1,72 @@
+"""What a study could find, said before anything is trained: its smallest detectable differences, in sentences."""
+
+from collections.abc import Iterator
+from math import prod
+
+from analysis.power import detectable, detectable_effect
+from search_spaces.config import FACTORS
+from search_spaces.designs import BASELINE
+from search_spaces.spec import Factorial, OneAtATime
+from study.costs import Size
+from study.plan import Plan
+
+
+def advice(plan: Plan) -> list[str]:
+    """A sentence or two for every stage with arms."""
+    said = []
+    for stage, design in plan.spec.stages.items():
+        arms = [arm for arm, _ in plan.arms if arm.stage == stage]
+        variants = [arm for arm in arms if arm.name not in (BASELINE, "null") and arm.config.control == "none"]
+        if not variants:
+            continue
+        seeds = len(arms[0].seeds)
+        data = f"{plan.size.subjects} subjects, {plan.size.clips} clips, {seeds} seed{'s' * (seeds > 1)}"
+        own = detectable(plan.size.clips, plan.size.subjects, seeds, len(variants))
+        if own is None:
+            said.append(f"{stage}: no difference whatever can be significant with {plan.size.subjects} subjects")
+            continue
+        many = f"{len(variants)} comparison{'s' * (len(variants) > 1)} with the baseline"
+        said.append(
+            f"{stage}: {many}, {data}: a UF1 difference of {own:.3f} is found in four cases of five, a smaller one "
+            "less often (expected from other datasets' variance)"
+        )
+        if isinstance(design, Factorial):
+            said.append(f"{stage}: {_of_factorial(_levels(design), plan.size, seeds)}")
+        if isinstance(design, OneAtATime):
+            said += [f"{stage}: {line}" for line in _instead(_levels(design), plan.size, seeds, own)]
+    return said
+
+
+def _levels(design: Factorial | OneAtATime) -> dict[str, int]:
+    """Levels of each factor, the baseline's included."""
+    if isinstance(design, Factorial):
+        return {name: len(levels) for name, levels in design.factors.given().items() if len(levels) > 1}
+    return {name: 1 + len(levels) for name, levels in design.vary.given().items()}
+
+
+def _of_factorial(levels: dict[str, int], size: Size, seeds: int) -> str:
+    return f"a factor's effect, averaged over the others, of {_effect(levels, size, seeds):.3f}"
+
+
+def _effect(levels: dict[str, int], size: Size, seeds: int) -> float:
+    effects, settings = sum(levels.values()) - len(levels), prod(levels.values()) // max(levels.values())
+    found = detectable_effect(size.clips, size.subjects, seeds, effects, settings)
+    assert found is not None
+    return found
+
+
+def _instead(levels: dict[str, int], size: Size, seeds: int, own: float) -> Iterator[str]:
+    """Whether a factorial of as many runs as the baseline and its changes one at a time would find smaller effects."""
+    runs = (1 + sum(levels.values()) - len(levels)) * seeds
+    kept = dict(sorted(levels.items(), key=lambda item: item[1]))
+    while len(kept) > 1 and prod(kept.values()) > runs:
+        kept.popitem()
+    if len(kept) < 2:
+        return
+    cells = prod(kept.values())
+    many = f"{cells} configurations, {runs // cells} seed{'s' * (runs // cells > 1)}"
+    found = _effect(kept, size, runs // cells)
+    names = " x ".join(name for name in ("architecture", *FACTORS) if name in kept)
+    rest = f", and nothing of {', '.join(name for name in levels if name not in kept)}" if kept != levels else ""
+    verdict = f"would find effects of {found:.3f}" if found < own else f"would do no better ({found:.3f})"
+    yield f"a factorial of {names} of as many runs ({many}) {verdict}{rest}"

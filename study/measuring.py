@@ -1,0 +1,87 @@
+"""How long training takes here: a few real steps on noise, of configurations that no ledger has timed."""
+
+import dataclasses
+import time
+from collections.abc import Mapping
+from math import ceil
+from typing import Any
+
+import numpy as np
+
+from search_spaces.config import TrialConfig
+from search_spaces.spec import Resources
+from study.costs import Costs, Size, Work, computed
+from study.data.clips import Clips
+from study.protocol import loso
+from study.trials import arithmetic_on, device_here, prepare_process
+
+BUDGET = 3.0  # seconds for all of it, torch's import apart
+_EPOCHS = 2
+_STEPS = 20  # of one fold, about as many as a class takes: a group's, in four epochs of one batch or a few
+# What trains in the same time, and neither looks into the noise nor diverges on it.
+_PLAIN: dict[str, Any] = {
+    "sampling": "uniform",
+    "short": "repeat_evenly",
+    "apex": "midpoint",
+    "learning_rate": 1e-7,
+    "control": "none",
+}
+
+
+def measure(costs: Costs, folds: Mapping[Work, float], resources: Resources) -> int:
+    """Time a few steps of cost classes that were not timed, the dearest in all first, until the budget is spent.
+
+    Returns how many there were. folds: planned, of one of each class. resources: with their `gpu` known.
+    """
+    classes = [work for work in folds if not costs.timed(work)]
+    if not classes:
+        return 0
+    prepare_process(resources)
+    seconds_of_a_fold(min(classes, key=computed), resources)  # what only the first training of a process does
+    ends, measured = time.perf_counter() + BUDGET, 0
+    for work in sorted(classes, key=lambda work: -folds[work] * computed(work)):
+        if not measured or time.perf_counter() + _STEPS * costs.seconds(work) / work.steps < ends:
+            costs.add(work, seconds_of_a_fold(work, resources))
+            measured += 1
+    return measured
+
+
+def seconds_of_a_fold(work: Work, resources: Resources) -> float:
+    """Of a whole fold in its group, from what two epochs more take on as few clips as have all subjects."""
+    from study.training import train
+
+    config = dataclasses.replace(work.config, **_PLAIN)
+    clips = _noise(config, work.size)
+    arithmetic = arithmetic_on(device_here(resources), config, clips, resources)
+    folds = loso(clips, 0)[: arithmetic.group]
+
+    def seconds(epochs: int) -> float:
+        began = time.perf_counter()
+        train(dataclasses.replace(config, epochs=epochs), clips, folds, "cuda" if resources.gpu else "cpu")
+        return time.perf_counter() - began
+
+    once = seconds(1)
+    epoch = max(0.0, seconds(1 + _EPOCHS) - once) / _EPOCHS
+    step, beside = epoch / ceil(len(clips) / config.batch_size), max(0.0, once - epoch)
+    return (step * work.steps + beside) / len(folds)
+
+
+def _noise(config: TrialConfig, size: Size) -> Clips:
+    """Enough clips for a batch and for a clip a subject."""
+    count, draw = max(config.batch_size, size.subjects), np.random.default_rng(0)
+    pixels = {
+        config.master(region): draw.integers(0, 256, (config.frames, config.crop, config.crop), dtype=np.uint8)
+        for region in config.streams()
+    }
+    return Clips(
+        ids=np.array([f"clip{i}" for i in range(count)]),
+        subjects=np.array([f"subject{i % size.subjects}" for i in range(count)]),
+        labels=draw.integers(0, size.classes, count),
+        classes=tuple(map(str, range(size.classes))),
+        first=np.zeros(count, np.int64),
+        frames=np.full(count, config.frames),
+        apex=np.full(count, -1),
+        fps=np.full(count, np.nan),
+        pixels=pixels,
+        digests={"index": "noise"},
+    )

@@ -1,0 +1,54 @@
+"""What is left of a plan, in seconds of device time, and how long that will take."""
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from search_spaces.config import TrialConfig
+from study.costs import Costs, Work, makespan
+from study.plan import Cost, Plan
+
+if TYPE_CHECKING:
+    from study.trials import Trial
+
+
+class Outlook:
+    """Folds that the trials of a plan still need, and their cost. It is told of every trial as far as it has come."""
+
+    def __init__(self, plan: Plan, costs: Costs) -> None:
+        self.plan, self.costs = plan, costs
+        self._planned: dict[tuple[str, str | None], Cost] = {(arm.stage, arm.name): cost for arm, cost in plan.arms}
+        self._planned |= {(search.stage, None): search.cost for search in plan.searches}
+        self._seen: Counter[tuple[str, str | None]] = Counter()  # trials
+        self._left: dict[tuple[str, str | None, TrialConfig, tuple[int, ...]], int] = {}
+
+    def saw(self, trial: "Trial", folds: int) -> None:
+        """A trial needs `folds` more; 0 when it has ended."""
+        name = trial.stage, trial.arm, trial.config, trial.seeds
+        self._seen[trial.stage, trial.arm] += name not in self._left
+        self._left[name] = folds
+
+    def folds(self, trial: "Trial") -> int:
+        """Of a whole trial."""
+        cost = self._planned.get((trial.stage, trial.arm))
+        return cost.folds // cost.trials if cost else len(trial.seeds) * self.plan.size.subjects
+
+    def left(self, trial: "Trial") -> int:
+        """Folds that a trial still needs."""
+        return self._left.get((trial.stage, trial.arm, trial.config, trial.seeds), self.folds(trial))
+
+    def seconds(self) -> list[float]:
+        """Of each trial that has not ended: device time that it still needs."""
+        size = self.plan.size
+        known = [n * self.costs.seconds(Work(config, size)) for (_, _, config, _), n in self._left.items() if n]
+        for arm, cost in self.plan.arms:
+            each = cost.folds / cost.trials * self.costs.seconds(Work(arm.config, size))
+            known += [each] * (cost.trials - self._seen[arm.stage, arm.name])
+        for search in self.plan.searches:
+            works = [Work(config, size) for config in search.some]
+            each = search.cost.folds / search.cost.trials * sum(map(self.costs.seconds, works)) / len(works)
+            known += [each] * (search.cost.trials - self._seen[search.stage, None])
+        return known
+
+    def time_left(self, slots: int, busy: float) -> float:
+        """Seconds until all trials have ended on `slots` devices that train for the share `busy` of the time."""
+        return makespan(self.seconds(), slots) / busy

@@ -1,0 +1,67 @@
+"""What a ledger says of its study, fetched at once: for readers that then take their time."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from search_spaces.config import TrialConfig
+from search_spaces.spec import StudySpec
+from study.data.clips import Clips
+from study.schema import read_only
+from study.trials import Trial
+
+
+@dataclass(frozen=True)
+class Record:
+    """A study, its trials in the order of the ledger, and the keys of its folds.
+
+    clips: names and digests alone, without pixels and labels: what the key of a fold is made of.
+    """
+
+    spec: StudySpec
+    identity: dict[str, Any]
+    description: dict[str, Any]
+    clips: Clips
+    trials: tuple[Trial, ...]
+    keys: frozenset[str]
+
+
+def recorded(folder: Path) -> Record | None:
+    """None where the ledger has no study yet. Raises UserError where there is no ledger, or one of another version."""
+    db = read_only(folder)
+    study = db.execute("select resolved, identity, description from study").fetchone()
+    proposals = db.execute("select * from proposal order by trial").fetchall()
+    keys = frozenset(row["key"] for row in db.execute("select key from fold"))
+    db.close()
+    if study is None:
+        return None
+    identity, description = json.loads(study["identity"]), json.loads(study["description"])
+    trials = (
+        Trial(row["trial"], row["stage"], row["arm"], TrialConfig(**json.loads(row["configuration"])), tuple(seeds))
+        for row in proposals
+        for seeds in [json.loads(row["seeds"])]
+    )
+    spec = StudySpec.model_validate(json.loads(study["resolved"]))
+    return Record(spec, identity, description, named_clips(description, identity["data"]), tuple(trials), keys)
+
+
+def named_clips(description: dict[str, Any], digests: dict[str, str]) -> Clips:
+    """The clips that a ledger's folds were trained on, without what it does not keep: pixels, frames and labels."""
+    rows = description["clips"]
+    several = len({dataset for _, dataset, _, _ in rows}) > 1
+    count = len(rows)
+    return Clips(
+        ids=np.array([clip for clip, *_ in rows]),
+        subjects=np.array([f"{dataset}/{subject}" if several else subject for _, dataset, subject, _ in rows]),
+        labels=np.zeros(count, np.int64),
+        classes=tuple(description["classes"]),
+        first=np.zeros(count, np.int64),
+        frames=np.zeros(count, np.int64),
+        apex=np.full(count, -1),
+        fps=np.full(count, np.nan),
+        pixels={},
+        digests=digests,
+    )
