@@ -11,7 +11,7 @@ from search_spaces.errors import UserError
 from search_spaces.spec import StudySpec
 from search_spaces.study_file import READY, load_study
 from study import data_commands
-from study.terminal import plain, print_forecast, print_table
+from study.terminal import plain, print_table
 
 if TYPE_CHECKING:  # commands import what they need: `losolab --help` and `report` need neither torch nor ray
     from study.driver import Study as Prepared
@@ -238,6 +238,7 @@ def _load(
 
 def _print_plan(prepared: "Prepared", slots: int | None) -> None:
     from study.forecast import forecast
+    from study.plan_view import print_forecast
 
     with errors.status("timing a few steps"):
         made = forecast(prepared, slots)

@@ -1,4 +1,4 @@
-"""What a terminal shows: the plan, and the columns of a report's table that fit."""
+"""What a terminal shows: text as it is, and the columns of a report's table that fit."""
 
 from typing import TYPE_CHECKING
 
@@ -6,13 +6,8 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from study.advice import advice
-from study.progress import duration
-
 if TYPE_CHECKING:
     import analysis.tables
-    from study.forecast import Forecast
-    from study.plan import Cost
 
 _SHOWN = {"Variant", "UF1 [95 % CI]", "ΔUF1 [95 % CI]", "p adj", "Verdict", "Rank", "Trial", "UF1 (naive)", "State"}
 
@@ -31,51 +26,3 @@ def print_table(console: Console, table: "analysis.tables.Table") -> None:
     for row in table.texts():
         rich.add_row(*(plain(row[i]) for i in shown))
     console.print(rich)
-
-
-def print_forecast(console: Console, made: "Forecast", notes: tuple[str, ...]) -> None:
-    """The plan by stage and arm, then what is there already, what the rest costs, and what it could find."""
-    plan = made.plan
-    table = Table(
-        title=f"{plan.spec.name}: {plan.size.clips} clips, {plan.size.subjects} subjects",
-        title_justify="left",
-        box=SIMPLE_HEAD,
-    )
-    right = ("trials", "folds", "in ledgers", "parameters", "time")
-    for column in ("stage", "arm", "changes", *right):
-        table.add_column(column, justify="right" if column in right else "left")
-    for search in plan.searches:
-        blind = min(search.design.virtual_slots, search.design.proposals)
-        space = f"{search.feasible} of {search.sampled} configurations can be built; the first {blind} know no result"
-        table.add_row(search.stage, "(proposals)", space, *_figures(search.cost, made.there(search.stage, None)))
-    for arm, cost in plan.arms:
-        changes = ", ".join(f"{name}={level}" for name, level in arm.changes.items()) or "-"
-        table.add_row(arm.stage, arm.name, changes, *_figures(cost, made.there(arm.stage, arm.name)))
-    console.print(table)
-    for note in notes:
-        console.print(f"[yellow]![/] {plain(note)}", soft_wrap=True)
-    for line in [*_balance(made), *advice(plan)]:
-        console.print(plain(line), soft_wrap=True)
-    console.print("Nothing was started.")
-
-
-def _balance(made: "Forecast") -> list[str]:
-    """Folds, time and memory."""
-    plan = made.plan
-    copied = ", ".join(f"{folds} will be copied from {name}" for name, folds in sorted(made.copied.items()))
-    there = [f"{made.here.total()} are in this study's ledger"] * bool(made.here.total()) + [copied] * bool(copied)
-    known = [f"{made.timed} timed in ledgers"] * bool(made.timed) + [f"{made.measured} by a few steps here"] * bool(
-        made.measured
-    )
-    rest = made.classes - made.timed - made.measured
-    known += [f"{rest} computed from these" if known else f"{rest} by assumed speed"] * bool(rest)
-    return [
-        f"{plan.trials} trials, {plan.folds} folds{''.join(f'; {part}' for part in there)}; {made.to_train} to train.",
-        f"Time: {duration(made.seconds)} of device time, about {duration(made.wall)} on {made.slots} at a time here "
-        f"(classes of cost: {', '.join(known)}).",
-        f"Memory: up to {plan.memory / 2**20:.0f} MiB a trial.",
-    ]
-
-
-def _figures(cost: "Cost", there: int) -> tuple[str, ...]:
-    return str(cost.trials), str(cost.folds), str(there or "-"), f"{cost.parameters:,}", duration(cost.seconds)
