@@ -3,6 +3,7 @@
 import pytest
 
 from search_spaces.errors import UserError
+from study.identity import TRAINING_VERSION
 
 OAT = {"design": "one_at_a_time", "seeds": 1, "vary": {"input": ["gray"]}}
 ONE = {"ablate": OAT}
