@@ -1,14 +1,26 @@
-"""What is different on a cluster: where a submitted study finds its file, what code the nodes run, which nodes serve."""
+"""What is different on a cluster: how a submitted study finds its files, what code the nodes run, what they are."""
 
 import os
+import platform
+import shutil
 from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from search_spaces.errors import UserError
+from search_spaces.identity import digest
+from search_spaces.spec import Resources
+from study.data.clips import Clips
+from study.identity import ROOT, code
+from study.trials import Device, device_here, gpus_here
+
 PACKAGES = ("search_spaces", "analysis", "study")
-ROOT = Path(__file__).resolve().parents[1]
+DEPENDENCIES = ("ray", "torch", "numpy", "pyarrow", "scipy", "pydantic")  # what a process that trains imports
 _TOKEN = Path("~/.ray/auth_token")
 _JOB = "RAY_JOB_CONFIG_JSON_ENV_VAR"  # set by `ray job submit`, which gives all nodes the submitted folder itself
+_STORE_KEPT_FREE = 0.1
 
 
 def submitted(script: Path, arguments: Sequence[str]) -> list[str]:
@@ -43,3 +55,117 @@ def snapshot() -> dict[str, Any] | None:
     if _JOB in os.environ or not (ROOT / "pyproject.toml").is_file():
         return None
     return {"py_modules": [str(ROOT / package) for package in PACKAGES]}
+
+
+@dataclass(frozen=True)
+class Node:
+    """A machine as a process on it finds it; memory and disk in bytes."""
+
+    name: str
+    python: str
+    versions: dict[str, str]
+    code: str  # digest of the source that trains
+    cpu: Device
+    gpus: tuple[Device, ...]  # that torch sees
+    disk: int  # free where Ray spills
+    shared_memory: int  # size of /dev/shm, 0 where there is none
+    token: bool
+    spilled: tuple[str, ...]  # folders that may hold face pixels
+
+
+@dataclass(frozen=True)
+class Member:
+    """A node of a running cluster: what Ray says of it, and what a task on it found."""
+
+    address: str
+    resources: dict[str, float]
+    node: Node
+
+    @property
+    def store(self) -> int:
+        """Bytes of its object store."""
+        return int(self.resources.get("object_store_memory", 0))
+
+
+def node_here() -> Node:
+    shared, temporary = Path("/dev/shm"), Path(os.environ.get("RAY_TMPDIR", "/tmp")) / "ray"
+    return Node(
+        name=platform.node(),
+        python=platform.python_version(),
+        versions={package: _version(package) for package in DEPENDENCIES},
+        code=digest(code()),
+        cpu=device_here(Resources(gpu=0)),
+        gpus=gpus_here(),
+        disk=shutil.disk_usage(temporary if temporary.exists() else "/").free,
+        shared_memory=shutil.disk_usage(shared).total if shared.exists() else 0,
+        token=os.environ.get("RAY_AUTH_MODE") == "token",
+        spilled=tuple(str(path) for path in sorted(temporary.glob("session_2*/ray_spilled_objects*"))),
+    )
+
+
+def members() -> list[Member]:
+    """The living nodes of the cluster that this process has joined, each asked by a task of its own."""
+    import ray
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    ask = ray.remote(num_cpus=0, max_retries=1)(node_here)
+    alive = [node for node in ray.nodes() if node["Alive"]]
+    asked = [ask.options(scheduling_strategy=NodeAffinitySchedulingStrategy(n["NodeID"], soft=False)) for n in alive]
+    answers = ray.get([task.remote() for task in asked], timeout=120)
+    return [
+        Member(node["NodeManagerAddress"], node["Resources"], answer)
+        for node, answer in zip(alive, answers, strict=True)
+    ]
+
+
+def refuse_unfit(members: Sequence[Member], clips: Clips, resources: Resources, *, mixed: bool) -> None:
+    """Raises UserError where the clips do not fit the nodes' object stores, or the nodes compute differently."""
+    problems = [text for member in members if (text := store_problem(member, clips_bytes(clips)))]
+    if not mixed and (text := arithmetic_problem(serving(members, resources), resources)):
+        problems.append(text)
+    if problems:
+        raise UserError(problems)
+
+
+def serving(members: Sequence[Member], resources: Resources) -> list[Member]:
+    """The nodes that hold a trial."""
+    need = {"CPU": resources.cpu, "GPU": resources.gpu or 0, "memory": resources.host_memory}
+    return [m for m in members if all(m.resources.get(name, 0) >= amount for name, amount in need.items())]
+
+
+def clips_bytes(clips: Clips) -> int:
+    """What every node that trains holds of a study's clips."""
+    return sum(array.nbytes for array in clips.pixels.values())
+
+
+def store_problem(member: Member, needed: int) -> str | None:
+    """Why the clips would not fit a node's object store, and what to do; None where they fit."""
+    if needed <= member.store * (1 - _STORE_KEPT_FREE):
+        return None
+    short = f"its object store holds {member.store / 2**20:,.0f} MiB, the clips need {needed / 2**20:,.0f}"
+    cause = ""
+    if 0 < member.node.shared_memory < needed:
+        cause = f" (and /dev/shm is {member.node.shared_memory / 2**20:,.0f} MiB: enlarge it, in a container --shm-size)"
+    return f"node {member.node.name}: {short}; start it with: ray start --object-store-memory={int(needed * 1.25)}{cause}"
+
+
+def arithmetic_problem(members: Sequence[Member], resources: Resources) -> str | None:
+    """Why these nodes' last digits would differ, and what to do; None where they are of one kind."""
+    kinds: dict[tuple[str, str, str], list[str]] = {}
+    for member in members:
+        for device in set(member.node.gpus if resources.gpu else [member.node.cpu]):
+            kinds.setdefault((device.name, device.capability, device.torch), []).append(member.node.name)
+    if len(kinds) < 2:
+        return None
+    listed = "; ".join(f"{', '.join(names)}: {' '.join(kind)}" for kind, names in sorted(kinds.items()))
+    return (
+        f"the nodes compute differently ({listed}), and a study keeps to one arithmetic; take some out of the cluster, "
+        "give all the lowest capability (export ATEN_CPU_CAPABILITY=avx2 in ~/.profile), or go on with --mixed"
+    )
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "none"

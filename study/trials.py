@@ -114,10 +114,17 @@ def device_here(resources: Resources) -> Device:
 
     if not resources.gpu:
         return Device("cpu", torch.backends.cpu.get_cpu_capability(), None, torch.__version__)
-    if not torch.cuda.is_available():
+    if not (gpus := gpus_here()):
         raise UserError(f"resources.gpu: {resources.gpu:g} was asked for, and torch sees no GPU here; give gpu=0")
-    gpu = torch.cuda.get_device_properties(0)
-    return Device(gpu.name, f"{gpu.major}.{gpu.minor}", gpu.total_memory, torch.__version__)
+    return gpus[0]
+
+
+def gpus_here() -> tuple[Device, ...]:
+    """The GPUs that torch sees."""
+    import torch
+
+    found = [torch.cuda.get_device_properties(number) for number in range(torch.cuda.device_count())]
+    return tuple(Device(gpu.name, f"{gpu.major}.{gpu.minor}", gpu.total_memory, torch.__version__) for gpu in found)
 
 
 def arithmetic_on(device: Device, config: TrialConfig, clips: Clips, resources: Resources) -> Arithmetic:

@@ -1,0 +1,227 @@
+"""`losolab doctor`: what would keep a study from running, here or on a cluster, found before it starts."""
+
+import os
+import re
+import shutil
+import socket
+import subprocess
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+import yaml
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from search_spaces.errors import UserError
+from study import cluster
+from study.cluster import Member, Node
+
+_MARK = {"good": "[green]good[/]", "note": "[yellow]note[/]", "bad": "[red]bad[/]"}
+_LEAST_DISK = 2 * 2**30
+_BOOTSTRAP = Path("~/ray_bootstrap_config.yaml")  # the launcher leaves the cluster file there, on the head
+_SSH = ["ssh", "-o", "BatchMode=yes", "-o", "ConnectTimeout=8", "-o", "StrictHostKeyChecking=accept-new"]
+_PLACEHOLDERS = re.compile(r"HEAD_ADDRESS|WORKER_\d+|USER")
+_ASKED = "python3 -c 'import sys; print(*sys.version_info[:2], sep=chr(46))'; command -v rsync"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What was looked at, where, what was found; `remedy` where it is not good."""
+
+    where: str
+    what: str
+    verdict: Literal["good", "note", "bad"]
+    found: str
+    remedy: str = ""
+
+
+def here(storage: Path, tracking_uri: str | None) -> list[Finding]:
+    """This machine, on which a study would run without a cluster."""
+    node = cluster.node_here()
+    return [*_of_node(node), *_faces(storage, [node]), *tracking(tracking_uri)]
+
+
+def of_cluster(members: Sequence[Member], needed: int, storage: Path, tracking_uri: str | None) -> list[Finding]:
+    """A running cluster that this process has joined; `needed`: bytes of the clips that its nodes will hold."""
+    nodes = [member.node for member in members]
+    return [
+        *_absent(members),
+        *_versions(nodes),
+        *(finding for member in members for finding in _of_member(member, needed)),
+        *_faces(storage, nodes),
+        *tracking(tracking_uri),
+    ]
+
+
+def launchable(path: Path) -> list[Finding]:
+    """What `ray up` would stumble over: the cluster file's lines to edit, and its machines, over SSH."""
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        provider, auth = content["provider"], content["auth"]
+        hosts = [provider["head_ip"], *provider.get("worker_ips", [])]
+    except (OSError, yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(f"{path}: not readable as a cluster file of machines over SSH: {error!r}") from None
+    left = [text for text in map(str, [*hosts, auth["ssh_user"]]) if _PLACEHOLDERS.fullmatch(text)]
+    if left:
+        remedy = f"write your machines and user into the lines marked EDIT of {path}"
+        return [Finding(path.name, "placeholders", "bad", f"not edited: {', '.join(left)}", remedy)]
+    found = [Finding(path.name, "placeholders", "good", "all edited"), *_laptop(auth)]
+    with ThreadPoolExecutor(16) as pool:
+        return found + [f for of_host in pool.map(lambda host: _of_host(host, auth), hosts) for f in of_host]
+
+
+def show(findings: Sequence[Finding], console: Console) -> None:
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for column in ("where", "what", "", "found"):
+        table.add_column(column)
+    for finding in findings:
+        told = escape(finding.found) + (f"\n→ {escape(finding.remedy)}" if finding.remedy else "")
+        table.add_row(finding.where, finding.what, _MARK[finding.verdict], told)
+    console.print(table)
+
+
+def tracking(uri: str | None) -> Iterator[Finding]:
+    """Whether the tracking server answers from here: the mirror runs beside the driver."""
+    address = urlsplit(uri or "")
+    if not uri or not address.hostname:
+        return
+    port = address.port or (443 if address.scheme == "https" else 80)
+    try:
+        socket.create_connection((address.hostname, port), timeout=5).close()
+        yield Finding("tracking", "server", "good", f"{address.hostname}:{port} answers")
+    except OSError as error:
+        remedy = "start it, open its port to this machine, or leave --tracking-uri out and send the runs later: losolab sync"
+        yield Finding("tracking", "server", "bad", f"{address.hostname}:{port}: {error.strerror or error}", remedy)
+
+
+def _of_node(node: Node) -> Iterator[Finding]:
+    gpus = ", ".join(gpu.name for gpu in node.gpus) or "none"
+    versions = ", ".join(f"{name} {node.versions[name]}" for name in ("ray", "torch"))
+    yield Finding(node.name, "versions", "good", f"Python {node.python}, {versions}")
+    yield Finding(node.name, "devices", "good", f"CPU with {node.cpu.capability}; GPUs: {gpus}")
+    bfloat16 = "has" if _has_bfloat16() else "lacks"
+    yield Finding(node.name, "bfloat16", "good", f"the CPU {bfloat16} bfloat16 units; without them it is slower than float32")
+    yield _disk(node)
+
+
+def _of_member(member: Member, needed: int) -> Iterator[Finding]:
+    node = member.node
+    seen = int(member.resources.get("GPU", 0))
+    shares = f"{member.resources.get('CPU', 0):g} CPUs with {node.cpu.capability}, {seen} GPUs"
+    if seen == len(node.gpus):
+        yield Finding(node.name, "devices", "good", shares)
+    else:
+        remedy = "install the torch build of this machine's CUDA, or correct --num-gpus of ray start"
+        yield Finding(node.name, "devices", "bad", f"Ray sees {seen} GPUs, torch {len(node.gpus)}", remedy)
+    if problem := cluster.store_problem(member, needed):
+        found, _, remedy = problem.partition("; ")
+        yield Finding(node.name, "object store", "bad", found.partition(": ")[2], remedy)
+    else:
+        yield Finding(node.name, "object store", "good", f"{member.store / 2**20:,.0f} MiB, needs {needed / 2**20:,.0f}")
+    if not node.token:
+        remedy = "ray get-auth-token --generate, copy ~/.ray/auth_token to all nodes, start Ray with RAY_AUTH_MODE=token"
+        yield Finding(node.name, "token", "bad", "Ray answers whoever reaches its ports", remedy)
+    else:
+        yield Finding(node.name, "token", "good", "Ray asks for the token")
+    yield _disk(node)
+
+
+def _absent(members: Sequence[Member]) -> Iterator[Finding]:
+    """Machines of the cluster file that did not join; known on the head of a launched cluster."""
+    if not (file := _BOOTSTRAP.expanduser()).is_file():
+        return
+    listed = yaml.safe_load(file.read_text(encoding="utf-8"))["provider"].get("worker_ips", [])
+    for address in sorted(set(listed) - {member.address for member in members}):
+        remedy = "ray up again; if it stays away, see /tmp/ray/session_latest/logs/monitor.out on the head"
+        yield Finding(address, "joined", "bad", "is in the cluster file and not in the cluster", remedy)
+
+
+def _versions(nodes: Sequence[Node]) -> Iterator[Finding]:
+    """The nodes that differ from the first, which is the one that most are like."""
+    named: dict[str, Callable[[Node], str]] = {"Python": lambda node: node.python, "losolab": lambda node: node.code[:12]}
+    named |= {package: lambda node, p=package: node.versions[p] for package in cluster.DEPENDENCIES}  # type: ignore[misc]
+    for name, of in named.items():
+        (usual, _), *others = Counter(map(of, nodes)).most_common()
+        if not others:
+            yield Finding("all nodes", name, "good", usual)
+        for node in nodes if others else ():
+            if of(node) != usual:
+                remedy = "install ~/losolab with its constraints file there, as setup_commands of the cluster file do"
+                yield Finding(node.name, name, "bad", f"{of(node)}, elsewhere {usual}", remedy)
+
+
+def _disk(node: Node) -> Finding:
+    free = f"{node.disk / 2**30:.1f} GiB free where Ray keeps its files"
+    if node.disk >= _LEAST_DISK:
+        return Finding(node.name, "disk", "good", free)
+    return Finding(node.name, "disk", "bad", free, "make room there, or set RAY_TMPDIR to another disk")
+
+
+def _faces(storage: Path, nodes: Sequence[Node]) -> Iterator[Finding]:
+    """Where pixels of faces lie: datasets' licences want them found, and removed in the end."""
+    for name in ("cache", "data"):
+        if files := [path for path in (storage / name).rglob("*") if path.is_file()]:
+            size = sum(path.stat().st_size for path in files) / 2**20
+            yield Finding(nodes[0].name, "faces", "note", f"{storage / name}: {size:,.0f} MiB", "losolab cache remove")
+    for node in nodes:
+        for folder in node.spilled:
+            remedy = f"a run of this session may use it; when none does: rm -r {folder}"
+            yield Finding(node.name, "faces", "note", f"{folder}: spilled objects", remedy)
+
+
+def _laptop(auth: dict[str, Any]) -> Iterator[Finding]:
+    for tool in ("ssh", "rsync"):
+        if not shutil.which(tool):
+            yield Finding("this machine", tool, "bad", "not installed", f"install {tool}")
+    key = Path(auth.get("ssh_private_key", "~/.ssh/id_ed25519"))
+    if not key.expanduser().is_file():
+        remedy = "make it with ssh-keygen -t ed25519 and copy it with ssh-copy-id, or name yours in the cluster file"
+        yield Finding("this machine", "key", "bad", f"{key}: there is no such file", remedy)
+    if not Path("~/.ray/auth_token").expanduser().is_file():
+        yield Finding("this machine", "token", "bad", "no ~/.ray/auth_token", "ray get-auth-token --generate")
+
+
+def _of_host(host: str, auth: dict[str, Any]) -> list[Finding]:
+    """A machine of the cluster file as SSH finds it."""
+    key = Path(auth.get("ssh_private_key", "~/.ssh/id_ed25519")).expanduser()
+    target = f"{auth['ssh_user']}@{host}"
+    with tempfile.TemporaryFile("w+") as said:
+        login = [*_SSH, "-i", str(key), target, f"bash --login -c {_quoted(_ASKED)}"]
+        asked = subprocess.run(login, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=said, text=True, check=False)
+        said.seek(0)
+        words = said.read().strip().splitlines()
+    if asked.returncode == 255:
+        remedy = f"switch it on, and let your key in: ssh-copy-id -i {key} {target}"
+        return [Finding(host, "ssh", "bad", words[-1] if words else "no answer", remedy)]
+    lines = asked.stdout.split()
+    version, own = (lines or ["none"])[0], _python()
+    found = [Finding(host, "ssh", "good", f"answers to {target}")]
+    if version == own:
+        found.append(Finding(host, "Python", "good", version))
+    else:
+        remedy = f"activate a Python {own} environment in ~/.profile there: Ray refuses nodes of another Python"
+        found.append(Finding(host, "Python", "bad", f"{version}, this machine has {own}", remedy))
+    if len(lines) < 2:
+        found.append(Finding(host, "rsync", "bad", "not installed", "install rsync there"))
+    return found
+
+
+def _quoted(command: str) -> str:
+    return '"' + command.replace('"', r"\"") + '"'
+
+
+def _python() -> str:
+    return ".".join(map(str, os.sys.version_info[:2]))
+
+
+def _has_bfloat16() -> bool:
+    flags = Path("/proc/cpuinfo").read_text(encoding="utf-8") if Path("/proc/cpuinfo").exists() else ""
+    return "avx512_bf16" in flags or "amx_bf16" in flags
