@@ -3,6 +3,7 @@
 import os
 import platform
 import shutil
+import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -21,6 +22,8 @@ DEPENDENCIES = ("ray", "torch", "numpy", "pyarrow", "scipy", "pydantic")  # what
 _TOKEN = Path("~/.ray/auth_token")
 _JOB = "RAY_JOB_CONFIG_JSON_ENV_VAR"  # set by `ray job submit`, which gives all nodes the submitted folder itself
 _STORE_KEPT_FREE = 0.1
+_STORE_BESIDE_CLIPS = 256 * 2**20
+QUIET: dict[str, Any] = {"logging_level": "critical", "log_to_driver": False}
 
 
 def submitted(script: Path, arguments: Sequence[str]) -> list[str]:
@@ -44,6 +47,22 @@ def use_token() -> None:
     """
     if _TOKEN.expanduser().is_file():
         os.environ.setdefault("RAY_AUTH_MODE", "token")
+
+
+def join(address: str) -> None:
+    """Join the Ray cluster at an address, with this checkout's code on all nodes. Raises UserError where none is.
+
+    Ray itself waits for minutes for an address that does not answer.
+    """
+    import ray
+
+    host, _, port = address.rpartition("//")[2].rpartition(":")
+    try:
+        if port.isdigit():  # not `auto`, which Ray answers at once
+            socket.create_connection((host, int(port)), timeout=10).close()
+        ray.init(address, runtime_env=snapshot(), **QUIET)
+    except (OSError, ValueError, RuntimeError) as problem:
+        raise UserError(f"--address {address}: no Ray answers there ({problem}); is the cluster up?") from None
 
 
 def snapshot() -> dict[str, Any] | None:
@@ -108,10 +127,11 @@ def members() -> list[Member]:
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-    ask = ray.remote(num_cpus=0, max_retries=1)(node_here)
+    shown = {"env_vars": {"RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}}  # else Ray hides the GPUs from who asks for none
+    ask = ray.remote(num_cpus=0, max_retries=1, runtime_env=shown)(node_here)
     alive = [node for node in ray.nodes() if node["Alive"]]
-    asked = [ask.options(scheduling_strategy=NodeAffinitySchedulingStrategy(n["NodeID"], soft=False)) for n in alive]
-    answers = ray.get([task.remote() for task in asked], timeout=120)
+    where = [NodeAffinitySchedulingStrategy(node["NodeID"], soft=False) for node in alive]
+    answers = ray.get([ask.options(scheduling_strategy=place).remote() for place in where], timeout=120)
     return [
         Member(node["NodeManagerAddress"], node["Resources"], answer)
         for node, answer in zip(alive, answers, strict=True)
@@ -138,6 +158,11 @@ def clips_bytes(clips: Clips) -> int:
     return sum(array.nbytes for array in clips.pixels.values())
 
 
+def store_for(clips: Clips) -> int:
+    """Bytes of object store that a Ray of our own is given, so that the clips are never spilled to disk."""
+    return int(clips_bytes(clips) * 1.25) + _STORE_BESIDE_CLIPS
+
+
 def store_problem(member: Member, needed: int) -> str | None:
     """Why the clips would not fit a node's object store, and what to do; None where they fit."""
     if needed <= member.store * (1 - _STORE_KEPT_FREE):
@@ -145,8 +170,12 @@ def store_problem(member: Member, needed: int) -> str | None:
     short = f"its object store holds {member.store / 2**20:,.0f} MiB, the clips need {needed / 2**20:,.0f}"
     cause = ""
     if 0 < member.node.shared_memory < needed:
-        cause = f" (and /dev/shm is {member.node.shared_memory / 2**20:,.0f} MiB: enlarge it, in a container --shm-size)"
-    return f"node {member.node.name}: {short}; start it with: ray start --object-store-memory={int(needed * 1.25)}{cause}"
+        cause = (
+            f" (and /dev/shm is {member.node.shared_memory / 2**20:,.0f} MiB: enlarge it, in a container --shm-size)"
+        )
+    return (
+        f"node {member.node.name}: {short}; start it with: ray start --object-store-memory={int(needed * 1.25)}{cause}"
+    )
 
 
 def arithmetic_problem(members: Sequence[Member], resources: Resources) -> str | None:

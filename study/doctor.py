@@ -1,15 +1,15 @@
 """`losolab doctor`: what would keep a study from running, here or on a cluster, found before it starts."""
 
-import os
 import re
 import shutil
 import socket
 import subprocess
-import tempfile
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -25,11 +25,21 @@ from study import cluster
 from study.cluster import Member, Node
 
 _MARK = {"good": "[green]good[/]", "note": "[yellow]note[/]", "bad": "[red]bad[/]"}
-_LEAST_DISK = 2 * 2**30
+_LEAST_DISK = 2**30
 _BOOTSTRAP = Path("~/ray_bootstrap_config.yaml")  # the launcher leaves the cluster file there, on the head
 _SSH = ["ssh", "-o", "BatchMode=yes", "-o", "ConnectTimeout=8", "-o", "StrictHostKeyChecking=accept-new"]
 _PLACEHOLDERS = re.compile(r"HEAD_ADDRESS|WORKER_\d+|USER")
-_ASKED = "python3 -c 'import sys; print(*sys.version_info[:2], sep=chr(46))'; command -v rsync"
+_ASKED = """
+python3 - << END
+import importlib.metadata as installed, sys
+try:
+    ray = installed.version("ray")
+except installed.PackageNotFoundError:
+    ray = "none"
+print("%d.%d" % sys.version_info[:2], ray)
+END
+command -v rsync
+"""
 
 
 @dataclass(frozen=True)
@@ -98,7 +108,9 @@ def tracking(uri: str | None) -> Iterator[Finding]:
         socket.create_connection((address.hostname, port), timeout=5).close()
         yield Finding("tracking", "server", "good", f"{address.hostname}:{port} answers")
     except OSError as error:
-        remedy = "start it, open its port to this machine, or leave --tracking-uri out and send the runs later: losolab sync"
+        remedy = (
+            "start it, open its port to this machine, or leave --tracking-uri out and send the runs later: losolab sync"
+        )
         yield Finding("tracking", "server", "bad", f"{address.hostname}:{port}: {error.strerror or error}", remedy)
 
 
@@ -108,7 +120,9 @@ def _of_node(node: Node) -> Iterator[Finding]:
     yield Finding(node.name, "versions", "good", f"Python {node.python}, {versions}")
     yield Finding(node.name, "devices", "good", f"CPU with {node.cpu.capability}; GPUs: {gpus}")
     bfloat16 = "has" if _has_bfloat16() else "lacks"
-    yield Finding(node.name, "bfloat16", "good", f"the CPU {bfloat16} bfloat16 units; without them it is slower than float32")
+    yield Finding(
+        node.name, "bfloat16", "good", f"the CPU {bfloat16} bfloat16 units; without them it is slower than float32"
+    )
     yield _disk(node)
 
 
@@ -125,9 +139,13 @@ def _of_member(member: Member, needed: int) -> Iterator[Finding]:
         found, _, remedy = problem.partition("; ")
         yield Finding(node.name, "object store", "bad", found.partition(": ")[2], remedy)
     else:
-        yield Finding(node.name, "object store", "good", f"{member.store / 2**20:,.0f} MiB, needs {needed / 2**20:,.0f}")
+        yield Finding(
+            node.name, "object store", "good", f"{member.store / 2**20:,.0f} MiB, needs {needed / 2**20:,.0f}"
+        )
     if not node.token:
-        remedy = "ray get-auth-token --generate, copy ~/.ray/auth_token to all nodes, start Ray with RAY_AUTH_MODE=token"
+        remedy = (
+            "ray get-auth-token --generate, copy ~/.ray/auth_token to all nodes, start Ray with RAY_AUTH_MODE=token"
+        )
         yield Finding(node.name, "token", "bad", "Ray answers whoever reaches its ports", remedy)
     else:
         yield Finding(node.name, "token", "good", "Ray asks for the token")
@@ -146,7 +164,10 @@ def _absent(members: Sequence[Member]) -> Iterator[Finding]:
 
 def _versions(nodes: Sequence[Node]) -> Iterator[Finding]:
     """The nodes that differ from the first, which is the one that most are like."""
-    named: dict[str, Callable[[Node], str]] = {"Python": lambda node: node.python, "losolab": lambda node: node.code[:12]}
+    named: dict[str, Callable[[Node], str]] = {
+        "Python": lambda node: node.python,
+        "losolab": lambda node: node.code[:12],
+    }
     named |= {package: lambda node, p=package: node.versions[p] for package in cluster.DEPENDENCIES}  # type: ignore[misc]
     for name, of in named.items():
         (usual, _), *others = Counter(map(of, nodes)).most_common()
@@ -193,33 +214,32 @@ def _of_host(host: str, auth: dict[str, Any]) -> list[Finding]:
     """A machine of the cluster file as SSH finds it."""
     key = Path(auth.get("ssh_private_key", "~/.ssh/id_ed25519")).expanduser()
     target = f"{auth['ssh_user']}@{host}"
-    with tempfile.TemporaryFile("w+") as said:
-        login = [*_SSH, "-i", str(key), target, f"bash --login -c {_quoted(_ASKED)}"]
-        asked = subprocess.run(login, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=said, text=True, check=False)
-        said.seek(0)
-        words = said.read().strip().splitlines()
+    login = [*_SSH, "-i", str(key), target, "bash --login -s"]
+    asked = subprocess.run(login, input=_ASKED, capture_output=True, text=True, check=False)
     if asked.returncode == 255:
+        words = asked.stderr.strip().splitlines()
         remedy = f"switch it on, and let your key in: ssh-copy-id -i {key} {target}"
         return [Finding(host, "ssh", "bad", words[-1] if words else "no answer", remedy)]
-    lines = asked.stdout.split()
-    version, own = (lines or ["none"])[0], _python()
-    found = [Finding(host, "ssh", "good", f"answers to {target}")]
-    if version == own:
-        found.append(Finding(host, "Python", "good", version))
+    python, ray, rsync = [*asked.stdout.split(), "none", "none", ""][:3]
+    return [Finding(host, "ssh", "good", f"answers to {target}"), *_tools(host, python, ray, rsync)]
+
+
+def _tools(host: str, python: str, ray: str, rsync: str) -> Iterator[Finding]:
+    own = "{}.{}".format(*sys.version_info)
+    if python == own:
+        yield Finding(host, "Python", "good", python)
     else:
         remedy = f"activate a Python {own} environment in ~/.profile there: Ray refuses nodes of another Python"
-        found.append(Finding(host, "Python", "bad", f"{version}, this machine has {own}", remedy))
-    if len(lines) < 2:
-        found.append(Finding(host, "rsync", "bad", "not installed", "install rsync there"))
-    return found
-
-
-def _quoted(command: str) -> str:
-    return '"' + command.replace('"', r"\"") + '"'
-
-
-def _python() -> str:
-    return ".".join(map(str, os.sys.version_info[:2]))
+        yield Finding(host, "Python", "bad", f"{python}, this machine has {own}", remedy)
+    if ray == "none":
+        yield Finding(host, "ray", "note", "not installed yet: ray up installs it")
+    elif ray != version("ray"):
+        remedy = "ray up again: setup_commands install the versions of constraints.txt"
+        yield Finding(host, "ray", "bad", f"{ray}, this machine has {version('ray')}", remedy)
+    else:
+        yield Finding(host, "ray", "good", ray)
+    if not rsync:
+        yield Finding(host, "rsync", "bad", "not installed", "install rsync there")
 
 
 def _has_bfloat16() -> bool:

@@ -18,6 +18,8 @@ from study.agenda import Agenda, Listed, Source
 from study.costs import timed_in
 from study.data import cache, fitness, readers
 from study.data.clips import ClipIndex, Clips
+from study.data.masters import region_of
+from study.data.regions import MASTER
 from study.executors import Executor
 from study.export import export
 from study.identity import TRAINING_VERSION
@@ -156,6 +158,12 @@ def _masters(study: Study) -> list[str]:
         for levels in combinations(search.design, ("architecture", "regions", "landmarks", "alignment"))
     ]
     return sorted({config.master(region) for config in configs for region in config.streams()})
+
+
+def pixels(study: Study) -> int:
+    """Bytes of the study's clips once decoded."""
+    frames = sum(row["offset"] - row["onset"] + 1 for row in study.index.table.to_pylist())
+    return frames * sum(MASTER[region_of(master)] ** 2 for master in _masters(study))
 
 
 def _show_what_is_done(ledger: Ledger, line: LiveLine) -> None:

@@ -16,7 +16,6 @@ os.environ |= {  # read when ray is imported
 
 import logging
 import signal
-import socket
 import sys
 import tempfile
 import time
@@ -58,9 +57,11 @@ class RayTune:
 
     def __call__(self, agenda: "Agenda", clips: Clips, resources: Resources) -> None:
         """Raises UserError when the ledger refuses a block, KeyboardInterrupt when the user stopped the study."""
-        self._start(resources)
+        self._start(resources, clips)
         try:
             resources = resources.where("GPU" in ray.cluster_resources())
+            if self.address:
+                cluster.refuse_unfit(cluster.members(), clips, resources, mixed=agenda.ledger.mixed)
             slots = min(_slots(resources), self.slots or sys.maxsize)
             agenda.trained_on(lambda: _device(resources), resources)
             os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(slots)
@@ -69,12 +70,12 @@ class RayTune:
         finally:
             ray.shutdown()
 
-    def _start(self, resources: Resources) -> None:
-        own: dict[str, Any] = {"num_cpus": self.slots and max(1, round(self.slots * resources.cpu))}
+    def _start(self, resources: Resources, clips: Clips) -> None:
         if self.address:
-            _reachable(self.address)
-            own = {"runtime_env": cluster.snapshot()}
-        ray.init(self.address or "local", logging_level="critical", log_to_driver=False, include_dashboard=False, **own)
+            cluster.join(self.address)
+        else:
+            cpus, store = self.slots and max(1, round(self.slots * resources.cpu)), cluster.store_for(clips)
+            ray.init("local", num_cpus=cpus, object_store_memory=store, include_dashboard=False, **cluster.QUIET)
         for name in ("ray.tune", "ray.air", "ray.train"):
             logging.getLogger(name).setLevel(logging.CRITICAL)
 
@@ -235,14 +236,3 @@ def _slots(resources: Resources) -> int:
         short = [f"{name} {most[name]:g} of {need[name]:g}" for name in need if most[name] < need[name]]
         raise UserError(f"resources: no machine holds one trial ({', '.join(short) or 'not all of it'}); ask for less")
     return slots
-
-
-def _reachable(address: str) -> None:
-    """Ray waits for minutes for an address that does not answer. Raises UserError."""
-    host, _, port = address.rpartition("//")[2].rpartition(":")
-    if not port.isdigit():
-        return  # `auto`, which Ray answers at once
-    try:
-        socket.create_connection((host, int(port)), timeout=10).close()
-    except OSError as problem:
-        raise UserError(f"--address {address}: no Ray answers there ({problem}); is the cluster up?") from None
