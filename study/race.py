@@ -10,12 +10,13 @@ from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import rankdata
 
-from analysis.confusion import Counts
 from analysis.metrics import Floats, parts
 
-P = 0.1  # a trial stops where chance would make one that is its opponent's equal look so bad this often or less
+Counts = npt.NDArray[np.int64]
+
+# The default saves most of those whose mean regret is below .005 UF1 (benchmarks/race.py: 49 % and .002 at 8 slots).
+P = 0.2  # a trial stops where chance would make its opponent's equal look so bad this often or less
 FIRST = 4  # subjects: before four, exact signed ranks know no p below .1
 FIRST_BLOCK = 4  # subjects
 
@@ -27,11 +28,16 @@ def hopeless(mine: Counts, opponent: Counts, p: float = P, first: int = FIRST) -
     last: with that the trial is complete. It stops where the scores lose to the opponent's, by their sum and by a
     one-sided signed-rank test at `p`, not corrected for repeated looks (`benchmarks/race.py` says what that costs).
     """
+    found = enumerate(looks(mine, opponent), start=1)
+    return next((seen for seen, chance in found if seen >= first and chance <= p), None)
+
+
+def looks(mine: Counts, opponent: Counts) -> Iterator[float]:
+    """p after each of the first n subjects; 1 where the sum of the scores does not lose, and at the last of all."""
     lost = differences(mine, opponent)
-    for seen in range(first, min(len(lost), len(opponent) - 1) + 1):
-        if lost[:seen].sum() < 0 and signed_rank_p(lost[:seen]) <= p:
-            return seen
-    return None
+    for seen in range(1, len(lost) + 1):
+        loses = seen < len(opponent) and lost[:seen].sum() < 0
+        yield signed_rank_p(lost[:seen]) if loses else 1.0
 
 
 def differences(mine: Counts, opponent: Counts) -> Floats:
@@ -55,9 +61,11 @@ def signed_rank_p(scores: Floats) -> float:
     that of all 2^n signs of these very ranks, by dynamic programming: no normal approximation at four subjects, and
     ties cost nothing (Streitberg and Roehmel, 1986).
     """
-    doubled = np.rint(2 * rankdata(np.abs(scores))).astype(np.int64)
-    below = _cumulative(tuple(np.sort(doubled[scores != 0]).tolist()))
-    return float(below[doubled[scores > 0].sum()])
+    sizes = np.abs(scores)
+    ordered = np.sort(sizes)
+    doubled = ordered.searchsorted(sizes, "left") + ordered.searchsorted(sizes, "right") + 1  # midranks, twice
+    ranks = np.sort(doubled[scores != 0])
+    return _at_most(int(doubled[scores > 0].sum()), tuple(ranks.tolist()))
 
 
 def block_sizes(subjects: int) -> Iterator[int]:
@@ -78,12 +86,12 @@ def imputed(value: float, mine: Counts, opponent: Counts) -> float:
     return max(0.0, value + lost)
 
 
-@lru_cache(maxsize=4096)
-def _cumulative(ranks: tuple[int, ...]) -> npt.NDArray[np.float64]:
-    """P(sum of those ranks that a fair coin picks <= s), for s = 0, 1, ... their sum."""
-    chance = np.zeros(sum(ranks) + 1)
+@lru_cache(maxsize=65_536)
+def _at_most(total: int, ranks: tuple[int, ...]) -> float:
+    """P(the sum of those ranks that a fair coin picks <= total)."""
+    chance = np.zeros(total + 1)
     chance[0] = 1.0
     for rank in ranks:
-        chance[rank:] = (chance[rank:] + chance[: len(chance) - rank]) / 2
-        chance[:rank] /= 2
-    return np.cumsum(chance)
+        chance[rank:] += chance[: max(0, total + 1 - rank)].copy()
+        chance /= 2
+    return float(chance.sum())

@@ -8,24 +8,17 @@ import os
 
 import numpy as np
 import pytest
-from scipy.special import stdtrit
 
 from analysis.inference import compare, interval
 from analysis.metrics import uf1
 from analysis.selection import bbc, recentred
+from benchmarks import score_tables
+from benchmarks.score_tables import POPULATION, SKILL, runs
+from study.race import hopeless
 
 WHOLE = bool(os.environ.get("LOSOLAB_SOAK"))
 SHARE = 1.0 if WHOLE else 0.2
 SEED = 20260
-# Subjects, clips by class, and how mixed a subject's classes are, for SMIC, CASME II and SAMM (MEGC 2019: 442 clips).
-COMPOSITE = ((16, (70, 51, 43), 2.5), (24, (88, 32, 25), 0.9), (28, (92, 26, 15), 0.5))
-# Standard deviations of the parts of a latent utility; the largest of three utilities is the predicted class.
-EFFECTS = {"subject": 0.85, "subject_configuration": 0.42, "clip": 1.1, "clip_configuration": 0.42} | {
-    "seed": 0.05,
-    "fold": 0.3,
-    "rest": 0.42,
-}
-SKILL, LIKING = 1.85, np.array([0.35, 0.0, 0.0])  # what the true class and each class have beforehand
 SIZES = (16, 26, 68)
 
 pytestmark = pytest.mark.slow
@@ -40,52 +33,9 @@ def slack(number, level=0.05):
     return 0.0 if WHOLE else 2 * np.sqrt(level * (1 - level) / number)
 
 
-def composite():
-    """Clips by class of 68 subjects like those of MEGC 2019, int [N, 3] by dataset."""
-    generator, tables = np.random.default_rng(7), []
-    for n, clips, mixing in COMPOSITE:
-        size = generator.lognormal(0, 0.95, n)
-        share = (generator.gamma(mixing, 1, (n, 3)) + 1e-9) * np.array(clips)
-        share /= share.sum(1, keepdims=True)
-        table = np.zeros((n, 3), dtype=int)
-        first = [generator.choice(3, p=p) for p in share]  # no subject without a clip
-        np.add.at(table, (np.arange(n), first), 1)
-        for c, left in enumerate(np.array(clips) - np.bincount(first, minlength=3)):
-            weight = size * share[:, c]
-            table[:, c] += generator.multinomial(left, weight / weight.sum())
-        tables.append(table)
-    return tables
-
-
-TABLES = composite()
-POPULATION = {16: TABLES[0], 26: TABLES[1], 68: np.concatenate(TABLES)}
-
-
-def runs(table, generator, skills, seeds):
-    """Confusions [M, N, S, 3, 3] of M configurations with these skills on subjects with these clips [N, 3]."""
-    m, n = len(skills), len(table)
-    who, truth = np.repeat(np.arange(n), table.sum(1)), np.concatenate([np.repeat(np.arange(3), row) for row in table])
-    clips = len(truth)
-
-    def normal(part, *shape):
-        return EFFECTS[part] * generator.standard_normal((*shape, 3))
-
-    utility = np.zeros((m, seeds, clips, 3)) + LIKING
-    utility[..., np.arange(clips), truth] += np.asarray(skills)[:, None, None]
-    utility += normal("subject", 1, 1, n)[:, :, who] + normal("subject_configuration", m, 1, n)[:, :, who]
-    utility += normal("clip", 1, 1, clips) + normal("clip_configuration", m, 1, clips)
-    utility += normal("seed", m, seeds, 1) + normal("fold", m, seeds, n)[:, :, who] + normal("rest", m, seeds, clips)
-    predicted = utility.argmax(-1)
-    shape = (m, n, seeds, 3, 3)
-    at = np.ravel_multi_index((np.arange(m)[:, None, None], who, np.arange(seeds)[:, None], truth, predicted), shape)
-    return np.bincount(at.ravel(), minlength=int(np.prod(shape))).reshape(shape)
-
-
 def drawn(size, repetition, skills, seeds, name):
     """New subjects of the population, and their runs."""
-    generator = np.random.default_rng([SEED, size, repetition, sum(map(ord, name))])
-    population = POPULATION[size]
-    return runs(population[generator.integers(0, len(population), size)], generator, skills, seeds)
+    return score_tables.drawn(size, [SEED, size, repetition, sum(map(ord, name))], skills, seeds)
 
 
 def truth(size, skill=SKILL):
@@ -185,20 +135,10 @@ def test_bias_and_coverage_after_selection(size, raced):
 
 
 def survivors(counts):
-    """Those of [M, N, S, 3, 3] that no look at 4, 5, ... subjects stopped against the best complete one before.
-
-    A stand-in for the race of a search: the subjects' changes of linearised UF1, one-sided t at 5 % in place of exact
-    signed ranks.
-    """
-    kept = [0]
+    """Those of [M, N, S, 3, 3] that the race did not stop against the best complete one before."""
+    summed, kept = counts.sum(2), [0]
     for m in range(1, len(counts)):
-        opponent = counts[max(kept, key=lambda k: uf1(counts[k].sum(0)).mean())]
-        step = 1e-6 * (counts[m] - opponent)[:, None]  # one subject changed at a time
-        pooled = opponent.sum(0)
-        scores = (uf1(pooled + step).mean((1, 2)) - uf1(pooled).mean()) / 1e-6
-        looks = np.arange(4, len(scores))
-        means = np.cumsum(scores)[looks - 1] / looks
-        spread = np.sqrt(np.maximum(np.cumsum(scores**2)[looks - 1] / looks - means**2, 1e-18) / (looks - 1))
-        if not (means / spread < stdtrit(looks - 1, 0.05)).any():
+        opponent = max(kept, key=lambda k: uf1(summed[k].sum(0)))
+        if hopeless(summed[m], summed[opponent]) is None:
             kept.append(m)
     return counts[kept]

@@ -103,8 +103,8 @@ def test_known_answers():
     assert hopeless(worse, better, p=0.1) == 4  # p = 1/16: the first that is below .1
     assert hopeless(worse, better, p=0.05) == 5  # 1/32
     assert hopeless(worse, better, p=0.1, first=6) == 6
-    assert hopeless(worse[:3], better) is None
-    assert hopeless(better, worse) is None
+    assert hopeless(worse[:3], better, p=0.2) is None
+    assert hopeless(better, worse, p=0.1) is None
     assert hopeless(worse, worse) is None, "an equal has no reason to stop"
     assert hopeless(worse[:4], better[:4], p=0.1) is None, "complete, not pruned"
 
