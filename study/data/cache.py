@@ -1,5 +1,6 @@
 """The cache: every clip decoded once, its regions in memory-mapped Arrow files that are named by their content."""
 
+import io
 import json
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -7,9 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from itertools import combinations
+from math import prod
 from pathlib import Path
 from shlex import quote
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +21,7 @@ from search_spaces.errors import UserError
 from search_spaces.identity import digest
 from study.data import building, decode, landmarks
 from study.data.building import BUILDING, Progress, Task
-from study.data.clips import ClipIndex, Clips, assemble, pixel_digest
+from study.data.clips import ClipIndex, Clips, assemble, pixel_state
 from study.data.digests import Contents
 from study.data.images import image_files
 from study.data.masters import Wanted, attempt, region_of, wanted_of
@@ -150,7 +152,7 @@ def join(dataset: str, entries: Sequence[Entry], parts: Path, made: tuple[str, P
     """Write a master's file from the parts of its clips, and remove these."""
     master, file = made
     own = [part(parts, entry, master) for entry in entries]
-    write(file, np.concatenate([np.load(one, mmap_mode="r") for one in own]), dataset, master, len(entries))
+    write(file, own, dataset, master)
     for one in own:
         one.unlink(missing_ok=True)  # two clips may share one
 
@@ -176,13 +178,38 @@ def tasks(entries: Sequence[Entry], masters: tuple[str, ...], folder: Path) -> l
     ]
 
 
-def write(file: Path, pixels: Pixels, dataset: str, master: str, clips: int) -> None:
-    """A master's file, whole or not at all."""
-    array = pa.FixedShapeTensorArray.from_numpy_ndarray(pixels)
-    about = {"dataset": dataset, "master": master, "clips": clips, "digest": pixel_digest(pixels)}
-    batch = pa.record_batch({"pixels": array}).replace_schema_metadata({_ABOUT: json.dumps(about)})
-    with building.whole(file) as stream, pa.ipc.new_file(stream, batch.schema) as writer:
+def write(file: Path, parts: Sequence[Path], dataset: str, master: str) -> None:
+    """A master's file from the parts of its clips, .npy [n, S, S] each, in this order; whole or not at all."""
+    shapes = [np.load(part, mmap_mode="r").shape for part in parts]
+    shape = (sum(shape[0] for shape in shapes), *shapes[0][1:])
+    state = pixel_state(shape)
+    for pixels in map(np.load, parts):
+        state.update(pixels.data)
+    about = {"dataset": dataset, "master": master, "clips": len(parts), "digest": state.hexdigest()}
+    untouched = pa.FixedShapeTensorArray.from_numpy_ndarray(np.zeros(shape, np.uint8))  # takes no memory
+    batch = pa.record_batch({"pixels": untouched}).replace_schema_metadata({_ABOUT: json.dumps(about)})
+    with building.whole(file) as stream, pa.ipc.new_file(Filled(stream, parts, shape), batch.schema) as writer:
         writer.write_batch(batch)
+
+
+class Filled(io.RawIOBase):
+    """A file for pyarrow, which writes parts where it is given pixels of this shape: one after another, so that they
+    need not be in memory together.
+    """
+
+    def __init__(self, stream: BinaryIO, parts: Sequence[Path], shape: tuple[int, ...]) -> None:
+        self.stream, self.parts, self.size = stream, parts, prod(shape)
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        """What pyarrow writes, or the parts in its place."""
+        if len(data) != self.size:
+            return self.stream.write(data)
+        for part in self.parts:
+            self.stream.write(np.load(part).data)
+        return self.size
 
 
 def read(file: Path) -> tuple[Pixels, str]:

@@ -117,6 +117,11 @@ def assemble(
 
 def pixel_digest(pixels: npt.NDArray[np.uint8]) -> str:
     """SHA-256 of an array's shape and bytes."""
-    state = hashlib.sha256(repr(pixels.shape).encode())
+    state = pixel_state(pixels.shape)
     state.update(np.ascontiguousarray(pixels).data)
     return state.hexdigest()
+
+
+def pixel_state(shape: tuple[int, ...]) -> "hashlib._Hash":
+    """SHA-256 of an array before its bytes."""
+    return hashlib.sha256(repr(shape).encode())

@@ -13,7 +13,7 @@ from search_spaces.errors import UserError
 from study.data import decode, landmarks
 from study.data.regions import Box, box, crop, cut_aligned, cut_unaligned, union
 
-CHUNK = 32  # full frames that a clip holds at a time
+CHUNK = 8  # frames that a clip holds at a time: they stay in the processor's cache
 
 Pixels = npt.NDArray[np.uint8]
 T = TypeVar("T")
@@ -28,6 +28,11 @@ class Wanted:
     last: int
     face: Box | None = None
     landmarks: Path | None = None
+
+    @property
+    def length(self) -> int:
+        """Frames."""
+        return self.last - self.first + 1
 
 
 def wanted_of(root: Path, row: Mapping[str, Any]) -> Wanted:

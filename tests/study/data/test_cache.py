@@ -23,7 +23,7 @@ def no_decoding(monkeypatch):
     def refuse(*arguments):
         raise AssertionError("decoded again")
 
-    return lambda: monkeypatch.setattr(decode, "decode", refuse)
+    return lambda: monkeypatch.setattr(decode, "frames", refuse)
 
 
 def test_videos_hold_what_was_rendered(index, spec, tmp_path):
