@@ -121,6 +121,8 @@ def _description(study: Study, clips: Clips) -> dict[str, Any]:
     rows = study.index.table.to_pylist()
     places = [[str(i), row["dataset"], row["subject"], row["clip_id"]] for i, row in zip(clips.ids, rows, strict=True)]
     planned = [arm for arm, _ in study.plan.arms]
+    made_up = fitness.notes([arm.config for arm in planned], study.index)
+    lost = fitness.lost_frames(study.index, cache.known(study.spec.storage / "cache"))
     return {
         "question": study.spec.question,
         "dataset": study.index.name,
@@ -130,7 +132,7 @@ def _description(study: Study, clips: Clips) -> dict[str, Any]:
         "baseline": BASELINE if planned else None,
         "arms": [{"arm": a.name, "stage": a.stage, "changes": a.changes, "impossible": None} for a in planned],
         "truth": study.index.truth,
-        "notes": [*study.index.notes, *fitness.notes([arm.config for arm in planned], study.index)],
+        "notes": [*study.index.notes, *made_up, *lost],
         "clips": places,
     }
 

@@ -83,15 +83,21 @@ def load(
 def cached(index: ClipIndex, masters: Sequence[str], folder: Path) -> Clips | None:
     """What `load` gives, where that need decode nothing; else None. Raises UserError."""
     (folder / BUILDING).mkdir(exist_ok=True)
-    files = {master: folder / file_name(master, identified(index, folder)) for master in masters}
-    return load(index, masters, folder) if all(file.is_file() for file in files.values()) else None
+    entries = identified(index, folder)
+    there = all((folder / file_name(master, entries)).is_file() for master in masters)
+    return load(index, masters, folder) if there else None
+
+
+def known(folder: Path) -> Contents:
+    """What is known of the sources of a cache's clips."""
+    return Contents(folder / BUILDING / "contents.json")
 
 
 def identified(index: ClipIndex, folder: Path) -> list[Entry]:
     """The clips by content. Raises UserError with every source and file of landmarks that is missing, and with frames
     that are two subjects': held out as one's, they would be trained on as the other's.
     """
-    contents = Contents(folder / BUILDING / "contents.json")
+    contents = known(folder)
     with ThreadPoolExecutor(building.cores()) as threads:  # hashing leaves Python's lock to others
         works = (partial(attempt, partial(entry, index.root, row, contents)) for row in index.table.to_pylist())
         outcomes = list(threads.map(lambda work: work(), works))

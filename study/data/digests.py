@@ -1,9 +1,9 @@
-"""Digests of files, remembered while a file's size and times are what they were."""
+"""Digests of files and what else is known of them, remembered while their sizes and times are what they were."""
 
 import hashlib
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from search_spaces.errors import UserError
@@ -16,7 +16,7 @@ SETTLED = 2.0  # seconds after a change in which a file may change again without
 
 
 class Contents:
-    """Digests of sources by their bytes, kept in a JSON file: path -> [state, digest]."""
+    """What is known of sources by their bytes, kept in a JSON file: path -> [state, digest], or what was found."""
 
     def __init__(self, file: Path) -> None:
         self.file = file
@@ -30,11 +30,15 @@ class Contents:
         """SHA-256 of a file, or of the files of frames first..last that a folder has. Raises UserError when missing."""
         files = frame_files(path, first, last, listing)
         name = f"{path.resolve()}" if path.is_file() else f"{path.resolve()}:{files[0].name}-{files[-1].name}"
+        return self.remembered(name, files, lambda: digest([file_digest(file) for file in files]))
+
+    def remembered(self, name: str, files: Sequence[Path], find: Callable[[], str]) -> str:
+        """What `find` finds in files: read again only when one of them changed since. name: of files and question."""
         states = [file.stat() for file in files]
         state = digest([[s.st_size, s.st_mtime_ns, s.st_ctime_ns, s.st_ino] for s in states])
         if name in self.known and self.known[name][0] == state:
             return self.known[name][1]
-        found = digest([file_digest(file) for file in files])
+        found = find()
         if time.time() - max(s.st_ctime for s in states) > SETTLED:
             self.known[name] = [state, found]
             self.changed = True

@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -12,6 +14,7 @@ from search_spaces.errors import UserError
 from study.data import decode
 from study.data.building import cores
 from study.data.clips import ClipIndex
+from study.data.digests import Contents
 from study.data.readers.survey import SHOWN
 from study.data.sampling import frames_needed
 
@@ -74,9 +77,7 @@ def without_short(configs: Iterable[TrialConfig], index: ClipIndex) -> ClipIndex
 
 
 def notes(configs: Iterable[TrialConfig], index: ClipIndex) -> list[str]:
-    """What configurations make up where clips lack it, for the report: frames filled up, by each rule, and apexes; and
-    what videos lack.
-    """
+    """What configurations make up where clips lack it, for the report: frames filled up, by each rule, and apexes."""
     rows, configs = index.table.to_pylist(), list(configs)
     worst: dict[str, tuple[int, str]] = {}
     for config in configs:
@@ -90,15 +91,19 @@ def notes(configs: Iterable[TrialConfig], index: ClipIndex) -> list[str]:
     lost = sum(row["apex"] is None for row in rows)
     if lost and any(c.apex == "annotated" and c.is_active(FACTORS["apex"]) for c in configs):
         found.append(f"{lost} of {len(rows)} clips have no annotated apex; their middle frame stands for it.")
-    return [*found, *lost_frames(index)]
+    return found
 
 
-def lost_frames(index: ClipIndex) -> list[str]:
-    """A note on videos that hold a little less than their headers promise, too little to be refused (decode.CUT)."""
+def lost_frames(index: ClipIndex, contents: Contents) -> list[str]:
+    """A note on videos that hold a little less than their headers promise, too little to be refused (decode.CUT).
+
+    What a video holds is read once, and then known by the contents of the cache.
+    """
     sources = {row["source"]: index.root / row["source"] for row in index.table.to_pylist()}
     videos = {source: path for source, path in sources.items() if path.is_file()}
     with ThreadPoolExecutor(cores()) as threads:
-        lost = dict(zip(videos, threads.map(decode.lost, videos.values()), strict=True))
+        lost = dict(zip(videos, threads.map(partial(_lost, contents), videos.values()), strict=True))
+    contents.save()
     fewer = [f"{source} {frames}" for source, frames in lost.items() if frames > 0]
     if not fewer:
         return []
@@ -107,6 +112,10 @@ def lost_frames(index: ClipIndex) -> list[str]:
         f"{len(fewer)} of {len(videos)} videos hold fewer frames than their headers promise ({named}): where frames "
         "are missing from the middle, later ones stand in for those annotated; copy them again, or look at these clips."
     ]
+
+
+def _lost(contents: Contents, video: Path) -> int:
+    return int(contents.remembered(f"{video.resolve()}: frames lost", [video], lambda: str(decode.lost(video))))
 
 
 def short_clips(config: TrialConfig, rows: Iterable[Row]) -> int:

@@ -13,8 +13,10 @@ from PIL import Image
 
 from search_spaces.config import TrialConfig
 from search_spaces.errors import UserError
-from study.data import cache, fitness
+from study.data import cache, digests, fitness
+from study.data import decode as decoding
 from study.data.decode import by_decord, by_pyav, count, decode, held
+from study.data.digests import Contents
 from study.data.readers import manifest
 from study.data.sampling import sample
 
@@ -166,7 +168,7 @@ def test_an_avi_cut_in_half_is_found_though_every_library_reads_it(sources, name
         decode(half, 0, 3)
 
 
-def test_a_video_that_lacks_a_frame_is_taken_and_noted(sources, tmp_path):
+def test_a_video_that_lacks_a_frame_is_taken_and_noted_and_not_read_again(sources, tmp_path, monkeypatch):
     content = bytearray(sources["mjpeg.avi"][0].read_bytes())
     length = content.index(b"strh") + 40  # dwLength of the AVI's stream header
     content[length : length + 4] = (LENGTH + 1).to_bytes(4, "little")
@@ -176,7 +178,16 @@ def test_a_video_that_lacks_a_frame_is_taken_and_noted(sources, tmp_path):
     ]
     (tmp_path / "clips.csv").write_text("clip_id,subject,label,onset,offset,source\n" + "\n".join(rows))
     index = manifest.read(tmp_path, {})
-    (note,) = fitness.notes([TrialConfig(frames=6)], index)
+    monkeypatch.setattr(digests, "SETTLED", -1.0)  # a file may be new and known
+    read, asked = decoding.lost, []
+    monkeypatch.setattr(decoding, "lost", lambda path: asked.append(path) or read(path))
+    (note,) = fitness.lost_frames(index, Contents(tmp_path / "contents.json"))
+    assert len(asked) == 2
+    assert fitness.lost_frames(index, Contents(tmp_path / "contents.json")) == [note]
+    assert len(asked) == 2, "a second run reads no video"
+    (tmp_path / "lacks.avi").write_bytes(sources["mjpeg.avi"][0].read_bytes())
+    assert fitness.lost_frames(index, Contents(tmp_path / "contents.json")) == []
+    (tmp_path / "lacks.avi").write_bytes(content)
     assert "1 of 2 videos hold fewer frames than their headers promise (lacks.avi 1)" in note
     assert numbers(decode(tmp_path / "lacks.avi", 0, LENGTH - 1)) == list(range(LENGTH))
 
