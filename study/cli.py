@@ -1,11 +1,13 @@
 """The command line: `losolab run | plan | check | report | ui | sync | synthesize | ...`."""
 
+import logging
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
+from rich.logging import RichHandler
 
 from search_spaces.errors import UserError
 from search_spaces.spec import StudySpec
@@ -72,6 +74,7 @@ def run(
     accept_code: Annotated[
         bool, typer.Option("--accept-code", help="go on although the training code changed")
     ] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="say what becomes of every trial")] = False,
     mixed: Annotated[
         bool, typer.Option("--mixed", help="let folds of several arithmetics (GPU, threads, torch) stand together")
     ] = False,
@@ -79,6 +82,8 @@ def run(
     """Run a study, or go on with it: train the missing folds, mirror to MLflow, write the report."""
     from study import driver
 
+    if verbose:
+        _say_more()
     spec = _load(
         study,
         data=data,
@@ -129,6 +134,21 @@ def plan(
 
     spec = _load(study, data=data, trials=trials, seeds=seeds, storage=storage, resources=resources)
     _print_plan(driver.prepare(spec, ""), slots)
+
+
+@app.command()
+def status(
+    study: Annotated[Path, typer.Argument(help="a study file, or a study's folder: STORAGE/NAME")],
+    storage: Storage = None,
+    json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="show it anew until the run ends")] = False,
+) -> None:
+    """Say how far a running or stopped study is, beside its run."""
+    from study import status_view
+
+    spec = None if study.is_dir() else _load(study, storage=storage)
+    folder = study if spec is None else spec.storage / spec.name
+    (status_view.print_json if json else status_view.watch if watch else status_view.show)(folder, console)
 
 
 @app.command()
@@ -235,6 +255,11 @@ def _load(
     options = {"storage": storage and str(storage), "tracking_uri": tracking_uri}
     given = {key: value for key, value in options.items() if value is not None} | _parsed(resources)
     return load_study(study, given, data=data, proposals=trials, seeds=seeds)
+
+
+def _say_more() -> None:
+    logging.basicConfig(handlers=[RichHandler(console=console, show_path=False, markup=False)], format="%(message)s")
+    logging.getLogger("losolab").setLevel(logging.INFO)
 
 
 def _print_plan(prepared: "Prepared", slots: int | None) -> None:

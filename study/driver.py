@@ -26,8 +26,9 @@ from study.identity import TRAINING_VERSION
 from study.ledger import Ledger, StudyRecord
 from study.library import Library
 from study.machine import here
+from study.outlook import Outlook
 from study.plan import Plan, configurations, fold_cost, make_plan, problems_of, unbuildable
-from study.progress import LiveLine
+from study.progress import Display
 from study.search import Proposals, combinations, configuration
 
 
@@ -71,7 +72,7 @@ def train(study: Study, clips: Clips, ledger: Ledger, executor: Executor, consol
 
     Raises KeyboardInterrupt when the user stopped it.
     """
-    line = LiveLine(console, study.plan.trials, study.plan.folds)
+    line = Display(console, Outlook(study.plan, study.plan.costs))
     library = Library(study.spec.storage, study.spec.name)
     agenda = Agenda(_sources(study, ledger, clips), ledger, clips, line.saw, library)
     try:
@@ -168,7 +169,7 @@ def pixels(study: Study) -> int:
     return frames * sum(MASTER[region_of(master)] ** 2 for master in _masters(study))
 
 
-def _show_what_is_done(ledger: Ledger, line: LiveLine) -> None:
+def _show_what_is_done(ledger: Ledger, line: Display) -> None:
     for trial in ledger.trials():
         outcome = ledger.outcome(trial.number)
         if outcome and outcome.state == "complete":

@@ -29,6 +29,40 @@ def locked(folder: Path) -> TextIO:
     return file
 
 
+def holder(folder: Path) -> str | None:
+    """Who writes this study now: host and process; None where nobody does."""
+    path = folder / "ledger.lock"
+    if not path.exists():
+        return None
+    said = path.read_text(encoding="utf-8").strip()
+    host, _, process = said.rpartition(", process ")
+    if host != platform.node():
+        return said or None  # on another host: nothing here can tell whether it still runs
+    try:
+        os.kill(int(process), 0)
+    except ProcessLookupError:
+        return None
+    except PermissionError:
+        pass
+    return said if _is_locked(path) else None
+
+
+def held_since(folder: Path) -> float:
+    """When the lock was last taken, in seconds since 1970; 0 where it never was."""
+    path = folder / "ledger.lock"
+    return path.stat().st_mtime if path.exists() else 0.0
+
+
+def _is_locked(path: Path) -> bool:
+    """Whether a process of this host holds the lock; True where the system does not say."""
+    locks = Path("/proc/locks")
+    if not locks.exists():
+        return True
+    inode = f":{path.stat().st_ino}"
+    held = (line.split() for line in locks.read_text(encoding="utf-8").splitlines())
+    return any(fields[1] == "FLOCK" and fields[5].endswith(inode) for fields in held)
+
+
 def refuse_network(folder: Path) -> None:
     """SQLite's locks do not hold on a network file system."""
     if (kind := file_system(folder)) in _NETWORK:

@@ -18,6 +18,8 @@ class Outlook:
         self.plan, self.costs = plan, costs
         self._planned: dict[tuple[str, str | None], Cost] = {(arm.stage, arm.name): cost for arm, cost in plan.arms}
         self._planned |= {(search.stage, None): search.cost for search in plan.searches}
+        self._arms = [(arm, cost, Work(arm.config, plan.size)) for arm, cost in plan.arms]
+        self._searches = [(s, [Work(config, plan.size) for config in s.some]) for s in plan.searches]
         self._seen: Counter[tuple[str, str | None]] = Counter()  # trials
         self._left: dict[tuple[str, str | None, TrialConfig, tuple[int, ...]], int] = {}
 
@@ -40,11 +42,10 @@ class Outlook:
         """Of each trial that has not ended: device time that it still needs."""
         size = self.plan.size
         known = [n * self.costs.seconds(Work(config, size)) for (_, _, config, _), n in self._left.items() if n]
-        for arm, cost in self.plan.arms:
-            each = cost.folds / cost.trials * self.costs.seconds(Work(arm.config, size))
-            known += [each] * (cost.trials - self._seen[arm.stage, arm.name])
-        for search in self.plan.searches:
-            works = [Work(config, size) for config in search.some]
+        for arm, cost, work in self._arms:
+            if unseen := cost.trials - self._seen[arm.stage, arm.name]:
+                known += [cost.folds / cost.trials * self.costs.seconds(work)] * unseen
+        for search, works in self._searches:
             each = search.cost.folds / search.cost.trials * sum(map(self.costs.seconds, works)) / len(works)
             known += [each] * (search.cost.trials - self._seen[search.stage, None])
         return known

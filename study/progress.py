@@ -1,68 +1,124 @@
-"""One live line: trials, folds, best score so far, and time left."""
+"""The live display of a run: trials, folds, best score so far, time left, device time spent and saved."""
 
+import logging
 import time
+from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.text import Text
+
+from study.costs import Work
+from study.outlook import Outlook
 
 if TYPE_CHECKING:
     from study.trials import Trial
 
+log = logging.getLogger("losolab")
+_LEAST_BUSY = 0.01
 
-class LiveLine:
+
+class Display:
     """Counts what the agenda reports and shows it. Quiet where the output is no terminal, but for a line at the end."""
 
-    def __init__(self, console: Console, trials: int, folds: int) -> None:
-        self.console, self.trials, self.folds = console, trials, folds
-        self.began = time.monotonic()
-        self.ended = self.failed = self.trained = self.reused = 0
+    def __init__(self, console: Console, outlook: Outlook, clock: Callable[[], float] = time.monotonic) -> None:
+        self.console, self.outlook, self.clock = console, outlook, clock
+        self.trials, self.folds = outlook.plan.trials, outlook.plan.folds
+        self.began = clock()
+        self.training_began: float | None = None
+        self.ended = self.failed = self.pruned = self.trained = self.reused = self.copied = 0
         self.running: set[int] = set()
+        self.slots = 1  # as many trials as ran at a time
+        self.spent = self.saved = 0.0  # seconds of device time
         self.best: float | None = None
-        columns = (BarColumn(bar_width=24), TaskProgressColumn(), TextColumn("{task.description}"))
-        self.bar = Progress(*columns, console=console, disable=not console.is_terminal, transient=True)
-        self.task = self.bar.add_task("starting", total=folds)
+        self._live = Live(get_renderable=self._render, console=console, refresh_per_second=2, transient=True)
 
-    def __enter__(self) -> "LiveLine":
-        self.bar.start()
+    def __enter__(self) -> "Display":
+        if self.console.is_terminal:
+            self._live.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.bar.stop()
+        self._live.stop()
         self.console.print(self.text(), highlight=False)
 
     def saw(self, trial: "Trial", event: str, number: int, value: float | None = None) -> None:
         """An event of the agenda: see `study.agenda.Watch`."""
-        if event == "trained":
-            self.trained += number
-        elif event in ("reused", "copied"):
-            self.reused += number
+        if event in ("trained", "reused", "copied"):
+            setattr(self, event, getattr(self, event) + number)
+            self.outlook.saw(trial, max(0, self.outlook.left(trial) - number))
+        if event == "trained" and number and value is not None:
+            self._trained(trial, number, value)
+        elif event == "copied" and value is not None:
+            self.saved += number * value
         elif event == "started":
             self.running.add(trial.number)
-        else:
-            self.running.discard(trial.number)
-            self.ended += event == "complete"
-            self.failed += event == "failed"
-        if event == "complete" and value is not None:
-            self.best = value if self.best is None else max(self.best, value)
-        self.bar.update(self.task, completed=self.trained + self.reused, description=self.text())
+            self.slots = max(self.slots, len(self.running))
+        elif event in ("complete", "failed", "pruned", "lost"):
+            self._ended(trial, event, value)
+        if event != "trained" and (number or event in ("started", "complete", "failed", "pruned", "lost")):
+            log.info("trial %d (%s): %s", trial.number, trial.arm or trial.stage, _told(event, number, value))
+
+    def time_left(self) -> float | None:
+        """Seconds until all trials have ended, from their costs and how busy the devices were so far; None before."""
+        if self.training_began is None:
+            return None
+        busy = self.spent / max(1e-9, (self.clock() - self.training_began) * self.slots)
+        return self.outlook.time_left(self.slots, max(busy, _LEAST_BUSY))
 
     def text(self) -> str:
-        done = self.trained + self.reused
+        """Both lines of the display as one."""
+        return " · ".join(self._counts() + self._times())
+
+    def _trained(self, trial: "Trial", number: int, seconds: float) -> None:
+        self.outlook.costs.add(Work(trial.config, self.outlook.plan.size), seconds, number)
+        self.spent += number * seconds
+        if self.training_began is None:
+            self.training_began = self.clock() - number * seconds
+
+    def _ended(self, trial: "Trial", event: str, value: float | None) -> None:
+        self.running.discard(trial.number)
+        if event == "lost":
+            return
+        self.outlook.saw(trial, 0)
+        self.ended += event == "complete"
+        self.failed += event == "failed"
+        self.pruned += event == "pruned"
+        if event == "complete" and value is not None:
+            self.best = value if self.best is None else max(self.best, value)
+
+    def _render(self) -> Group:
+        done = self.trained + self.reused + self.copied
+        bar = ProgressBar(total=max(1, self.folds), completed=done, width=48)
+        return Group(bar, *(Text(" · ".join(parts)) for parts in (self._counts(), self._times())))
+
+    def _counts(self) -> list[str]:
         parts = [f"trials {self.ended}/{self.trials}"]
-        parts += [f"{len(self.running)} running"] * bool(self.running) + [f"{self.failed} failed"] * bool(self.failed)
-        parts.append(f"folds {done}/{self.folds}")
+        for number, name in ((len(self.running), "running"), (self.failed, "failed"), (self.pruned, "pruned")):
+            parts += [f"{number} {name}"] * bool(number)
+        parts.append(f"folds {self.trained + self.reused + self.copied}/{self.folds}")
         parts += [f"{self.reused} from the ledger"] * bool(self.reused)
+        return parts + [f"{self.copied} copied from other studies"] * bool(self.copied)
+
+    def _times(self) -> list[str]:
+        elapsed = self.clock() - self.began
+        parts = [f"{60 * self.trained / elapsed:.0f} folds/min"] * bool(self.trained and elapsed)
         parts += [] if self.best is None else [f"best uf1 {self.best:.3f}"]
-        if self.trained and done < self.folds:
-            left = (time.monotonic() - self.began) / self.trained * (self.folds - done)
-            parts.append(f"{duration(left)} left")
-        else:
-            parts.append(duration(time.monotonic() - self.began))
-        return " · ".join(parts)
+        left = self.time_left() if self.running else None
+        parts.append(duration(elapsed) if left is None else f"{duration(left)} left")
+        parts += [f"{self.spent / 3600:.2f} device-hours spent"] * bool(self.spent)
+        return parts + [f"{self.saved / 3600:.2f} saved by reuse"] * bool(self.saved)
+
+
+def _told(event: str, number: int, value: float | None) -> str:
+    """An event in words, for the log."""
+    folds = f"{number} folds {'in the ledger' if event == 'reused' else event}"
+    return folds if number else event if value is None else f"{event}, uf1 {value:.3f}"
 
 
 def duration(seconds: float) -> str:

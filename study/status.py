@@ -1,0 +1,147 @@
+"""How far a study is: read from its ledger beside the running driver, all at once and then closed."""
+
+import json
+import sqlite3
+import time
+from collections import Counter, defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from search_spaces.config import TrialConfig
+from search_spaces.errors import UserError
+from search_spaces.spec import StudySpec
+from study import lock
+from study.costs import Costs, Work, size_of
+from study.outlook import Outlook
+from study.plan import Plan, planned
+from study.schema import read_only
+from study.trials import Trial
+
+STATES = ("complete", "running", "failed", "pruned", "waiting")
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Trials of a stage by state, its folds, and its best complete trial: (arm or number, UF1)."""
+
+    name: str
+    planned: int
+    trials: Counter[str]
+    folds: int
+    planned_folds: int
+    best: tuple[str, float] | None
+
+
+@dataclass(frozen=True)
+class Status:
+    """A study's. Times in seconds: `spent`, `saved` and `to_do` of device time, `left` on the clock while it runs."""
+
+    study: str
+    runs: str | None  # host and process that write it now
+    stages: tuple[Stage, ...]
+    copied: Counter[str]  # folds, by the study that trained them
+    folds_a_minute: float | None
+    left: float | None
+    spent: float
+    saved: float
+    to_do: float
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        stages = [
+            vars(s) | {"trials": {state: s.trials[state] for state in STATES}, "best": s.best and list(s.best)}
+            for s in self.stages
+        ]
+        return vars(self) | {"stages": stages, "copied": dict(self.copied)}
+
+
+def status(folder: Path) -> Status:
+    """Raises UserError where no study is, or one of another version."""
+    study, proposals, folds = _read(folder)
+    runs, since = lock.holder(folder), lock.held_since(folder)
+    size = size_of(json.loads(study["description"]))
+    plan = planned(StudySpec.model_validate(json.loads(study["resolved"])), size, Costs())
+    outlook = Outlook(plan, plan.costs)
+    by_run: dict[tuple[str, int], list[sqlite3.Row]] = defaultdict(list)
+    for fold in folds:
+        by_run[fold["configuration"], fold["seed"]].append(fold)
+    trials = []
+    for row in proposals:
+        config, seeds = TrialConfig(**json.loads(row["configuration"])), tuple(json.loads(row["seeds"]))
+        own = [fold for seed in seeds for fold in by_run[row["key"], seed]]
+        for fold in own:
+            if fold["origin"] is None:
+                plan.costs.add(Work(config, size), fold["seconds"])
+        seen = _Trial(
+            Trial(row["trial"], row["stage"], row["arm"], config, seeds), _state(row, since if runs else None)
+        )
+        ended = seen.state in ("complete", "pruned")
+        outlook.saw(seen.trial, 0 if ended else max(0, outlook.folds(seen.trial) - len(own)))
+        trials.append((seen, row["value"], len(own)))
+    copies = [fold for fold in folds if fold["origin"] is not None]
+    now = [fold for fold in folds if fold["origin"] is None and fold["ended"] >= since] if runs else []
+    return Status(
+        study["name"],
+        runs,
+        tuple(_stage(name, plan, [t for t in trials if t[0].trial.stage == name]) for name in plan.spec.stages),
+        Counter(fold["origin"] for fold in copies),
+        *_speed(now, outlook, sum(seen.state == "running" for seen, *_ in trials)),
+        sum(fold["seconds"] for fold in folds) - sum(fold["seconds"] for fold in copies),
+        sum(fold["seconds"] for fold in copies),
+        sum(outlook.seconds()),
+    )
+
+
+@dataclass(frozen=True)
+class _Trial:
+    trial: Trial
+    state: str
+
+
+def _read(folder: Path) -> tuple[sqlite3.Row, list[sqlite3.Row], list[sqlite3.Row]]:
+    """The study, its proposals with outcome and open attempt, and its folds without their predictions."""
+    db = read_only(folder)
+    study = db.execute("select name, resolved, description from study").fetchone()
+    proposals = db.execute(
+        """select proposal.*, state, value, open.began from proposal left join outcome using (trial) left join
+        (select trial, max(began) as began from attempt where ended is null group by trial) as open using (trial)
+        order by trial"""
+    ).fetchall()
+    folds = db.execute("select configuration, seed, origin, seconds, ended from fold").fetchall()
+    db.close()
+    if study is None:
+        raise UserError(f"{folder}: its run has only just begun; try again in a moment")
+    return study, proposals, folds
+
+
+def _state(row: sqlite3.Row, since: float | None) -> str:
+    """Of a trial, where a driver has been writing since then, or none does."""
+    if since is not None and row["began"] is not None and row["began"] >= since:
+        return "running"
+    return str(row["state"] or "waiting")
+
+
+def _stage(name: str, plan: Plan, trials: list[tuple[_Trial, float | None, int]]) -> Stage:
+    costs = [c for arm, c in plan.arms if arm.stage == name] + [s.cost for s in plan.searches if s.stage == name]
+    states = Counter(seen.state for seen, *_ in trials)
+    states["waiting"] = max(0, sum(cost.trials for cost in costs) - states.total() + states["waiting"])
+    ended = [(value, seen.trial) for seen, value, _ in trials if seen.state == "complete" and value is not None]
+    value, best = max(ended, key=lambda pair: pair[0], default=(None, None))
+    return Stage(
+        name,
+        sum(cost.trials for cost in costs),
+        states,
+        sum(folds for *_, folds in trials),
+        sum(cost.folds for cost in costs),
+        None if best is None or value is None else (best.arm or f"trial {best.number}", value),
+    )
+
+
+def _speed(folds: list[sqlite3.Row], outlook: Outlook, slots: int) -> tuple[float | None, float | None]:
+    """Folds a minute, and seconds left, from the folds of the present run; None where there are none yet."""
+    if not folds:
+        return None, None
+    elapsed = time.time() - min(fold["ended"] - fold["seconds"] for fold in folds)
+    busy = sum(fold["seconds"] for fold in folds) / max(1e-9, elapsed * max(1, slots))
+    return 60 * len(folds) / elapsed, outlook.time_left(slots, busy)

@@ -1,0 +1,61 @@
+"""What a terminal shows of a study's status."""
+
+import json
+import time
+from pathlib import Path
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+
+from study.progress import duration
+from study.status import STATES, Status, status
+
+_EVERY = 2.0  # seconds
+
+
+def show(folder: Path, console: Console) -> None:
+    console.print(_renderable(status(folder)))
+
+
+def print_json(folder: Path, console: Console) -> None:
+    console.print_json(json.dumps(status(folder).as_dict()))
+
+
+def watch(folder: Path, console: Console) -> None:
+    """Show it anew every two seconds, until the study's run has ended or Ctrl-C."""
+    seen = status(folder)
+    with Live(_renderable(seen), console=console, auto_refresh=False) as live:
+        while seen.runs:
+            time.sleep(_EVERY)
+            seen = status(folder)
+            live.update(_renderable(seen), refresh=True)
+
+
+def _renderable(seen: Status) -> Group:
+    table = Table(title=f"{seen.study}: {_runs(seen)}", title_justify="left", box=SIMPLE_HEAD)
+    for column in ("stage", "trials", *STATES, "folds", "best uf1"):
+        table.add_column(column, justify="left" if column in ("stage", "best uf1") else "right")
+    for stage in seen.stages:
+        best = f"{stage.best[1]:.3f} ({stage.best[0]})" if stage.best else "-"
+        states = [str(stage.trials[state] or "-") for state in STATES]
+        table.add_row(stage.name, str(stage.planned), *states, f"{stage.folds}/{stage.planned_folds}", best)
+    return Group(table, *_lines(seen))
+
+
+def _runs(seen: Status) -> str:
+    if seen.runs:
+        return f"running ({seen.runs})"
+    return "complete" if not seen.to_do else "not running; the command that began it goes on from here"
+
+
+def _lines(seen: Status) -> list[str]:
+    copied = ", ".join(f"{folds} from {name}" for name, folds in sorted(seen.copied.items()))
+    lines = [f"{seen.spent / 3600:.2f} device-hours spent, {seen.saved / 3600:.2f} saved by reuse"]
+    lines += [f"folds copied: {copied}"] * bool(copied)
+    if seen.folds_a_minute is not None and seen.left is not None:
+        lines.append(f"{seen.folds_a_minute:.0f} folds a minute, about {duration(seen.left)} left")
+    elif seen.to_do:
+        lines.append(f"about {duration(seen.to_do)} of device time to do")
+    return lines
