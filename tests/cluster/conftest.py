@@ -87,7 +87,15 @@ class Host:
     def start(self, command: str, **options: object) -> subprocess.Popen[str]:
         """Start a command in a login shell of this host, in its home."""
         inside = ["nsenter", "-t", str(self._first()), "-m", "-n", "-p", "-u", "-i"]
-        clean = ["env", "-i", f"HOME={Path.home()}", "LANG=C.UTF-8", "TERM=dumb", "USER=root", "PATH=/usr/bin:/bin:/usr/sbin:/sbin"]
+        clean = [
+            "env",
+            "-i",
+            f"HOME={Path.home()}",
+            "LANG=C.UTF-8",
+            "TERM=dumb",
+            "USER=root",
+            "PATH=/usr/bin:/bin:/usr/sbin:/sbin",
+        ]
         shell = ["bash", "--rcfile", "/dev/null", "-c", f". ~/.bashrc; cd ~; {command}"]
         given = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "stdin": subprocess.DEVNULL} | options
         return subprocess.Popen([*inside, *clean, *shell], text=True, **given)  # type: ignore[call-overload]
@@ -206,7 +214,9 @@ def _check_out(laptop: Host) -> None:
     """The repository as it is here, what is not committed included, in the laptop's home."""
     listed = subprocess.run(
         ["git", "-C", REPOSITORY, "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        capture_output=True, check=True, text=True,
+        capture_output=True,
+        check=True,
+        text=True,
     ).stdout.split("\0")
     for name in filter(None, listed):
         if (REPOSITORY / name).is_file():
