@@ -1,7 +1,7 @@
 """The agenda: which trial comes next, and what its results mean. Executors drive it; the ledger is its memory."""
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
 from itertools import groupby
 from typing import Protocol
@@ -10,6 +10,7 @@ import numpy as np
 
 from analysis.confusion import count
 from analysis.metrics import uf1
+from search_spaces.config import TrialConfig
 from search_spaces.designs import Arm
 from search_spaces.spec import Resources
 from study.data.clips import Clips
@@ -39,36 +40,55 @@ class Watch(Protocol):
 
 
 class Listed:
-    """The trials of a fixed design: every seed of every arm. One that failed in an earlier run is tried again."""
+    """The trials of a fixed design: every seed of every arm, numbered in the plan's order, the longest given out first.
 
-    def __init__(self, arms: Iterable[Arm], ledger: Ledger) -> None:
-        self.ledger = ledger
-        self.left = ((arm, seed) for arm in arms for seed in arm.seeds)
+    `cost` is a fold's, in any unit.
+    """
+
+    def __init__(self, arms: Iterable[Arm], ledger: Ledger, cost: Callable[[TrialConfig], float]) -> None:
+        self.arms, self.ledger, self.cost = arms, ledger, cost
+        self.left = self._longest_first()
 
     def next(self) -> Trial | None:
-        for arm, seed in self.left:
-            trial = self.ledger.propose(arm.stage, arm.name, arm.config, (seed,))
+        return next(self.left, None)
+
+    def _longest_first(self) -> Iterator[Trial]:
+        with self.ledger.transaction():
+            trials = [
+                self.ledger.propose(arm.stage, arm.name, arm.config, (seed,)) for arm in self.arms for seed in arm.seeds
+            ]
+        for trial in sorted(trials, key=lambda trial: -self.cost(trial.config)):
             outcome = self.ledger.outcome(trial.number)
             if outcome is None or outcome.state == "failed":
-                return trial
-        return None
+                yield trial
 
 
 class Agenda:
     """Hands out trials, writes down what comes back, and knows when a trial is complete."""
 
-    def __init__(self, sources: Sequence[Source], ledger: Ledger, clips: Clips, watch: Watch, library: Library) -> None:
+    def __init__(
+        self,
+        sources: Sequence[Source],
+        ledger: Ledger,
+        clips: Clips,
+        watch: Watch,
+        library: Library,
+        *,
+        retry_failed: bool = False,
+    ) -> None:
         self.sources, self.ledger, self.clips, self.watch, self.library = sources, ledger, clips, watch, library
-        self.running: dict[int, int] = {}  # trial -> attempt
+        self.retry_failed = retry_failed
+        self.running: dict[int, tuple[Trial, int]] = {}  # by number: the trial and its attempt
         self.waiting: list[Trial] = []  # given out before, and back
         self.keys: dict[int, frozenset[str]] = {}  # of the trials given out, all their folds
-        self.trained = 0
+        self.trained = self.failed = 0
         self._arithmetic: Callable[[Trial], Arithmetic] | None = None
+        ledger.end_attempts()  # of a driver that was killed
 
     def take(self) -> Trial | None:
         """The next trial to run, None when all are given out; raises Wait when the next one is still open."""
         while (trial := self._next()) is not None:
-            self.running[trial.number] = self.ledger.attempt(trial.number)
+            self.running[trial.number] = trial, self.ledger.attempt(trial.number)
             if trial.number not in self.keys:
                 self.keys[trial.number] = frozenset(trial_keys(trial, self.clips))
                 self.watch(trial, "reused", len(self.ledger.done(trial)))
@@ -82,7 +102,15 @@ class Agenda:
     def _next(self) -> Trial | None:
         if self.waiting:
             return self.waiting.pop(0)
-        return next((trial for source in self.sources if (trial := source.next()) is not None), None)
+        return next((trial for source in self.sources if (trial := self._open(source)) is not None), None)
+
+    def _open(self, source: Source) -> Trial | None:
+        """A source's next trial, without those that failed in an earlier run unless they are to be tried again."""
+        while (trial := source.next()) is not None:
+            if self.retry_failed or self.ledger.outcome(trial.number) is None:
+                return trial
+            self._watch_end(trial)
+        return None
 
     def trained_on(self, device: Callable[[], Device], resources: Resources) -> None:
         """Said by the executor before the first trial: how to learn what the trials train on (it may take seconds)."""
@@ -105,7 +133,7 @@ class Agenda:
     def record(self, trial: Trial, folds: list[FoldResult]) -> None:
         """Write down a block, and the outcome that it causes, in one transaction."""
         with self.ledger.transaction():
-            self.ledger.add_folds(self.running[trial.number], folds)
+            self.ledger.add_folds(self.running[trial.number][1], folds)
             settled = self._settled(trial)
         self.trained += len(folds)
         self.watch(trial, "trained", len(folds), sum(fold.seconds for fold in folds) / max(1, len(folds)))
@@ -115,26 +143,32 @@ class Agenda:
     def fail(self, trial: Trial, why: str) -> None:
         """The trial raised: it would again, so it is not given out again in this run."""
         with self.ledger.transaction():
-            self.ledger.end_attempt(self.running.pop(trial.number), why)
+            self.ledger.end_attempt(self.running.pop(trial.number)[1], why)
             self.ledger.settle(trial.number, Outcome("failed", len(self.ledger.done(trial)), None, why))
+        self.failed += 1
         self._watch_end(trial)
 
     def lost(self, trial: Trial) -> None:
         """The trial's process died: give it out again, unless that happens time and again without a new fold."""
         if trial.number not in self.running:
             return  # its last block had come
-        self.ledger.end_attempt(self.running[trial.number], LOST)
+        self.ledger.end_attempt(self.running[trial.number][1], LOST)
         if self.ledger.losses(trial.number) >= _LOSSES:
             why = f"{LOST} {_LOSSES} times without a new fold (out of memory? fewer --slots, or more memory a trial)"
             self.fail(trial, why)
         else:
-            self.put_back(trial)
+            self._put_back(trial)
 
-    def put_back(self, trial: Trial) -> None:
-        """Give a trial out again, with what the ledger has of it."""
-        if self.running.pop(trial.number, None) is not None:
-            self.waiting.append(trial)
-            self.watch(trial, "lost", 0)
+    def put_back(self) -> None:
+        """Whatever ran was lost through no fault of its own: give it out again, with what the ledger has of it."""
+        self.ledger.end_attempts()
+        for trial, _ in list(self.running.values()):
+            self._put_back(trial)
+
+    def _put_back(self, trial: Trial) -> None:
+        del self.running[trial.number]
+        self.waiting.append(trial)
+        self.watch(trial, "lost", 0)
 
     def _settled(self, trial: Trial) -> bool:
         """Whether all folds of a trial are there; if so its outcome is written down."""
@@ -142,7 +176,7 @@ class Agenda:
             return False
         scores = [self._uf1(rows) for rows in self.ledger.predictions(trial).values()]
         self.ledger.settle(trial.number, Outcome("complete", len(self.keys[trial.number]), float(np.mean(scores))))
-        self.ledger.end_attempt(self.running.pop(trial.number))
+        self.ledger.end_attempt(self.running.pop(trial.number)[1])
         return True
 
     def _watch_end(self, trial: Trial) -> None:

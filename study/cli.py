@@ -71,6 +71,7 @@ def run(
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="print the plan and start nothing")] = False,
     tracking_uri: Annotated[str | None, typer.Option(envvar="MLFLOW_TRACKING_URI", help="an MLflow server")] = None,
+    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="try trials again that failed before")] = False,
     accept_code: Annotated[
         bool, typer.Option("--accept-code", help="go on although the training code changed")
     ] = False,
@@ -105,7 +106,8 @@ def run(
             driver.begun(prepared, clips, accept_code=accept_code, mixed=mixed) as ledger,
             mirrored(prepared.folder, spec.tracking_uri) as mirror,
         ):
-            failed = driver.train(prepared, clips, ledger, _executor(serial, slots, address), console)
+            executor = _executor(serial, slots, address)
+            failed = driver.train(prepared, clips, ledger, executor, console, retry_failed=retry_failed)
             report_path = _report([str(prepared.folder)], prepared.folder / "report")
     except KeyboardInterrupt:
         errors.print(
@@ -115,7 +117,7 @@ def run(
     typer.echo(f"\nreport   {report_path}")
     typer.echo(f"mlflow   {mirror.summary()}; open it with: losolab ui {prepared.folder}")
     if failed:
-        errors.print(f"[red]{failed} trials failed[/]; the report says why, and the same command tries them again")
+        errors.print(f"[red]{failed} trials failed[/]; the report says why; --retry-failed tries them again")
         raise typer.Exit(1)
 
 

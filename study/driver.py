@@ -67,14 +67,18 @@ def begun(study: Study, clips: Clips, *, accept_code: bool = False, mixed: bool 
         yield ledger
 
 
-def train(study: Study, clips: Clips, ledger: Ledger, executor: Executor, console: Console) -> int:
+def train(
+    study: Study, clips: Clips, ledger: Ledger, executor: Executor, console: Console, *, retry_failed: bool = False
+) -> int:
     """Train the folds that the ledger does not have, and export; returns how many trials failed.
 
-    Raises KeyboardInterrupt when the user stopped it.
+    Trials that failed in an earlier run stay so unless they are to be retried. Raises KeyboardInterrupt when the user
+    stopped it.
     """
     line = Display(console, Outlook(study.plan, study.plan.costs))
     library = Library(study.spec.storage, study.spec.name)
-    agenda = Agenda(_sources(study, ledger, clips), ledger, clips, line.saw, library)
+    sources = _sources(study, ledger, clips)
+    agenda = Agenda(sources, ledger, clips, line.saw, library, retry_failed=retry_failed)
     try:
         with line:
             _show_what_is_done(ledger, line)
@@ -149,7 +153,7 @@ def _sources(study: Study, ledger: Ledger, clips: Clips) -> list[Source]:
         if isinstance(design, Search):
             sources.append(Proposals(stage, study.spec, ledger, cost, problems_of))
         else:
-            sources.append(Listed([arm for arm, _ in study.plan.arms if arm.stage == stage], ledger))
+            sources.append(Listed([arm for arm, _ in study.plan.arms if arm.stage == stage], ledger, cost))
     return sources
 
 

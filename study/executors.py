@@ -1,33 +1,44 @@
-"""The serial executor, and what every executor is. Ray Tune's is in tune.py; both run the same `run_trial`."""
+"""The serial executor, and what every executor is. Ray Tune's is in tune.py; both run the same trial function."""
 
 import traceback
+from collections.abc import Callable, Iterator, Mapping
 from typing import Protocol
 
 from search_spaces.errors import UserError
 from search_spaces.spec import Resources
 from study.agenda import Agenda
 from study.data.clips import Clips
-from study.trials import device_here, prepare_process, run_trial
+from study.identity import Arithmetic
+from study.stopping import Stop
+from study.trials import FoldResult, Trial, device_here, prepare_process, run_trial
+
+TrialFunction = Callable[[Trial, Clips, Mapping[str, Arithmetic | None], Resources], Iterator[list[FoldResult]]]
 
 
 class Executor(Protocol):
-    """Runs an agenda's trials to their end, and returns when the agenda has no more."""
+    """Runs an agenda's trials to their end, and returns when the agenda has no more.
+
+    Raises UserError when the ledger refuses a block, KeyboardInterrupt when the user stopped the study.
+    """
 
     def __call__(self, agenda: Agenda, clips: Clips, resources: Resources) -> None: ...
 
 
-def serial(agenda: Agenda, clips: Clips, resources: Resources) -> None:
+def serial(agenda: Agenda, clips: Clips, resources: Resources, run: TrialFunction = run_trial) -> None:
     """All trials in this process, one after another."""
     import torch
 
     resources = resources.where(torch.cuda.is_available())
     prepare_process(resources)
     agenda.trained_on(lambda: device_here(resources), resources)
-    while (trial := agenda.take()) is not None:
-        try:
-            for folds in run_trial(trial, clips, agenda.ledger.done(trial), resources):
-                agenda.record(trial, folds)
-        except UserError:
-            raise
-        except Exception:
-            agenda.fail(trial, traceback.format_exc())
+    with Stop() as stop:
+        while (trial := agenda.take()) is not None:
+            try:
+                for folds in run(trial, clips, agenda.ledger.done(trial), resources):
+                    agenda.record(trial, folds)
+                    stop.check()
+            except UserError:
+                raise
+            except Exception:
+                agenda.fail(trial, traceback.format_exc())
+                stop.check()

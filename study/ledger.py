@@ -19,7 +19,8 @@ from study.lock import locked, refuse_network
 from study.schema import SCHEMA, check_version, ledger_path, read_only
 from study.trials import FoldResult, Trial
 
-LOST = "its process died"  # the error of an attempt whose process was killed
+# Errors of attempts: the trial's process was killed, or all that ran was left.
+LOST, LEFT = "its process died", "left"
 
 
 @dataclass(frozen=True)
@@ -169,13 +170,21 @@ class Ledger:
         return cursor.lastrowid
 
     def losses(self, trial: int) -> int:
-        """How often a trial's process died since an attempt brought a new fold, in this run and before."""
-        query = """select count(*) from attempt where trial=? and error=?
-            and id > (select ifnull(max(id), 0) from attempt where trial=? and trained > 0)"""
-        return int(self.db.execute(query, (trial, LOST, trial)).fetchone()[0])
+        """How often a trial's process died, in this run and before, since an attempt brought a new fold or failed."""
+        query = """select count(*) from attempt where trial=? and error=? and id >
+            (select ifnull(max(id), 0) from attempt where trial=? and (trained > 0 or error not in (?, ?)))"""
+        return int(self.db.execute(query, (trial, LOST, trial, LOST, LEFT)).fetchone()[0])
 
     def end_attempt(self, attempt: int, error: str | None = None) -> None:
         self.db.execute("update attempt set ended=?, error=? where id=?", (time.time(), error, attempt))
+
+    def end_attempts(self) -> None:
+        """Note of attempts that have no end that they were left: their driver or its Ray died, or was stopped."""
+        self.db.execute(
+            "update attempt set error=?, "
+            "ended=ifnull((select max(fold.ended) from fold where attempt=attempt.id), began) where ended is null",
+            (LEFT,),
+        )
 
     def add_folds(self, attempt: int, folds: Iterable[FoldResult]) -> None:
         """Remember finished folds; one that is already there stays as it is. Call it inside a transaction.

@@ -58,7 +58,7 @@ class Small:
 
         return driver.load_clips(self.prepared(), Console(quiet=True))
 
-    def run(self, executor=None, mixed=False, **changes) -> Path:
+    def run(self, executor=None, mixed=False, retry_failed=False, **changes) -> Path:
         """Run it here, serially if no executor is given, and return its folder."""
         from study import driver, executors
 
@@ -66,7 +66,7 @@ class Small:
         quiet = Console(quiet=True)
         clips = driver.load_clips(study, quiet)
         with driver.begun(study, clips, mixed=mixed) as ledger:
-            driver.train(study, clips, ledger, executor or executors.serial, quiet)
+            driver.train(study, clips, ledger, executor or executors.serial, quiet, retry_failed=retry_failed)
         return study.folder
 
     def start(self, *options: str, env: dict[str, str] | None = None) -> subprocess.Popen[str]:

@@ -21,7 +21,7 @@ def seen() -> list[tuple[str, int]]:
 def agenda(tmp_path, small, seen):
     with Ledger(tmp_path / "study") as ledger:
         config = small.prepared().spec.baseline_config()
-        source = Listed([Arm("ablate", "baseline", config, (1, 2), {})], ledger)
+        source = Listed([Arm("ablate", "baseline", config, (1, 2), {})], ledger, lambda config: 1)
         clips = small.clips()
         yield Agenda([source], ledger, clips, lambda trial, event, n, uf1=None: seen.append((event, n)))
 
@@ -44,7 +44,7 @@ def test_a_trial_whose_folds_are_all_there_is_settled_and_not_given_out(agenda, 
     trial = agenda.take()
     for folds in run_trial(trial, agenda.clips, {}, small.prepared().spec.resources):
         agenda.record(trial, folds)
-    agenda.sources = [Listed([Arm("ablate", "twin", trial.config, trial.seeds, {})], agenda.ledger)]
+    agenda.sources = [Listed([Arm("ablate", "twin", trial.config, trial.seeds, {})], agenda.ledger, lambda config: 1)]
     assert agenda.take() is None
     twin = agenda.ledger.trials()[-1]
     assert twin.arm == "twin"

@@ -91,7 +91,7 @@ def _folds(folder: Path) -> int:
         return 0
 
 
-def test_a_trial_that_raises_fails_alone_and_is_tried_again(small, monkeypatch):
+def test_a_trial_that_raises_fails_alone_and_is_tried_again_on_request(small, monkeypatch):
     import study.training
 
     real = study.training.train
@@ -108,6 +108,8 @@ def test_a_trial_that_raises_fails_alone_and_is_tried_again(small, monkeypatch):
     assert "diverged" in failed[0][1]
     monkeypatch.undo()
     small.run()
+    assert query(folder, "select count(*) from outcome where state = 'failed'") == [(2,)]
+    small.run(retry_failed=True)
     assert query(folder, "select count(*) from outcome where state = 'complete'") == [(20,)]
 
 

@@ -1,0 +1,249 @@
+"""The process in which Ray Tune runs: `python -m study.tune_process FD`, started by tune.py, which holds the ledger.
+
+It asks for trials through the connection at FD, and sends there each block that comes back.
+"""
+
+import os
+
+os.environ |= {  # read when ray is imported
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",
+    "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
+    "TUNE_GLOBAL_CHECKPOINT_S": "1000000",
+    "TUNE_MAX_PENDING_TRIALS_PG": "1000000",  # `Proposals` bounds them by the slots that there are
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_SCHEDULER_EVENTS": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+}
+
+import signal
+import sys
+import tempfile
+import threading
+import time
+import traceback
+from collections.abc import Iterator
+from contextlib import suppress
+from multiprocessing.connection import Connection
+from typing import Any
+
+import ray
+from ray import tune
+from ray.tune.search import Searcher
+
+from search_spaces.errors import UserError
+from search_spaces.spec import Resources
+from study import cluster
+from study.data.clips import Clips
+from study.memory import release_memory
+from study.stopping import Stop
+from study.trials import Device, FoldResult, Trial, device_here, prepare_process
+from study.tune import LATER, WHICH_DEVICE, RayTune, Task
+
+_FRESH = 1.0  # seconds for which a count of the cluster's slots is good
+
+
+def main(connection: Connection) -> None:
+    with Stop(lambda: None) as stop:
+        threading.Thread(target=_end_with_the_driver, args=(stop,), daemon=True).start()
+        try:
+            _run(connection, stop)
+        except UserError as refused:
+            connection.send(("refused", refused.problems))
+        else:
+            connection.send(("ended",))
+
+
+def _end_with_the_driver(stop: Stop) -> None:
+    """Standard input closes when the driver has ended or was killed."""
+    sys.stdin.read()
+    stop.asked = True  # so that one signal stops at once
+    os.kill(os.getpid(), signal.SIGINT)
+
+
+def _run(connection: Connection, stop: Stop) -> None:
+    executor, resources, mixed = connection.recv()  # cloudpickle's pickles are pickles
+    connection.send(("clips",))
+    clips = connection.recv()
+    try:
+        _start(executor, resources, clips)
+        resources = resources.where("GPU" in ray.cluster_resources())
+        if executor.address:
+            cluster.refuse_unfit(cluster.members(), clips, resources, mixed=mixed)
+        slots = Slots(resources, executor.slots)
+        slots.require()
+        trainable = _trainable(executor, clips, resources)
+        del clips  # Ray's object store has them now
+        connection.send(("trained_on", resources))
+        with tempfile.TemporaryDirectory(prefix="losolab-") as scratch:  # four small files that Tune insists on
+            _fit(trainable, Proposals(connection, slots, resources), scratch, stop)
+    finally:
+        ray.shutdown()
+
+
+def _start(executor: RayTune, resources: Resources, clips: Clips) -> None:
+    if executor.address:
+        cluster.join(executor.address)
+    else:
+        cpus = executor.slots and max(1, round(executor.slots * resources.cpu))
+        store = cluster.store_for(clips)
+        ray.init("local", num_cpus=cpus, object_store_memory=store, include_dashboard=False, **cluster.QUIET)
+
+
+def _trainable(executor: RayTune, clips: Clips, resources: Resources) -> Any:
+    return tune.with_resources(
+        tune.with_parameters(LosoTrial, clips=clips, resources=resources, executor=executor),
+        {"cpu": resources.cpu, "gpu": resources.gpu, "memory": resources.host_memory},
+    )
+
+
+def _fit(trainable: Any, proposals: "Proposals", scratch: str, stop: Stop) -> None:
+    tuner = tune.Tuner(
+        trainable,
+        tune_config=tune.TuneConfig(search_alg=proposals, num_samples=-1, reuse_actors=True),
+        run_config=tune.RunConfig(
+            storage_path=scratch,
+            verbose=0,
+            stop=lambda trial_id, result: stop.asked,
+            callbacks=[Recorder(proposals.connection)],
+            failure_config=tune.FailureConfig(max_failures=0),
+            checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
+        ),
+    )
+    try:
+        tuner.fit()
+    except Exception:  # Ray's memory monitor killed a process, which ends `fit`
+        for trial in proposals.running.values():
+            proposals.connection.send(("lost", trial))
+        raise
+
+
+class LosoTrial(tune.Trainable):
+    """One step is one block. The process, and torch in it, stay warm between trials."""
+
+    def setup(self, config: dict[str, Any], *, clips: Clips, resources: Resources, executor: RayTune) -> None:
+        prepare_process(resources)
+        self.clips, self.resources, self.executor = clips, resources, executor
+        self.reset_config(config)
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        release_memory()
+        task: Task = new_config["task"]
+        self.groups: Iterator[list[FoldResult]] = self.executor.run(task.trial, self.clips, task.done, self.resources)
+        return True
+
+    def step(self) -> dict[str, Any]:
+        folds: list[FoldResult] = []
+        began = time.perf_counter()
+        try:
+            for group in self.groups:
+                folds += group
+                if time.perf_counter() - began >= self.executor.block_seconds:
+                    return {"folds": folds, "done": False}
+        except UserError as refused:
+            return {"folds": folds, "done": True, "refused": refused.problems}
+        except Exception:
+            return {"folds": folds, "done": True, "failed": traceback.format_exc()}
+        return {"folds": folds, "done": True}
+
+
+class Recorder(tune.Callback):
+    """Called once for every block, before the trial's next step begins."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}  # Tune pickles its callbacks
+
+    def on_trial_result(self, iteration: int, trials: Any, trial: Any, result: dict[str, Any], **info: Any) -> None:
+        own: Trial = trial.config["task"].trial
+        if folds := result.pop("folds"):
+            self.connection.send(("record", own, folds))
+        if "refused" in result:
+            self.connection.send(("refused", result["refused"]))
+        if "failed" in result:
+            self.connection.send(("fail", own, result["failed"]))
+
+
+class Proposals(Searcher):
+    """The driver's agenda as Tune's searcher. A trial whose process died is given out again by it, not by Tune."""
+
+    def __init__(self, connection: Connection, slots: "Slots", resources: Resources) -> None:
+        super().__init__(metric="done", mode="max")
+        self.connection, self.slots, self.resources = connection, slots, resources
+        self.running: dict[str, Trial] = {}  # by Tune's id
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}  # Tune pickles its searcher too
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+        if len(self.running) >= self.slots.count():
+            return None  # Tune asks again after its next event
+        self.connection.send(("take",))
+        while (task := self.connection.recv()) == WHICH_DEVICE:
+            self.connection.send(_device(self.resources))
+        if task is None:  # a running one may be lost and come again
+            return None if self.running else Searcher.FINISHED
+        if task == LATER:
+            return None
+        self.running[trial_id] = task.trial
+        return {"task": task}
+
+    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+        trial = self.running.pop(trial_id)
+        if error:
+            self.connection.send(("lost", trial))
+
+    def save(self, checkpoint_path: str) -> None:
+        """Nothing: the ledger is the memory."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Nothing: the ledger is the memory."""
+
+
+def _device(resources: Resources) -> Device:
+    """What the trials will train on, asked of one of the cluster's processes."""
+    asked = ray.remote(num_cpus=resources.cpu, num_gpus=resources.gpu or 0)(device_here).remote(resources)
+    found: Device = ray.get(asked)
+    return found
+
+
+class Slots:
+    """How many trials fit on the cluster at a time, at most `most`. Nodes come and go."""
+
+    def __init__(self, resources: Resources, most: int | None) -> None:
+        self.need = {"CPU": resources.cpu, "GPU": resources.gpu or 0, "memory": resources.host_memory}
+        self.most = most or sys.maxsize
+        self.counted, self.known = -_FRESH, 0
+
+    def count(self) -> int:
+        if time.monotonic() - self.counted >= _FRESH:
+            self.known = min(self.most, sum(map(self._on, _machines())))
+            self.counted = time.monotonic()
+        return self.known
+
+    def require(self) -> None:
+        """Raises UserError when no machine holds one trial."""
+        if self.count() < 1:
+            machines = _machines()
+            most = {name: max((have.get(name, 0) for have in machines), default=0) for name in self.need}
+            short = [f"{name} {most[name]:g} of {self.need[name]:g}" for name in most if most[name] < self.need[name]]
+            lacking = ", ".join(short) or "not all of it"
+            raise UserError(f"resources: no machine holds one trial ({lacking}); ask for less")
+
+    def _on(self, machine: dict[str, float]) -> int:
+        return min(int(machine.get(name, 0) / amount) for name, amount in self.need.items() if amount)
+
+
+def _machines() -> list[dict[str, float]]:
+    return [node["Resources"] for node in ray.nodes() if node["Alive"]]
+
+
+if __name__ == "__main__":
+    from study import tune_process  # by its own name: what Ray pickles, its workers import
+
+    with suppress(BrokenPipeError, EOFError, KeyboardInterrupt):  # the driver has ended
+        tune_process.main(Connection(int(sys.argv[1])))
