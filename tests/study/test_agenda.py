@@ -9,6 +9,7 @@ from search_spaces.designs import Arm
 from search_spaces.errors import UserError
 from study.agenda import Agenda, Listed
 from study.ledger import Ledger
+from study.library import Library
 from study.trials import MixedArithmetic, run_trial
 
 
@@ -23,7 +24,8 @@ def agenda(tmp_path, small, seen):
         config = small.prepared().spec.baseline_config()
         source = Listed([Arm("ablate", "baseline", config, (1, 2), {})], ledger, lambda config: 1)
         clips = small.clips()
-        yield Agenda([source], ledger, clips, lambda trial, event, n, uf1=None: seen.append((event, n)))
+        library = Library(tmp_path, "study")
+        yield Agenda([source], ledger, clips, lambda trial, event, n, uf1=None: seen.append((event, n)), library)
 
 
 def test_a_trial_is_complete_with_its_last_fold(agenda, small, seen):
