@@ -55,16 +55,25 @@ class OneAtATime(Fixed):
     arms: dict[str, Levels] = {}
 
 
+class Race(Strict):
+    """When a proposal stops: after `first` or more subjects, hopeless against its opponent with one-sided p."""
+
+    p: Annotated[float, Field(gt=0, lt=0.5)] = 0.2
+    first: Annotated[int, Field(ge=2)] = 4
+
+
 class Search(Strict):
-    """Configurations proposed by Optuna. A trial holds all seeds of its configuration."""
+    """Configurations proposed by Optuna, after the baseline and the `known`. A trial holds all its seeds."""
 
     design: Literal["search"]
     proposals: Annotated[int, Field(ge=1)]
     factors: Space
+    known: list[Levels] = []
     seeds: Annotated[int, Field(ge=1, le=999)] = 1
-    sampler: Literal["tpe", "random"] = "tpe"
-    startup: Annotated[int, Field(ge=1)] = 10  # random proposals before TPE begins
+    sampler: Literal["tpe", "gp", "qmc", "random"] = "tpe"
+    startup: Annotated[int, Field(ge=1)] = 10  # random proposals before TPE and GP begin
     virtual_slots: Annotated[int, Field(ge=1)] = 8
+    race: Race | Literal["none"] = Race()
 
 
 Design = Annotated[Listed | Factorial | OneAtATime | Search, Field(discriminator="design")]

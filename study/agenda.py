@@ -1,5 +1,6 @@
 """The agenda: which trial comes next, and what its results mean. Executors drive it; the ledger is its memory."""
 
+import json
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
@@ -13,6 +14,7 @@ from analysis.metrics import uf1
 from search_spaces.config import TrialConfig
 from search_spaces.designs import Arm
 from search_spaces.spec import Resources
+from study.course import Course
 from study.data.clips import Clips
 from study.identity import Arithmetic
 from study.ledger import LOST, Ledger, Outcome
@@ -33,7 +35,8 @@ class Source(Protocol):
 class Watch(Protocol):
     """Sees what happens: so many folds `reused`, `copied` or `trained`, in `value` seconds each where that is known;
 
-    a trial `started`, or ended `complete` with UF1 `value`, `failed`, `lost`.
+    a trial `started`, or ended `complete` with UF1 `value`, `failed`, `lost`, or `pruned` with so many folds
+    never trained.
     """
 
     def __call__(self, trial: Trial, event: str, number: int, value: float | None = None, /) -> None: ...
@@ -79,6 +82,7 @@ class Agenda:
         self.sources, self.ledger, self.clips, self.watch, self.library = sources, ledger, clips, watch, library
         self.retry_failed = retry_failed
         self.running: dict[int, tuple[Trial, int]] = {}  # by number: the trial and its attempt
+        self.course = Course.of(clips)
         self.waiting: list[Trial] = []  # given out before, and back
         self.keys: dict[int, frozenset[str]] = {}  # of the trials given out, all their folds
         self.trained = self.failed = 0
@@ -115,7 +119,7 @@ class Agenda:
     def trained_on(self, device: Callable[[], Device], resources: Resources) -> None:
         """Said by the executor before the first trial: how to learn what the trials train on (it may take seconds)."""
         known = cache(device)
-        self._arithmetic = lambda trial: arithmetic_on(known(), trial.config, self.clips, resources)
+        self._arithmetic = lambda trial: arithmetic_on(known(), trial.config, self.clips, resources, trial.opponent)
 
     def _copy(self, trial: Trial) -> None:
         """Copy the folds of a trial that another study has and this one has not."""
@@ -171,18 +175,38 @@ class Agenda:
         self.watch(trial, "lost", 0)
 
     def _settled(self, trial: Trial) -> bool:
-        """Whether all folds of a trial are there; if so its outcome is written down."""
-        if self.keys[trial.number] - set(self.ledger.done(trial)):
+        """Whether a trial has come to its end; if so its outcome is written down."""
+        outcome = self._pruned(trial) or self._complete(trial)
+        if outcome is None:
             return False
-        scores = [self._uf1(rows) for rows in self.ledger.predictions(trial).values()]
-        self.ledger.settle(trial.number, Outcome("complete", len(self.keys[trial.number]), float(np.mean(scores))))
+        self.ledger.settle(trial.number, outcome)
         self.ledger.end_attempt(self.running.pop(trial.number)[1])
         return True
+
+    def _pruned(self, trial: Trial) -> Outcome | None:
+        """That it lost its race, by the subjects of its whole blocks; the trial itself stops after the same block."""
+        if trial.opponent is None:
+            return None
+        stop = self.course.stop(trial.opponent, trial.seeds, self.ledger.predictions(trial))
+        return None if stop is None else Outcome("pruned", stop.subjects * len(trial.seeds), stop.imputed)
+
+    def _complete(self, trial: Trial) -> Outcome | None:
+        """That all its folds are there."""
+        if self.keys[trial.number] - set(self.ledger.done(trial)):
+            return None
+        rows: dict[int, list[list[object]]] = {seed: [] for seed in trial.seeds}
+        for (seed, _), own in self.ledger.predictions(trial).items():
+            rows[seed] += json.loads(own)
+        value = float(np.mean([self._uf1(own) for own in rows.values()]))
+        return Outcome("complete", len(self.keys[trial.number]), value)
 
     def _watch_end(self, trial: Trial) -> None:
         outcome = self.ledger.outcome(trial.number)
         assert outcome is not None
-        self.watch(trial, outcome.state, 0, outcome.value)
+        if outcome.state == "pruned":
+            self.watch(trial, "pruned", len(self.keys[trial.number]) - len(self.ledger.done(trial)))
+        else:
+            self.watch(trial, outcome.state, 0, outcome.value)
 
     def _uf1(self, rows: list[list[object]]) -> float:
         y_true, y_pred = [str(row[1]) for row in rows], [str(row[2]) for row in rows]

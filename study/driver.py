@@ -16,6 +16,7 @@ from search_spaces.spec import Search, StudySpec
 from study import continuity
 from study.agenda import Agenda, Listed, Source
 from study.costs import timed_in
+from study.course import Course
 from study.data import cache, fitness, readers
 from study.data.clips import ClipIndex, Clips
 from study.data.masters import region_of
@@ -29,7 +30,8 @@ from study.machine import here
 from study.outlook import Outlook
 from study.plan import Plan, configurations, fold_cost, make_plan, problems_of, unbuildable
 from study.progress import Display
-from study.search import Proposals, combinations, configuration
+from study.search import Proposals
+from study.space import combinations, configuration
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,7 @@ def train(
     agenda = Agenda(sources, ledger, clips, line.saw, library, retry_failed=retry_failed)
     try:
         with line:
-            _show_what_is_done(ledger, line)
+            _show_what_is_done(ledger, line, len(Course.of(clips).subjects))
             executor(agenda, clips, study.spec.resources)
     finally:
         export(study.folder)
@@ -151,7 +153,7 @@ def _sources(study: Study, ledger: Ledger, clips: Clips) -> list[Source]:
     sources: list[Source] = []
     for stage, design in study.spec.stages.items():
         if isinstance(design, Search):
-            sources.append(Proposals(stage, study.spec, ledger, cost, problems_of))
+            sources.append(Proposals(stage, study.spec, ledger, Course.of(clips), cost, problems_of))
         else:
             sources.append(Listed([arm for arm, _ in study.plan.arms if arm.stage == stage], ledger, cost))
     return sources
@@ -173,9 +175,12 @@ def pixels(study: Study) -> int:
     return frames * sum(MASTER[region_of(master)] ** 2 for master in _masters(study))
 
 
-def _show_what_is_done(ledger: Ledger, line: Display) -> None:
+def _show_what_is_done(ledger: Ledger, line: Display, subjects: int) -> None:
     for trial in ledger.trials():
-        outcome = ledger.outcome(trial.number)
+        outcome, done = ledger.outcome(trial.number), len(ledger.done(trial))
         if outcome and outcome.state == "complete":
-            line.saw(trial, "reused", outcome.kept)
+            line.saw(trial, "reused", done)
             line.saw(trial, "complete", 0, outcome.value)
+        elif outcome and outcome.state == "pruned":
+            line.saw(trial, "reused", done)
+            line.saw(trial, "pruned", len(trial.seeds) * subjects - done)

@@ -8,11 +8,10 @@ from search_spaces.errors import UserError
 from search_spaces.spec import Resources
 from study.agenda import Agenda
 from study.data.clips import Clips
-from study.identity import Arithmetic
 from study.stopping import Stop
-from study.trials import FoldResult, Trial, device_here, prepare_process, run_trial
+from study.trials import Done, FoldResult, Trial, device_here, prepare_process, run_trial
 
-TrialFunction = Callable[[Trial, Clips, Mapping[str, Arithmetic | None], Resources], Iterator[list[FoldResult]]]
+TrialFunction = Callable[[Trial, Clips, Mapping[str, Done], Resources], Iterator[list[FoldResult]]]
 
 
 class Executor(Protocol):

@@ -118,7 +118,7 @@ class _There:
     def _arithmetic(self, trial: Trial) -> Arithmetic:
         resources = self.study.spec.resources.where(machine.here().gpus > 0)
         assert self.clips is not None
-        return arithmetic_on(self._device(resources), trial.config, self.clips, resources)
+        return arithmetic_on(self._device(resources), trial.config, self.clips, resources, trial.opponent)
 
     def _clips(self) -> Clips | None:
         """Ids and digests as the ledger or the cache knows them; None where the videos were never read."""

@@ -17,7 +17,7 @@ from study.identity import Arithmetic, changed_code, code, provenance
 from study.library import Copy
 from study.lock import locked, refuse_network
 from study.schema import SCHEMA, check_version, ledger_path, read_only
-from study.trials import FoldResult, Trial
+from study.trials import Done, FoldResult, Trial
 
 # Errors of attempts: the trial's process was killed, or all that ran was left.
 LOST, LEFT = "its process died", "left"
@@ -25,17 +25,21 @@ LOST, LEFT = "its process died", "left"
 
 @dataclass(frozen=True)
 class Proposal:
-    """A trial as the ledger has it. `levels` and `rejected` are a search's asks, by factor."""
+    """A trial as the ledger has it. `levels` and `rejected` are a search's asks, by factor; `opponent` is a trial."""
 
     trial: Trial
     number: int  # within its stage
     levels: dict[str, Any] | None
     rejected: tuple[dict[str, Any], ...]
+    opponent: int | None
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a trial ended: complete, pruned or failed; `kept` folds count, `value` is UF1 (mean over seeds)."""
+    """How a trial ended: complete, pruned or failed; `kept` folds count.
+
+    value: UF1, mean over seeds; of a pruned trial what is imputed to it and told to Optuna, which is no result.
+    """
 
     state: str
     kept: int
@@ -135,6 +139,7 @@ class Ledger:
         seeds: tuple[int, ...],
         levels: dict[str, Any] | None = None,
         rejected: Iterable[dict[str, Any]] = (),
+        opponent: int | None = None,
     ) -> Trial:
         """Write a trial down before it is handed out, at its stage's next number; one already there is returned."""
         row = self.db.execute(
@@ -144,10 +149,10 @@ class Ledger:
         if row:
             return Trial(row["trial"], stage, arm, config, seeds)
         cursor = self.db.execute(
-            "insert into proposal (stage, number, arm, configuration, key, seeds, levels, rejected) values "
-            "(?, (select count(*) from proposal where stage=?), ?, ?, ?, ?, ?, ?)",
+            "insert into proposal (stage, number, arm, configuration, key, seeds, levels, rejected, opponent) values "
+            "(?, (select count(*) from proposal where stage=?), ?, ?, ?, ?, ?, ?, ?)",
             (stage, stage, arm, json.dumps(config.explicit()), config.key(), json.dumps(seeds))
-            + (None if levels is None else json.dumps(levels), json.dumps(list(rejected))),
+            + (None if levels is None else json.dumps(levels), json.dumps(list(rejected)), opponent),
         )
         assert cursor.lastrowid is not None
         return Trial(cursor.lastrowid, stage, arm, config, seeds)
@@ -222,17 +227,16 @@ class Ledger:
             (*values, *made, fold.key),
         )
 
-    def done(self, trial: Trial) -> dict[str, Arithmetic | None]:
-        """Keys of a trial's folds that the ledger has, and what made them; None in a mixed study, where any counts."""
-        rows = self._folds(trial, "key, arithmetic")
-        return {row["key"]: None if self.mixed else _arithmetic(row["arithmetic"]) for row in rows}
+    def done(self, trial: Trial) -> dict[str, Done]:
+        """A trial's folds that the ledger has, by key, and what made them: None in a mixed study, where any counts."""
+        rows = self._folds(trial, "key, arithmetic, predictions")
+        made_by = (lambda row: None) if self.mixed else (lambda row: _arithmetic(row["arithmetic"]))
+        return {row["key"]: Done(made_by(row), row["predictions"]) for row in rows}
 
-    def predictions(self, trial: Trial) -> dict[int, list[list[Any]]]:
-        """Rows [clip_id, y_true, y_pred, probabilities] of a trial's finished folds, by seed."""
-        rows: dict[int, list[list[Any]]] = {seed: [] for seed in trial.seeds}
-        for row in self._folds(trial, "seed, predictions"):
-            rows[row["seed"]] += json.loads(row["predictions"])
-        return rows
+    def predictions(self, trial: Trial) -> dict[tuple[int, str], str]:
+        """Predictions of a trial's folds, as FoldResult has them, by seed and held-out subject."""
+        rows = self._folds(trial, "seed, held_out, predictions")
+        return {(row["seed"], row["held_out"]): row["predictions"] for row in rows}
 
     def _folds(self, trial: Trial, columns: str) -> list[sqlite3.Row]:
         marks = ",".join("?" * len(trial.seeds))
@@ -279,7 +283,7 @@ def _proposal(row: sqlite3.Row) -> Proposal:
     config = TrialConfig(**json.loads(row["configuration"]))
     trial = Trial(row["trial"], row["stage"], row["arm"], config, tuple(json.loads(row["seeds"])))
     levels = None if row["levels"] is None else json.loads(row["levels"])
-    return Proposal(trial, row["number"], levels, tuple(json.loads(row["rejected"])))
+    return Proposal(trial, row["number"], levels, tuple(json.loads(row["rejected"])), row["opponent"])
 
 
 def _remedy(difference: str) -> str:

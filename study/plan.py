@@ -10,7 +10,7 @@ from study.costs import Costs, Size, Work
 from study.data import fitness
 from study.data.clips import ClipIndex
 from study.models.geometry import fold_group, geometry, infeasible, training_bytes
-from study.search import configuration, known_levels, sample_space
+from study.space import configuration, known_levels, outside, sample_space
 
 _INTERPRETER_BYTES = 500 * 2**20
 _SOME = 50  # configurations of a search's space that stand for it
@@ -121,8 +121,11 @@ def _searches(spec: StudySpec) -> list[tuple[str, Search]]:
 def _search_problems(spec: StudySpec, stage: str, design: Search) -> list[str]:
     baseline = spec.baseline_config()
     problems = [f"baseline: {problem}" for problem in infeasible(baseline)]
-    if known_levels(design, baseline) is None:
-        problems.append(f"stages.{stage}.factors: must hold the baseline's levels, with which the search begins")
+    strange = outside(design, baseline)
+    for name, levels in () if strange else known_levels(design, baseline).items():
+        if name != "the baseline":
+            strange += [f"{name}: {problem}" for problem in problems_of(configuration(baseline, levels))]
+    problems += [f"stages.{stage}.{problem}" for problem in strange]
     if not any(not problems_of(configuration(baseline, levels)) for levels in sample_space(design)):
         problems.append(f"stages.{stage}.factors: no combination of the levels can be built")
     return problems

@@ -30,9 +30,10 @@ class Display:
         self.began = clock()
         self.training_began: float | None = None
         self.ended = self.failed = self.pruned = self.trained = self.reused = self.copied = 0
+        self.never = 0  # folds of pruned trials that are never trained
         self.running: set[int] = set()
         self.slots = 1  # as many trials as ran at a time
-        self.spent = self.saved = 0.0  # seconds of device time
+        self.spent = self.saved = self.raced = 0.0  # seconds of device time; saved by reuse, and by the race
         self.best: float | None = None
         self._live = Live(get_renderable=self._render, console=console, refresh_per_second=2, transient=True)
 
@@ -60,7 +61,7 @@ class Display:
             self.running.add(trial.number)
             self.slots = max(self.slots, len(self.running))
         elif event in ("complete", "failed", "pruned", "lost"):
-            self._ended(trial, event, value)
+            self._ended(trial, event, number, value)
         if event != "trained" and (number or event in ("started", "complete", "failed", "pruned", "lost")):
             log.info("trial %d (%s): %s", trial.number, trial.arm or trial.stage, _told(event, number, value))
 
@@ -81,7 +82,7 @@ class Display:
         if self.training_began is None:
             self.training_began = self.clock() - number * seconds
 
-    def _ended(self, trial: "Trial", event: str, value: float | None) -> None:
+    def _ended(self, trial: "Trial", event: str, number: int, value: float | None) -> None:
         self.running.discard(trial.number)
         if event == "lost":
             return
@@ -89,19 +90,22 @@ class Display:
         self.ended += event == "complete"
         self.failed += event == "failed"
         self.pruned += event == "pruned"
+        self.never += number
+        self.raced += number * self.outlook.costs.seconds(Work(trial.config, self.outlook.plan.size))
         if event == "complete" and value is not None:
             self.best = value if self.best is None else max(self.best, value)
 
     def _render(self) -> Group:
-        done = self.trained + self.reused + self.copied
+        done = self.trained + self.reused + self.copied + self.never
         bar = ProgressBar(total=max(1, self.folds), completed=done, width=48)
         return Group(bar, *(Text(" · ".join(parts)) for parts in (self._counts(), self._times())))
 
     def _counts(self) -> list[str]:
-        parts = [f"trials {self.ended}/{self.trials}"]
+        parts = [f"trials {self.ended + self.pruned}/{self.trials}"]
         for number, name in ((len(self.running), "running"), (self.failed, "failed"), (self.pruned, "pruned")):
             parts += [f"{number} {name}"] * bool(number)
         parts.append(f"folds {self.trained + self.reused + self.copied}/{self.folds}")
+        parts += [f"{self.never} never trained"] * bool(self.never)
         parts += [f"{self.reused} from the ledger"] * bool(self.reused)
         return parts + [f"{self.copied} copied from other studies"] * bool(self.copied)
 
@@ -112,12 +116,14 @@ class Display:
         left = self.time_left() if self.running else None
         parts.append(duration(elapsed) if left is None else f"{duration(left)} left")
         parts += [f"{self.spent / 3600:.2f} device-hours spent"] * bool(self.spent)
+        parts += [f"{self.raced / 3600:.2f} saved by the race"] * bool(self.raced)
         return parts + [f"{self.saved / 3600:.2f} saved by reuse"] * bool(self.saved)
 
 
 def _told(event: str, number: int, value: float | None) -> str:
     """An event in words, for the log."""
-    folds = f"{number} folds {'in the ledger' if event == 'reused' else event}"
+    words = {"reused": "in the ledger", "pruned": "never trained: pruned"}
+    folds = f"{number} folds {words.get(event, event)}"
     return folds if number else event if value is None else f"{event}, uf1 {value:.3f}"
 
 

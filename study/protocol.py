@@ -1,5 +1,6 @@
 """Protocols: folds as masks over clips."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,8 +20,13 @@ class Fold:
     test: npt.NDArray[np.bool_]
 
 
+def shuffled(subjects: Iterable[str], index_digest: str) -> list[str]:
+    """The subjects in the one shuffled order in which every trial takes them, which the dataset's digest fixes."""
+    return sorted(set(subjects), key=lambda subject: digest([index_digest, subject]))
+
+
 def loso(clips: Clips, seed: int) -> list[Fold]:
-    """Leave-one-subject-out: a fold a subject, in the one shuffled order that the dataset's digest fixes."""
-    order = sorted(set(clips.subjects.tolist()), key=lambda subject: digest([clips.digests["index"], subject]))
+    """Leave-one-subject-out: a fold a subject, in their shuffled order."""
+    order = shuffled(clips.subjects.tolist(), clips.digests["index"])
     masks = {subject: clips.subjects == subject for subject in order}
     return [Fold(seed, subject, ~mask, mask) for subject, mask in masks.items()]

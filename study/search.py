@@ -1,37 +1,33 @@
 """Search: proposals by Optuna that are the same for one worker or many, today or after a crash."""
 
-import dataclasses
-import itertools
-import random
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
-from optuna.samplers import BaseSampler, RandomSampler, TPESampler
+from optuna.samplers import BaseSampler, GPSampler, QMCSampler, RandomSampler, TPESampler
 from optuna.trial import TrialState
 
-from search_spaces.config import FACTORS, TrialConfig, architecture, resolve
+from search_spaces.config import TrialConfig
 from search_spaces.designs import seeds
 from search_spaces.identity import digest, stream
-from search_spaces.levels import Range
-from search_spaces.spec import Search, StudySpec
+from search_spaces.spec import Race, Search, StudySpec
 from study.clock import VirtualClock
+from study.course import Course, Opponent
 from study.ledger import Ledger, Outcome
+from study.space import Levels, configuration, distributions, everything, is_active, known_levels
 from study.trials import Trial
 
 _REPEATED_ASKS = 5  # then the next unseen configuration in a seeded order is taken
-_FINITE = 100_000  # configurations that are counted one by one
-
-Levels = dict[str, Any]
 
 
 class Proposals:
     """The trials of a search, one after another, each proposed with what the virtual clock lets it know.
 
     A resumed search replays its proposals against the ledger: asks that were recorded are put back, and what was
-    told is told again.
+    told is told again. `course` is what its trials race over.
     """
 
     def __init__(
@@ -39,14 +35,18 @@ class Proposals:
         stage: str,
         spec: StudySpec,
         ledger: Ledger,
+        course: Course,
         cost: Callable[[TrialConfig], float],
         problems: Callable[[TrialConfig], list[str]],
     ) -> None:
         design = spec.stages[stage]  # type: ignore[index]
         assert isinstance(design, Search)
-        self.stage, self.design, self.ledger, self.cost, self.problems = stage, design, ledger, cost, problems
+        self.stage, self.design, self.ledger, self.course = stage, design, ledger, course
+        self.cost, self.problems = cost, problems
         self.baseline = spec.baseline_config()
-        asked = design.model_dump(mode="json", exclude_defaults=True, exclude={"proposals"})
+        known = known_levels(design, self.baseline).values()
+        self.known = list({configuration(self.baseline, one).key(): one for one in known}.values())
+        asked = design.model_dump(mode="json", exclude_defaults=True, exclude={"proposals", "race"})
         self.identity = digest([self.baseline.explicit(), stage, asked])
         self.space = distributions(design)
         self.recorded = ledger.proposals(stage)
@@ -55,6 +55,7 @@ class Proposals:
         self.trials: list[Trial] = []
         self.asked: list[optuna.trial.Trial] = []
         self.seen: set[str] = set()
+        self.best: tuple[Trial, float] | None = None  # of the complete trials that were told
         self.unseen = self._unseen()
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self.study = optuna.create_study(direction="maximize")
@@ -83,13 +84,30 @@ class Proposals:
                 ends[number] = outcome
                 self.clock.finish(number, outcome.kept * self.cost(trial.config))
             else:
-                self.clock.progress(number, len(self.ledger.done(trial)) * self.cost(trial.config))
+                self.clock.progress(number, self._folds_decided(trial) * self.cost(trial.config))
         while (ended := self.clock.next_end()) is not None:
-            self.ledger.tell(self.trials[ended].number, ends[ended])
-            if ends[ended].state == "complete":
-                self.study.tell(self.asked[ended], ends[ended].value)
-            else:
-                self.study.tell(self.asked[ended], state=TrialState.FAIL)
+            self._tell(ended, ends[ended])
+
+    def _tell(self, number: int, outcome: Outcome) -> None:
+        """Tell Optuna how a trial ended. A pruned one is told as complete with its imputed UF1.
+
+        Told as pruned, it would have the score of its last subject for a value, and the GP would not see it.
+        """
+        trial = self.trials[number]
+        self.ledger.tell(trial.number, outcome)
+        if outcome.value is None:
+            self.study.tell(self.asked[number], state=TrialState.FAIL)
+            return
+        self.study.tell(self.asked[number], outcome.value)
+        if outcome.state == "complete" and (self.best is None or outcome.value > self.best[1]):
+            self.best = trial, outcome.value
+
+    def _folds_decided(self, trial: Trial) -> int:
+        """Folds done that are sure to count: a raced trial may yet stop within a block that is not whole."""
+        found = self.ledger.predictions(trial)
+        if trial.opponent is None:
+            return len(found)
+        return self.course.decided(trial.opponent, trial.seeds, found) * len(trial.seeds)
 
     def _propose(self, number: int) -> Trial | None:
         """Proposal `number`: put back where the ledger has it, else asked for. None when the space is used up."""
@@ -99,9 +117,9 @@ class Proposals:
                 self._reject(self._ask(number, levels)[0])
             asked, levels = self._ask(number, recorded.levels)
             self._accept(asked, recorded.trial.config)
-            return recorded.trial
+            return replace(recorded.trial, opponent=self._opponent(recorded.opponent))
         rejected: list[Levels] = []
-        put = known_levels(self.design, self.baseline) if number == 0 else None
+        put = self.known[number] if number < len(self.known) else None
         while True:
             if len(rejected) == _REPEATED_ASKS and (put := next(self.unseen, None)) is None:
                 return None
@@ -112,18 +130,35 @@ class Proposals:
             self._reject(asked)
             rejected.append(levels)
         self._accept(asked, config)
+        raced = self.design.race != "none" and number >= len(self.known) and self.best is not None
+        opponent = self.best[0].number if raced and self.best else None
         own = seeds(self.stage, self.design.seeds)
-        return self.ledger.propose(self.stage, None, config, own, levels, rejected)
+        trial = self.ledger.propose(self.stage, None, config, own, levels, rejected, opponent)
+        return replace(trial, opponent=self._opponent(opponent))
+
+    def _opponent(self, number: int | None) -> Opponent | None:
+        """A told complete trial as an opponent."""
+        if number is None:
+            return None
+        assert isinstance(self.design.race, Race)
+        (trial,) = [trial for trial in self.trials if trial.number == number]
+        told = self.ledger.told(number)
+        assert told is not None
+        assert told.value is not None
+        counts = self.course.counts(trial.seeds, self.ledger.predictions(trial), len(self.course.subjects))
+        return Opponent(number, told.value, counts, self.design.race.p, self.design.race.first)
 
     def _ask(self, number: int, put: Levels | None, repeated: int = 0) -> tuple[optuna.trial.Trial, Levels]:
         """Ask once, with a sampler seeded for this proposal; with `put`, these levels are what is proposed."""
-        self.study.sampler = _sampler(self.design, stream(self.identity, number, repeated) % 2**32)
+        self.study.sampler = _sampler(self.design, self.identity, stream(self.identity, number, repeated) % 2**32)
         if put is not None:
             self.study.enqueue_trial(put)
         asked = self.study.ask()
+        if self.design.sampler == "qmc":
+            _ = asked.relative_params  # draws the sequence's next point: what is put back has to count as well
         levels: Levels = {}
         for name, distribution in self.space.items():
-            if _is_active(self.baseline, levels, name):
+            if is_active(self.baseline, levels, name):
                 levels[name] = _suggest(asked, name, distribution)
         return asked, levels
 
@@ -136,54 +171,11 @@ class Proposals:
 
     def _unseen(self) -> Iterator[Levels]:
         """Feasible configurations that were not proposed yet, in a seeded order; of a continuous space, random ones."""
-        for levels in _everything(self.space, stream(self.identity, "unseen")):
-            config = configuration(
-                self.baseline, {n: v for n, v in levels.items() if _is_active(self.baseline, levels, n)}
-            )
+        for levels in everything(self.space, stream(self.identity, "unseen")):
+            active = {name: level for name, level in levels.items() if is_active(self.baseline, levels, name)}
+            config = configuration(self.baseline, active)
             if config.key() not in self.seen and not self.problems(config):
-                yield {name: level for name, level in levels.items() if _is_active(self.baseline, levels, name)}
-
-
-def distributions(design: Search) -> dict[str, BaseDistribution]:
-    """Optuna's distribution of each factor of a search, in the order of TrialConfig (conditions come first)."""
-    given = design.factors.given()
-    ordered = [name for name in ("architecture", *FACTORS) if name in given]
-    return {name: _distribution(given[name]) for name in ordered}
-
-
-def combinations(design: Search, names: Sequence[str]) -> list[Levels]:
-    """Every combination of the levels that a search has of these factors, which must be lists."""
-    given = {name: levels for name, levels in design.factors.given().items() if name in names}
-    return [dict(zip(given, cell, strict=True)) for cell in itertools.product(*given.values())]
-
-
-def sample_space(design: Search, most: int = 1000) -> list[Levels]:
-    """Up to `most` configurations of a search's space, of a small finite one all, each once."""
-    return list(itertools.islice(_everything(distributions(design), 0), most))
-
-
-def known_levels(design: Search, baseline: TrialConfig) -> Levels | None:
-    """The baseline in a search's factors, or None where it lies outside of them."""
-    levels = {
-        n: architecture(baseline) if n == "architecture" else getattr(baseline, n) for n in design.factors.given()
-    }
-    given = design.factors.given()
-    return levels if all(_holds(given[name], level) for name, level in levels.items()) else None
-
-
-def configuration(baseline: TrialConfig, levels: Levels) -> TrialConfig:
-    """The baseline with a proposal's levels."""
-    return dataclasses.replace(baseline, **resolve(levels))
-
-
-def _distribution(given: Any) -> BaseDistribution:
-    if isinstance(given, Range):
-        return FloatDistribution(given.low, given.high, log=given.log)
-    return CategoricalDistribution(given)
-
-
-def _holds(given: Any, level: Any) -> bool:
-    return given.low <= level <= given.high if isinstance(given, Range) else level in given
+                yield active
 
 
 def _suggest(asked: optuna.trial.Trial, name: str, distribution: BaseDistribution) -> Any:
@@ -193,38 +185,16 @@ def _suggest(asked: optuna.trial.Trial, name: str, distribution: BaseDistributio
     return asked.suggest_categorical(name, distribution.choices)
 
 
-def _is_active(baseline: TrialConfig, levels: Levels, name: str) -> bool:
-    return name == "architecture" or configuration(baseline, levels).is_active(FACTORS[name])
-
-
-def _sampler(design: Search, seed: int) -> BaseSampler:
-    if design.sampler == "random":
-        return RandomSampler(seed=seed)
+def _sampler(design: Search, identity: str, seed: int) -> BaseSampler:
+    """The sampler of one ask. Only samplers are offered whose proposals a replay repeats: NSGA-II's are others."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        if design.sampler == "random":
+            return RandomSampler(seed=seed)
+        if design.sampler == "gp":
+            return GPSampler(seed=seed, n_startup_trials=design.startup, warn_independent_sampling=False)
+        if design.sampler == "qmc":  # one sequence, whose points the study counts: its seed is the search's
+            rest = RandomSampler(seed=seed)
+            sequence = stream(identity, "qmc") % 2**32
+            return QMCSampler(scramble=True, seed=sequence, independent_sampler=rest, warn_independent_sampling=False)
         return TPESampler(seed=seed, multivariate=True, group=True, n_startup_trials=design.startup)
-
-
-def _everything(space: dict[str, BaseDistribution], seed: int) -> Iterator[Levels]:
-    """All levels of a finite space in a seeded order, each once; of another, a bounded number of random draws."""
-    rng = random.Random(seed)
-    lists = [d.choices for d in space.values() if isinstance(d, CategoricalDistribution)]
-    size = 1
-    for choices in lists:
-        size *= len(choices)
-    if len(lists) == len(space) and size <= _FINITE:
-        cells = list(itertools.product(*lists))
-        rng.shuffle(cells)
-        yield from (dict(zip(space, cell, strict=True)) for cell in cells)
-        return
-    for _ in range(_FINITE):
-        yield {name: _draw(rng, distribution) for name, distribution in space.items()}
-
-
-def _draw(rng: random.Random, distribution: BaseDistribution) -> Any:
-    if isinstance(distribution, CategoricalDistribution):
-        return rng.choice(distribution.choices)
-    assert isinstance(distribution, FloatDistribution)
-    if distribution.log:
-        return distribution.low * (distribution.high / distribution.low) ** rng.random()
-    return rng.uniform(distribution.low, distribution.high)

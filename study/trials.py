@@ -5,11 +5,12 @@ import os
 import platform
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from search_spaces.config import TrialConfig
 from search_spaces.errors import UserError
 from search_spaces.spec import Resources
+from study.course import Course, Opponent
 from study.data.clips import Clips
 from study.identity import Arithmetic, fold_key
 from study.memory import peak_memory, reset_peak, tune_malloc
@@ -19,13 +20,14 @@ from study.protocol import Fold, loso
 
 @dataclass(frozen=True)
 class Trial:
-    """`number` is its place in the ledger; `arm` is None for a proposal of a search."""
+    """`number` is its place in the ledger; `arm` is None for a proposal of a search; only that may have an opponent."""
 
     number: int
     stage: str
     arm: str | None
     config: TrialConfig
     seeds: tuple[int, ...]
+    opponent: Opponent | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,14 @@ class FoldResult:
     node: str
 
 
+@dataclass(frozen=True)
+class Done:
+    """A fold that the ledger has: what made it (None: it does not matter), and its rows as FoldResult has them."""
+
+    arithmetic: Arithmetic | None
+    predictions: str
+
+
 class MixedArithmetic(UserError):
     """The ledger's folds of this trial were made by another arithmetic than the one at hand."""
 
@@ -52,26 +62,42 @@ def trial_keys(trial: Trial, clips: Clips) -> list[str]:
     return [fold_key(trial.config, clips, fold) for seed in trial.seeds for fold in loso(clips, seed)]
 
 
-def run_trial(
-    trial: Trial, clips: Clips, done: Mapping[str, Arithmetic | None], resources: Resources
-) -> Iterator[list[FoldResult]]:
+def run_trial(trial: Trial, clips: Clips, done: Mapping[str, Done], resources: Resources) -> Iterator[list[FoldResult]]:
     """Train the folds that are not `done` (by key), and yield each group of folds as it ends.
 
     Groups are cut by position in the subject order, done or not, and a group that is not wholly done is trained whole:
-    a resumed trial repeats the same arithmetic. Raises MixedArithmetic where done folds were made by another; a fold
-    done by None counts, whatever made it.
+    a resumed trial repeats the same arithmetic. A trial with an opponent takes the subjects in blocks, all seeds of
+    them, and stops after the block in which it is hopeless. Raises MixedArithmetic where done folds were made by
+    another; a fold done by None counts, whatever made it.
     """
     reset_peak()
-    arithmetic = arithmetic_on(device_here(resources), trial.config, clips, resources)
-    for seed in trial.seeds:
-        folds = loso(clips, seed)
-        for start in range(0, len(folds), arithmetic.group):
-            group = folds[start : start + arithmetic.group]
+    course, found = Course.of(clips), dict[tuple[int, str], str]()
+    arithmetic = arithmetic_on(device_here(resources), trial.config, clips, resources, trial.opponent)
+    for block in course.blocks(trial.opponent):
+        for group in _groups(trial, clips, block, arithmetic.group):
             keys = [fold_key(trial.config, clips, fold) for fold in group]
-            if others := {done[key] for key in keys if key in done} - {arithmetic, None}:
-                raise MixedArithmetic(f"folds in the ledger were made by {others.pop()}, this process has {arithmetic}")
-            if not all(key in done for key in keys):
-                yield _train(trial.config, clips, group, keys, arithmetic)
+            rows = _rows_of(keys, done, arithmetic)
+            if not rows:
+                yield (trained := _train(trial.config, clips, group, keys, arithmetic))
+                rows = [fold.predictions for fold in trained]
+            found |= {(fold.seed, fold.held_out): own for fold, own in zip(group, rows, strict=True)}
+        if trial.opponent and course.stop(trial.opponent, trial.seeds, found):
+            return
+
+
+def _groups(trial: Trial, clips: Clips, block: range, size: int) -> Iterator[list[Fold]]:
+    """The folds of a block of subjects, seed after seed, `size` at a time."""
+    for seed in trial.seeds:
+        folds = loso(clips, seed)[block.start : block.stop]
+        yield from (folds[start : start + size] for start in range(0, len(folds), size))
+
+
+def _rows_of(keys: list[str], done: Mapping[str, Done], arithmetic: Arithmetic) -> list[str]:
+    """The predictions of a group that is wholly done, else none."""
+    there = [done[key] for key in keys if key in done]
+    if others := {fold.arithmetic for fold in there} - {arithmetic, None}:
+        raise MixedArithmetic(f"folds in the ledger were made by {others.pop()}, this process has {arithmetic}")
+    return [fold.predictions for fold in there] if len(there) == len(keys) else []
 
 
 def _train(
@@ -127,12 +153,14 @@ def gpus_here() -> tuple[Device, ...]:
     return tuple(Device(gpu.name, f"{gpu.major}.{gpu.minor}", gpu.total_memory, torch.__version__) for gpu in found)
 
 
-def arithmetic_on(device: Device, config: TrialConfig, clips: Clips, resources: Resources) -> Arithmetic:
-    """A configuration's arithmetic. The fold group follows from declared memory, never from free."""
+def arithmetic_on(
+    device: Device, config: TrialConfig, clips: Clips, resources: Resources, opponent: Opponent | None = None
+) -> Arithmetic:
+    """A configuration's arithmetic, in a race or by itself. The fold group follows from declared memory, never free."""
     kind, memory = "cpu" if device.memory is None else "cuda", resources.host_memory
     if device.memory is not None and resources.memory is None:
         memory = int(min(1.0, resources.gpu or 0) * device.memory)
-    n_folds = len(set(clips.subjects.tolist()))
+    n_folds = len(Course.of(clips).blocks(opponent)[0])
     group = fold_group(config, len(clips.classes), memory, kind, n_folds)
     return Arithmetic(device.name, device.capability, resources.threads, device.torch, config.precision, group)
 

@@ -22,9 +22,8 @@ from search_spaces.errors import UserError
 from search_spaces.spec import Resources
 from study.clock import Wait
 from study.data.clips import Clips
-from study.identity import Arithmetic
 from study.stopping import Stop, say
-from study.trials import Device, Trial, run_trial
+from study.trials import Device, Done, Trial, run_trial
 
 if TYPE_CHECKING:  # workers import this module and need neither pandas nor optuna
     from study.agenda import Agenda
@@ -72,7 +71,7 @@ class Task:
     """What a worker is given: a trial, and the folds of it that the ledger has."""
 
     trial: Trial
-    done: Mapping[str, Arithmetic | None] = field(repr=False)
+    done: Mapping[str, Done] = field(repr=False)
 
 
 # Answers to `take` besides a task and None: the next trial is not decided; what do the workers train on?

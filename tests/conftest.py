@@ -23,6 +23,7 @@ stages:
     proposals: 12
     startup: 4
     virtual_slots: 2
+    race: none
     factors:
       architecture: [full_face, fusion_intermediate, fusion_late]
       depth: [1, 2]

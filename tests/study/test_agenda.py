@@ -10,7 +10,7 @@ from search_spaces.errors import UserError
 from study.agenda import Agenda, Listed
 from study.ledger import Ledger
 from study.library import Library
-from study.trials import MixedArithmetic, run_trial
+from study.trials import Done, MixedArithmetic, run_trial
 
 
 @pytest.fixture
@@ -77,7 +77,7 @@ def test_a_block_of_another_machine_is_refused_whole(agenda, small):
 def test_folds_made_by_another_arithmetic_are_not_mixed(agenda, small):
     trial = agenda.take()
     first = next(run_trial(trial, agenda.clips, {}, small.prepared().spec.resources))
-    done = {f.key: dataclasses.replace(f.arithmetic, group=1) for f in first}
+    done = {f.key: Done(dataclasses.replace(f.arithmetic, group=1), f.predictions) for f in first}
     with pytest.raises(MixedArithmetic, match="group=1"):
         list(run_trial(trial, agenda.clips, done, small.prepared().spec.resources))
 

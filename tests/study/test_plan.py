@@ -55,7 +55,7 @@ def test_every_cell_that_cannot_be_built_is_named():
 
 def test_a_search_begins_with_the_baseline_and_must_hold_it():
     search = {"design": "search", "proposals": 3, "factors": {"frames": [12, 16]}}
-    with pytest.raises(UserError, match=r"stages\.search\.factors: must hold the baseline"):
+    with pytest.raises(UserError, match=r"stages\.search\.factors: must hold those of the baseline"):
         plan(stages={"search": search})
 
 

@@ -1,9 +1,13 @@
 """Proposals: the same whatever the workers, replayed after a crash, never infeasible, never twice."""
 
+from typing import get_args
+
 import pytest
 import yaml
 
+from search_spaces.spec import Search
 from search_spaces.study_file import load_study
+from study.course import Course
 from study.ledger import Ledger, Outcome
 from study.plan import fold_cost, problems_of
 from study.search import Proposals
@@ -13,17 +17,18 @@ BASE = {
     "dataset": {"path": "clips"},
     "baseline": {"architecture": "fusion_intermediate", "frames": 8, "crop": 32, "kernel_time": 3, "filters": 4},
 }
+COURSE = Course(("s0", "s1", "s2", "s3", "s4"), ("a", "b", "c"))
 
 
 def study(tmp_path, **design):
     path = tmp_path / "study.yaml"
-    stages = {"search": {"design": "search", "startup": 4, "virtual_slots": 2, **design}}
+    stages = {"search": {"design": "search", "startup": 4, "virtual_slots": 2, "race": "none", **design}}
     path.write_text(yaml.safe_dump({**BASE, "stages": stages}))
     return load_study(path)
 
 
 def proposals(spec, ledger):
-    return Proposals("search", spec, ledger, lambda config: fold_cost(config, 25, 3), problems_of)
+    return Proposals("search", spec, ledger, COURSE, lambda config: fold_cost(config, 25, 3), problems_of)
 
 
 def score(trial):
@@ -47,7 +52,7 @@ SPACE = {
 }
 
 
-@pytest.mark.parametrize("sampler", ["tpe", "random"])
+@pytest.mark.parametrize("sampler", get_args(Search.model_fields["sampler"].annotation))
 @pytest.mark.parametrize("stop", [0, 1, 3, 7, 11])
 def test_a_resumed_search_proposes_what_an_unbroken_one_does(tmp_path, sampler, stop):
     spec = study(tmp_path, proposals=14, factors=SPACE, sampler=sampler)

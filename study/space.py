@@ -1,0 +1,99 @@
+"""A search's space: its factors as Optuna's distributions, and the configurations in it."""
+
+import dataclasses
+import itertools
+import random
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
+
+from search_spaces.config import FACTORS, TrialConfig, architecture, resolve
+from search_spaces.levels import Range
+from search_spaces.spec import Search
+
+_FINITE = 100_000  # configurations that are counted one by one
+
+Levels = dict[str, Any]
+
+
+def distributions(design: Search) -> dict[str, BaseDistribution]:
+    """Optuna's distribution of each factor of a search, in the order of TrialConfig (conditions come first)."""
+    given = design.factors.given()
+    ordered = [name for name in ("architecture", *FACTORS) if name in given]
+    return {name: _distribution(given[name]) for name in ordered}
+
+
+def combinations(design: Search, names: Sequence[str]) -> list[Levels]:
+    """Every combination of the levels that a search has of these factors, which must be lists."""
+    given = {name: levels for name, levels in design.factors.given().items() if name in names}
+    return [dict(zip(given, cell, strict=True)) for cell in itertools.product(*given.values())]
+
+
+def sample_space(design: Search, most: int = 1000) -> list[Levels]:
+    """Up to `most` configurations of a search's space, of a small finite one all, each once."""
+    return list(itertools.islice(everything(distributions(design), 0), most))
+
+
+def known_levels(design: Search, baseline: TrialConfig) -> dict[str, Levels]:
+    """The configurations with which a search begins, by name: the baseline, then those that its design names.
+
+    A level that one of them leaves out is the baseline's.
+    """
+    own = {n: architecture(baseline) if n == "architecture" else getattr(baseline, n) for n in design.factors.given()}
+    return {"the baseline": own} | {f"known[{i}]": own | one.given() for i, one in enumerate(design.known)}
+
+
+def outside(design: Search, baseline: TrialConfig) -> list[str]:
+    """What of the configurations with which a search begins is not in its space, one sentence each."""
+    given, problems = design.factors.given(), []
+    for name, levels in known_levels(design, baseline).items():
+        if wrong := [f"{n}={level}" for n, level in levels.items() if n in given and not _holds(given[n], level)]:
+            problems.append(f"factors: must hold those of {name}, with which the search begins: {', '.join(wrong)}")
+        if strange := [n for n in levels if n not in given]:
+            problems.append(f"{name}: {', '.join(strange)}: no factors of this search")
+    return problems
+
+
+def configuration(baseline: TrialConfig, levels: Levels) -> TrialConfig:
+    """The baseline with a proposal's levels."""
+    return dataclasses.replace(baseline, **resolve(levels))
+
+
+def _distribution(given: Any) -> BaseDistribution:
+    if isinstance(given, Range):
+        return FloatDistribution(given.low, given.high, log=given.log)
+    return CategoricalDistribution(given)
+
+
+def _holds(given: Any, level: Any) -> bool:
+    return given.low <= level <= given.high if isinstance(given, Range) else level in given
+
+
+def is_active(baseline: TrialConfig, levels: Levels, name: str) -> bool:
+    return name == "architecture" or configuration(baseline, levels).is_active(FACTORS[name])
+
+
+def everything(space: dict[str, BaseDistribution], seed: int) -> Iterator[Levels]:
+    """All levels of a finite space in a seeded order, each once; of another, a bounded number of random draws."""
+    rng = random.Random(seed)
+    lists = [d.choices for d in space.values() if isinstance(d, CategoricalDistribution)]
+    size = 1
+    for choices in lists:
+        size *= len(choices)
+    if len(lists) == len(space) and size <= _FINITE:
+        cells = list(itertools.product(*lists))
+        rng.shuffle(cells)
+        yield from (dict(zip(space, cell, strict=True)) for cell in cells)
+        return
+    for _ in range(_FINITE):
+        yield {name: _draw(rng, distribution) for name, distribution in space.items()}
+
+
+def _draw(rng: random.Random, distribution: BaseDistribution) -> Any:
+    if isinstance(distribution, CategoricalDistribution):
+        return rng.choice(distribution.choices)
+    assert isinstance(distribution, FloatDistribution)
+    if distribution.log:
+        return distribution.low * (distribution.high / distribution.low) ** rng.random()
+    return rng.uniform(distribution.low, distribution.high)
