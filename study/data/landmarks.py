@@ -109,7 +109,7 @@ def read(path: Path, first: int, last: int, source: Path) -> Points:
     elif not path.is_file():
         raise UserError(f"{path}: there is no such file of landmarks; leave `landmarks` empty where there are none")
     else:
-        points = _loaded(path, 3) if path.suffix == ".npy" else _from_csv(path)
+        points = _loaded(path, 3) if path.suffix == ".npy" else _from_csv(path, source)
     if len(points) <= last:
         raise UserError(f"{path}: has landmarks of {len(points)} frames, the annotation needs {last + 1}")
     wanted = points[first : last + 1]
@@ -172,11 +172,21 @@ def _from_folder(path: Path, source: Path) -> Points:
     return np.stack(loaded)
 
 
-def _from_csv(path: Path) -> Points:
+def _in_order_of_names(path: Path, source: Path) -> None:
+    """Raise UserError where a table's frames are not those of the images: OpenFace takes img10 before img9."""
+    names = [image.name for image in image_files(source)] if source.is_dir() else []
+    if wrong := [(own, by_name) for own, by_name in zip(names, sorted(names), strict=True) if own != by_name]:
+        own, by_name = wrong[0]
+        advice = "write all numbers of the images with the same digits and run it again, or give .npy files"
+        raise UserError(f"{path}: OpenFace counts images by their names, in which {by_name} precedes {own}; {advice}")
+
+
+def _from_csv(path: Path, source: Path) -> Points:
     """Rows by their frame; NaN for frames that have none or in which no face was found."""
     import pyarrow as pa
     from pyarrow import csv
 
+    _in_order_of_names(path, source)
     try:
         table = csv.read_csv(path)
     except pa.ArrowInvalid as error:

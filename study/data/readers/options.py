@@ -34,6 +34,7 @@ class Options(BaseModel):
     missing: Literal["refuse", "leave_out", "keep"] = "refuse"
     images: str | None = None  # a kind of images or a folder below the dataset's, where there are several
     annotation: str | None = None  # a file below the dataset's folder, where there are several
+    landmarks: str | None = None  # a folder below the dataset's, or `beside`: with the images (landmark_files.py)
     corrections: dict[str, Correction] = {}
 
 

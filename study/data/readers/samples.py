@@ -4,13 +4,15 @@ from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 from os.path import relpath
 from pathlib import Path
 
 from search_spaces.errors import UserError
 from study.data.labels import WORDS, LabelMap, normal
+from study.data.masters import attempt
 from study.data.readers import layout
+from study.data.readers.landmark_files import landmarks_of
 from study.data.readers.options import Correction, Options
 from study.data.readers.survey import SHOWN, Findings, LeftOut, Row, Survey, survey_of
 
@@ -148,6 +150,10 @@ def placed(
             _unusable(sample, options, found, "frames missing on disk", detail, wanted - there)
             return None
         found.tally("frames missing on disk, the others are used", sample.clip_id)
+    points = attempt(partial(landmarks_of, sample.source, root, options.landmarks)) if options.landmarks else None
+    if isinstance(points, UserError):
+        _unusable(sample, options, found, "without landmarks", "; ".join(points.problems))
+        return None
     return {
         "clip_id": sample.clip_id,
         "dataset": sample.dataset,
@@ -157,6 +163,7 @@ def placed(
         "offset": last,
         "fps": sample.fps,
         "source": relpath(sample.source, root),
+        "landmarks": points and relpath(points, root),
         FRAMES: len(numbers),
     }
 

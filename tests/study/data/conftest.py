@@ -1,3 +1,5 @@
+import csv
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -35,3 +37,19 @@ def media() -> Path:
     if not folder.is_dir():
         pytest.skip(f"the real clips are not here: {folder}")
     return folder
+
+
+@pytest.fixture(scope="session")
+def openface() -> Callable[..., Path]:
+    """Write landmarks [frames, 68, 2] as FeatureExtraction does: spaces after the commas, frames from 1."""
+
+    def written(path, points, success=(1, 1, 1, 1, 1)):
+        with path.open("w") as file:
+            writer = csv.writer(file)
+            axes = [f" {axis}_{point}" for axis in "xy" for point in range(68)]
+            writer.writerow(["frame", " face_id", " timestamp", " confidence", " success", *axes])
+            for number, (own, found) in enumerate(zip(points, success, strict=True), 1):
+                writer.writerow([number, " 0", " 0.0", " 0.9", f" {found}", *own[:, 0], *own[:, 1]])
+        return path
+
+    return written

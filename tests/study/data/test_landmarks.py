@@ -1,4 +1,3 @@
-import csv
 from pathlib import Path
 
 import numpy as np
@@ -74,18 +73,7 @@ def test_between_pixels_it_is_linear_and_beyond_the_frame_its_edge():
 POINTS = np.arange(5 * 68 * 2, dtype=float).reshape(5, 68, 2)
 
 
-def openface(path, points, success=(1, 1, 1, 1, 1)):
-    """As FeatureExtraction writes it: spaces after the commas, frames from 1."""
-    with path.open("w") as file:
-        writer = csv.writer(file)
-        axes = [f" {axis}_{point}" for axis in "xy" for point in range(68)]
-        writer.writerow(["frame", " face_id", " timestamp", " confidence", " success", *axes])
-        for number, (own, found) in enumerate(zip(points, success, strict=True), 1):
-            writer.writerow([number, " 0", " 0.0", " 0.9", f" {found}", *own[:, 0], *own[:, 1]])
-    return path
-
-
-def test_openface_npy_and_folders_are_read(tmp_path):
+def test_openface_npy_and_folders_are_read(openface, tmp_path):
     table = openface(tmp_path / "clip.csv", POINTS)
     np.save(tmp_path / "clip.npy", POINTS)
     (tmp_path / "frames").mkdir()
@@ -95,7 +83,7 @@ def test_openface_npy_and_folders_are_read(tmp_path):
         assert np.array_equal(landmarks.read(path, 1, 3, VIDEO), POINTS[1:4]), path
 
 
-def test_frames_without_a_face_are_told_when_they_are_needed(tmp_path):
+def test_frames_without_a_face_are_told_when_they_are_needed(openface, tmp_path):
     table = openface(tmp_path / "clip.csv", POINTS, (1, 1, 0, 1, 0))
     assert landmarks.read(table, 0, 1, VIDEO).shape == (2, 68, 2)
     with pytest.raises(
@@ -137,7 +125,7 @@ def test_a_table_of_something_else_is_told(tmp_path):
         ((1, 2, 2e9), "3 rows, and one of frame 2000000000"),
     ],
 )
-def test_a_table_that_does_not_say_which_frame_is_whose(tmp_path, frames, words):
+def test_a_table_that_does_not_say_which_frame_is_whose(openface, tmp_path, frames, words):
     table = openface(tmp_path / "clip.csv", POINTS[:3], (1, 1, 1))
     header, *rows = table.read_text().splitlines()
     rows = [f"{frame},{row.partition(',')[2]}" for frame, row in zip(frames, rows, strict=True)]

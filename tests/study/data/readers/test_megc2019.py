@@ -120,3 +120,15 @@ def test_problems_of_a_dataset_are_the_composites(composite):
     assert [out.clip for out in megc2019.survey(composite.root, {"missing": "leave_out"}).left_out if out.frames] == [
         "sub01/EP02_01f"
     ]
+
+
+def test_landmarks_of_all_three_in_one_folder(composite):
+    sources = [row["source"] for row in readers.read("megc2019", composite.root, {}).table.to_pylist()]
+    for source in sources:
+        file = composite.root / "marks" / f"{source}.npy"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch()
+    index = readers.read("megc2019", composite.root, {"landmarks": "marks"})
+    assert index.table["landmarks"].to_pylist() == [f"marks/{source}.npy" for source in sources]
+    file.unlink()
+    assert f"there are no landmarks of {composite.root / sources[-1]}" in problems(composite, landmarks="marks")[0]
