@@ -16,7 +16,7 @@ from study.data.building import cores
 from study.data.clips import ClipIndex
 from study.data.digests import Contents
 from study.data.readers.survey import SHOWN
-from study.data.sampling import frames_needed
+from study.data.sampling import START, frames_needed
 
 Row = dict[str, Any]
 
@@ -42,6 +42,12 @@ def _lacking(config: TrialConfig, rows: Sequence[Row]) -> Iterator[str]:
                 f"sampling: onset_apex_offset needs apexes, and no clip of {dataset} has one; "
                 "name another rule, apex: midpoint or max_difference"
             )
+    longest = max(row["offset"] - row["onset"] + 1 for row in rows)
+    if config.sampling == "start_72" and longest <= START:
+        yield (
+            f"sampling: start_72 begins at frame {START} of a clip, and the longest has {longest}; where films hold "
+            f"more than the clip, read on by the options window: {START + config.frames} and window_from: onset"
+        )
     follows = config.landmarks == "per_frame" or config.alignment == "none"
     if config.regions != "frame" and follows and (lost := sum(row["landmarks"] is None for row in rows)):
         rule = "landmarks: per_frame" if config.landmarks == "per_frame" else "alignment: none"

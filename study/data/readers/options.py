@@ -23,7 +23,8 @@ class Options(BaseModel):
     """What every annotated dataset takes; each reader sets the default of `labels` and adds its own.
 
     missing: what becomes of a clip with frames missing on disk: `refuse` (nothing is read), `leave_out` (the clip),
-    or `keep` (the frames that are there). window: clips with fewer frames are widened to as many, around the apex.
+    or `keep` (the frames that are there). window: clips with fewer frames are widened to as many, around the apex, or
+    from their onset on.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
@@ -31,6 +32,7 @@ class Options(BaseModel):
     labels: str | dict[str, str]
     labels_from: str | None = None
     window: Annotated[int, Field(ge=2)] | None = None
+    window_from: Literal["apex", "onset"] = "apex"
     missing: Literal["refuse", "leave_out", "keep"] = "refuse"
     images: str | None = None  # a kind of images or a folder below the dataset's, where there are several
     annotation: str | None = None  # a file below the dataset's folder, where there are several

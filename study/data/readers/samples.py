@@ -52,7 +52,7 @@ def survey_samples(
     for row in rows:
         if row["apex"] is None:
             found.tally("apex unknown", row["clip_id"])
-    rows = widened(rows, options.window, found)
+    rows = widened(rows, options.window, found, options.window_from)
     if not found.problems:  # where clips are missing, so may be the last of a class
         found.together(str(root), rows, chosen.classes)
     return survey_of(name, root, chosen.classes, rows, found)
@@ -202,34 +202,37 @@ def apex_position(sample: Sample, numbers: Sequence[int], found: Findings) -> in
     return at if numbers[at : at + 1] and numbers[at] == sample.apex else None
 
 
-def widened(rows: Sequence[Row], window: int | None, found: Findings) -> list[Row]:
-    """Clips with fewer frames widened to `window`, around the apex (the middle where unknown).
+def widened(rows: Sequence[Row], window: int | None, found: Findings, begins: str = "apex") -> list[Row]:
+    """Clips with fewer frames widened to `window`: around the apex (the middle where unknown), or from the onset on.
 
-    At the source's ends the window is moved inwards. Sources with fewer frames are one problem together.
+    Around the apex, the window is moved inwards at the source's ends. Sources with fewer frames are one problem
+    together.
     """
     lengths = {row["clip_id"]: row[FRAMES] for row in rows}
     plain = [{name: cell for name, cell in row.items() if name != FRAMES} for row in rows]
     if window is None:
         return plain
-    if small := [clip for clip, total in lengths.items() if total < window]:
-        fewest = min(lengths[clip] for clip in small)
+    room = {row["clip_id"]: row[FRAMES] - (row["onset"] if begins == "onset" else 0) for row in rows}
+    if small := [clip for clip, total in room.items() if total < window]:
+        fewest = min(room[clip] for clip in small)
         names = f"{', '.join(small[:SHOWN])}{', ...' if len(small) > SHOWN else ''}"
-        text = f"option window is {window}; on disk {len(small)} clips have fewer frames, down to {fewest} ({names})"
+        fewer = f"have fewer frames{' from their onset on' if begins == 'onset' else ''}, down to {fewest}"
+        text = f"option window is {window}; on disk {len(small)} clips {fewer} ({names})"
         found.wrong("window", "dataset", f"{text}; set a smaller window, or images that hold more than the clip")
         return plain
     for row in plain:
         if row["offset"] - row["onset"] + 1 < window:
-            row |= window_around(row, window, lengths[row["clip_id"]])
+            first = row["onset"] if begins == "onset" else first_around(row, window, lengths[row["clip_id"]])
+            row |= {"onset": first, "offset": first + window - 1}
             found.tally(f"widened to {window} frames", row["clip_id"])
             found.widened += 1
     return plain
 
 
-def window_around(row: Row, window: int, total: int) -> Row:
-    """Onset and offset of a window in a source of this many frames."""
+def first_around(row: Row, window: int, total: int) -> int:
+    """The first frame of a window around a clip's apex in a source of this many frames."""
     middle = row["apex"] if row["apex"] is not None else (row["onset"] + row["offset"]) // 2
-    onset = min(max(middle - window // 2, 0), total - window)
-    return {"onset": onset, "offset": onset + window - 1}
+    return min(max(middle - window // 2, 0), total - window)
 
 
 def spans(numbers: Sequence[int]) -> str:

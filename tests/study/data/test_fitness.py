@@ -41,6 +41,13 @@ def test_what_a_dataset_does_not_have_is_refused():
     assert of(index(landmarks="l.csv"), landmarks="per_frame", alignment="none") == []
 
 
+def test_start_72_of_clips_none_of_which_has_as_many():
+    config = replace(CONFIG, sampling="start_72")
+    (problem,) = fitness.problems([config], index((20, 72)))
+    assert "the longest has 72" in problem and "window: 80 and window_from: onset" in problem
+    assert fitness.problems([config], index((20, 73))) == []
+
+
 def test_the_middle_of_a_window_is_no_apex():
     data = replace(index(), widened=2)
     asks = {"sampling": "onset_apex_offset"}

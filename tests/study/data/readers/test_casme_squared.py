@@ -116,6 +116,13 @@ def test_a_window_reaches_beyond_the_expression(whole):
     assert rows["s15/anger1_1"]["onset"] == 0  # the video's beginning
 
 
+def test_a_window_from_the_onset_reads_on_in_the_film(whole):
+    rows = {row["clip_id"]: row for row in survey(whole, window=20, window_from="onset").rows}
+    assert (rows["s15/anger1_1"]["onset"], rows["s15/anger1_1"]["offset"]) == (4, 23)  # frame 5 is the onset
+    (problem,) = survey(whole, window=24, window_from="onset").problems
+    assert "1 clips have fewer frames from their onset on, down to 21 (s15/anger1_2)" in problem.text
+
+
 def test_videos_are_numbered_from_one(tree):
     tree.sheet("CAS(ME)^2code_final.xlsx", [row for row in ROWS if row[1].startswith("anger1")])
     for name in ("s15/15_0401girlcrashing", "s16/16_0401girlcrashing"):
