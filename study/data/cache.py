@@ -194,8 +194,11 @@ def write(file: Path, parts: Sequence[Path], dataset: str, master: str) -> None:
     about = {"dataset": dataset, "master": master, "clips": len(parts), "digest": state.hexdigest()}
     untouched = pa.FixedShapeTensorArray.from_numpy_ndarray(np.zeros(shape, np.uint8))  # takes no memory
     batch = pa.record_batch({"pixels": untouched}).replace_schema_metadata({_ABOUT: json.dumps(about)})
-    with building.whole(file) as stream, pa.ipc.new_file(Filled(stream, parts, shape), batch.schema) as writer:
-        writer.write_batch(batch)
+    with building.whole(file) as stream:
+        filled = Filled(stream, parts, shape)
+        with pa.ipc.new_file(filled, batch.schema) as writer:
+            writer.write_batch(batch)
+        assert filled.times == 1, "pyarrow did not write the pixels as one piece"
 
 
 class Filled(io.RawIOBase):
@@ -205,6 +208,7 @@ class Filled(io.RawIOBase):
 
     def __init__(self, stream: BinaryIO, parts: Sequence[Path], shape: tuple[int, ...]) -> None:
         self.stream, self.parts, self.size = stream, parts, prod(shape)
+        self.times = 0  # that the parts were written
 
     def writable(self) -> bool:
         return True
@@ -213,6 +217,7 @@ class Filled(io.RawIOBase):
         """What pyarrow writes, or the parts in its place."""
         if len(data) != self.size:
             return self.stream.write(data)
+        self.times += 1
         for part in self.parts:
             self.stream.write(np.load(part).data)
         return self.size

@@ -68,7 +68,7 @@ def taps(old: int, new: int) -> Taps:
     return Taps(rows, own, int(shares[0].sum()))
 
 
-@lru_cache
+@lru_cache(maxsize=16)
 def overlaps(old: int, new: int) -> Whole:
     """Overlap of each new pixel with each old one, int [new, old], in the largest unit that makes all of them whole."""
     unit = gcd(old, new)
