@@ -20,14 +20,19 @@ os.environ |= {
 } | os.environ
 
 from mlflow import MlflowClient
-from mlflow.entities import Metric, Param, Run, RunTag, ViewType
+from mlflow.entities import Dataset, DatasetInput, Experiment, Metric, Param, Run, RunTag, ViewType
 
 from search_spaces.errors import UserError
+from search_spaces.identity import digest
 from study.mlflow_runs import Run as Wanted
-from study.mlflow_runs import StudyRuns, scored, study_runs
+from study.mlflow_runs import StudyRuns, study_runs
+from study.mlflow_scores import counts, picture, scored
+from study.mlflow_view import experiment_tags
 
-KEY, SENT, ARTIFACTS = "losolab.key", "losolab.sent", "losolab.artifacts"
+KEY, SENT, ARTIFACTS, PARENT = "losolab.key", "losolab.sent", "losolab.artifacts", "mlflow.parentRunId"
 _PAGE = 1000
+_BATCH = 800  # metrics in a request, which holds at most 1,000 of everything
+_DIGEST = 36  # characters that MLflow keeps of a dataset's digest
 
 
 @dataclass
@@ -52,42 +57,56 @@ class Mirror:
         self.folder = folder
         self.client = MlflowClient(uri)
         study = study_runs(folder)
-        self.experiment = self._experiment(study, artifact_location)
+        found = self._found_or_made(study, artifact_location)
+        self.experiment, self.tags = str(found.experiment_id), dict(found.tags)
         self.artifacts: dict[str, str] = {}
         self.runs = self._found(study)
 
     def update(self) -> int:
         """Send what the store does not have; returns how many runs the study has there."""
         study = study_runs(self.folder)
+        parent = study.runs[0].key
+        self._set_view(study)
         for run in study.runs:
             there = self.runs.get(run.key) or self._create(run, study)
-            if there.active and there.sent != run.digest():
-                self._send(scored(self.folder, run, study.classes), there)
-                self._mark(there, run)
-        if (parent := self.runs[study.runs[0].key]).active:
-            self._send_artifacts(parent.run_id, study.file)
+            if there.active and there.sent != self._mark(run, parent):
+                self._send(run, there, study)
+        if self.runs[parent].active:
+            self._send_artifacts(self.runs[parent].run_id, study.file)
         return len(study.runs)
 
-    def _experiment(self, study: StudyRuns, artifact_location: str | None) -> str:
+    def whole(self) -> tuple[int, int]:
+        """How many of the study's runs were sent whole, or deleted by the user, and how many it has."""
+        runs = study_runs(self.folder).runs
+        there = [(run, self.runs[run.key]) for run in runs if run.key in self.runs]
+        return sum(not t.active or t.sent == self._mark(run, runs[0].key) for run, t in there), len(runs)
+
+    def _found_or_made(self, study: StudyRuns, artifact_location: str | None) -> Experiment:
         found = self.client.get_experiment_by_name(study.name)
         if found is None:
             note = {"mlflow.note.content": study.question}
-            return str(self.client.create_experiment(study.name, artifact_location, note))
+            made = self.client.create_experiment(study.name, artifact_location, note)
+            return self.client.get_experiment(made)
         if found.lifecycle_stage != "active":
             raise UserError(
                 f"MLflow experiment {study.name} was deleted; restore it with "
                 f"`mlflow experiments restore --experiment-id {found.experiment_id}`, or give the study a new name"
             )
-        return str(found.experiment_id)
+        return found
 
     def _found(self, study: StudyRuns) -> dict[str, There]:
-        """The study's runs by key. A request that was cut off may have made a run twice: one of them stays."""
+        """The study's runs by key. A request that was cut off may have made a run twice: one of them stays.
+
+        It may also have come late, over what was sent after it: only what is as it should be counts as sent.
+        """
+        wanted = {run.key: run for run in study.runs}
         runs: dict[str, There] = {}
         for run in sorted(self._search(f"tags.`{KEY}` LIKE '{study.prefix}/%'"), key=_worth):
-            key, active = run.data.tags[KEY], _is_active(run)
+            key, active, tags = run.data.tags[KEY], _is_active(run), run.data.tags
             if key not in runs:
-                runs[key] = There(run.info.run_id, active, run.info.status, run.data.tags.get(SENT, ""))
-                self.artifacts |= json.loads(run.data.tags.get(ARTIFACTS, "{}"))
+                sent = tags.get(SENT, "") if key in wanted and _is_as(wanted[key], run) else ""
+                runs[key] = There(run.info.run_id, active, run.info.status, sent)
+                self.artifacts |= json.loads(tags.get(ARTIFACTS, "{}"))
             elif active:
                 self.client.delete_run(run.info.run_id)
         return runs
@@ -100,29 +119,51 @@ class Mirror:
             if not (token := page.token):
                 return
 
-    def _create(self, run: Wanted, study: StudyRuns) -> There:
-        tags = {KEY: run.key}
-        if run.trial is not None:
-            tags["mlflow.parentRunId"] = self.runs[study.runs[0].key].run_id
-        made = self.client.create_run(self.experiment, run.began, tags, run.name)
-        return self.runs.setdefault(run.key, There(made.info.run_id))
+    def _set_view(self, study: StudyRuns) -> None:
+        for name, value in experiment_tags(study.factors).items():
+            if self.tags.get(name) != value:
+                self.client.set_experiment_tag(self.experiment, name, value)
+                self.tags[name] = value
 
-    def _send(self, run: Wanted, there: There) -> None:
-        self.client.log_batch(
-            there.run_id,
-            metrics=[Metric(*metric) for metric in run.metrics if metric not in there.metrics],
-            params=[Param(*parameter) for parameter in run.parameters.items()],
-            tags=[RunTag(*tag) for tag in run.tags.items()],
-        )
+    def _create(self, run: Wanted, study: StudyRuns) -> There:
+        made = self.client.create_run(self.experiment, run.began, {KEY: run.key} | self._above(run, study), run.name)
+        there = self.runs.setdefault(run.key, There(made.info.run_id))
+        if run.trial is None:
+            data = Dataset(study.dataset, study.dataset_digest[:_DIGEST], "losolab", json.dumps({"study": study.name}))
+            self.client.log_inputs(there.run_id, [DatasetInput(data)])
+        return there
+
+    def _above(self, run: Wanted, study: StudyRuns) -> dict[str, str]:
+        return {} if run.trial is None else {PARENT: self.runs[study.runs[0].key].run_id}
+
+    def _send(self, run: Wanted, there: There, study: StudyRuns) -> None:
+        """The store writes the parts of a batch in the order parameters, metrics, tags: the mark is the last of all."""
+        whole = run
+        if run.trial is not None and run.status == "FINISHED":
+            found = counts(self.folder, run, study)
+            whole = scored(run, found)
+            self.client.log_text(there.run_id, picture(run, found, study.classes), "confusion.svg")
         if run.status != "RUNNING":
             self.client.set_terminated(there.run_id, run.status, run.ended)
         elif there.status != "RUNNING":
             self.client.update_run(there.run_id, "RUNNING")
-        there.status, there.metrics = run.status, frozenset(run.metrics)
+        mark = self._mark(run, study.runs[0].key)
+        tags = run.tags | self._above(run, study) | {SENT: mark}
+        metrics = [Metric(*metric) for metric in whole.metrics if metric not in there.metrics]
+        while len(metrics) > _BATCH:
+            self.client.log_batch(there.run_id, metrics=metrics[:_BATCH])
+            metrics = metrics[_BATCH:]
+        self.client.log_batch(
+            there.run_id,
+            metrics=metrics,
+            params=[Param(*parameter) for parameter in run.parameters.items()],
+            tags=[RunTag(*tag) for tag in tags.items()],
+        )
+        there.status, there.metrics, there.sent = run.status, frozenset(whole.metrics), mark
 
-    def _mark(self, there: There, run: Wanted) -> None:
-        self.client.set_tag(there.run_id, SENT, run.digest())
-        there.sent = run.digest()
+    def _mark(self, run: Wanted, parent: str) -> str:
+        """What the tag of a run that was sent whole says."""
+        return digest([run.digest(), self.runs[parent].run_id])
 
     def _send_artifacts(self, run_id: str, study_file: str) -> None:
         """The study's file, its exported tables and its report, each when its content is another than the store's."""
@@ -142,6 +183,15 @@ class Mirror:
 def _files(folder: Path) -> list[Path]:
     tables = [path for name in ("predictions.parquet", "trials.parquet") if (path := folder / name).is_file()]
     return tables + sorted(path for path in (folder / "report").rglob("*") if path.is_file())
+
+
+def _is_as(wanted: Wanted, run: Run) -> bool:
+    """Whether the store has a run's status, parameters and tags as they should be."""
+    return (
+        run.info.status == wanted.status
+        and run.data.params == wanted.parameters
+        and wanted.tags.items() <= run.data.tags.items()
+    )
 
 
 def _worth(run: Run) -> tuple[bool, bool, str]:

@@ -2,16 +2,15 @@
 
 import json
 import sqlite3
+from bisect import bisect_right
 from collections import Counter, defaultdict
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from analysis.confusion import count
-from analysis.metrics import accuracy, uar
-from search_spaces.config import TrialConfig, architecture
+from search_spaces.config import FACTORS, TrialConfig, architecture
 from search_spaces.identity import digest
 from study.ledger import read_only
 from study.models.geometry import geometry
@@ -46,7 +45,11 @@ class StudyRuns:
     question: str
     file: str
     tracking_uri: str | None
+    dataset: str
+    dataset_digest: str
     classes: tuple[str, ...]
+    subjects: dict[str, tuple[str, str]]  # of every clip: its dataset and subject
+    factors: tuple[str, ...]  # those that the study varies, in the order of TrialConfig
     prefix: str  # of every key: one ledger's. A study made anew under an old name has other runs.
     runs: tuple[Run, ...]
 
@@ -76,62 +79,113 @@ def study_runs(folder: Path) -> StudyRuns:
         folds = db.execute("select configuration, seed, seconds, peak_memory, arithmetic, ended from fold").fetchall()
     db.close()
     began = {row["trial"]: row for row in attempts}
-    of_run: dict[tuple[str, int], list[sqlite3.Row]] = defaultdict(list)
-    for fold in folds:
-        of_run[fold["configuration"], fold["seed"]].append(fold)
     description, resolved = json.loads(study["description"]), json.loads(study["resolved"])
-    classes = tuple(description["classes"])
+    gpu = (resolved.get("resources") or {}).get("gpu") or 1.0
+    spent = [_Spent.of(fold, gpu) for fold in folds]
+    of_run: dict[tuple[str, int], list[_Spent]] = defaultdict(list)
+    for fold, own in zip(folds, spent, strict=True):
+        of_run[fold["configuration"], fold["seed"]].append(own)
     prefix = digest([study["name"], study["began"]])[:12]
-    runs = [_study(prefix, study, description, len(trials), outcomes)]
+    runs = [_study(prefix, study, description, len(trials), outcomes, spent)]
     for trial in trials:
         if (number := trial["trial"]) in began:
-            own = [fold for seed in json.loads(trial["seeds"]) for fold in of_run[trial["key"], seed]]
-            runs.append(_trial(prefix, trial, outcomes.get(number), began[number], own, len(classes)))
-    uri = resolved.get("tracking_uri")
-    return StudyRuns(study["name"], description["question"], study["file"], uri, classes, prefix, tuple(runs))
+            mine = [one for seed in json.loads(trial["seeds"]) for one in of_run[trial["key"], seed]]
+            classes = len(description["classes"])
+            runs.append(_trial(prefix, trial, outcomes.get(number), began[number], mine, classes))
+    return StudyRuns(
+        name=study["name"],
+        question=description["question"],
+        file=study["file"],
+        tracking_uri=resolved.get("tracking_uri"),
+        dataset=description["dataset"],
+        dataset_digest=description["dataset_digest"],
+        classes=tuple(description["classes"]),
+        subjects={clip: (dataset, subject) for clip, dataset, subject, _ in description["clips"]},
+        factors=_varied(trials),
+        prefix=prefix,
+        runs=tuple(runs),
+    )
 
 
-def scored(folder: Path, run: Run, classes: tuple[str, ...]) -> Run:
-    """A complete trial's run with UAR and accuracy behind its UF1: each a mean over seeds of pooled predictions."""
-    if run.trial is None or run.status != "FINISHED":
-        return run
-    db = read_only(folder)
-    rows = db.execute(
-        "select seed, predictions, seeds from fold join proposal on fold.configuration = proposal.key where trial = ?",
-        (run.trial,),
-    ).fetchall()
-    db.close()
-    by_seed: dict[int, list[Any]] = {seed: [] for seed in json.loads(rows[0]["seeds"])} if rows else {}
-    for row in rows:
-        if row["seed"] in by_seed:
-            by_seed[row["seed"]] += json.loads(row["predictions"])
-    counts = [count(y_true=[r[1] for r in p], y_pred=[r[2] for r in p], classes=classes) for p in by_seed.values()]
-    first, *others = run.metrics
-    scores = [("uar", _mean(uar, counts), *first[2:]), ("accuracy", _mean(accuracy, counts), *first[2:])]
-    return replace(run, metrics=(first, *scores, *others))
+@dataclass(frozen=True)
+class _Spent:
+    """What a fold took."""
+
+    ended: int  # ms since 1970
+    seconds: float
+    gpu_seconds: float
+    peak_memory: float
+    device: str
+
+    @classmethod
+    def of(cls, fold: sqlite3.Row, gpu: float) -> "_Spent":
+        """gpu: the share of one that a trial is given, where there is one."""
+        device = json.loads(fold["arithmetic"])["device"]
+        on_gpu = 0.0 if device == "cpu" else gpu * fold["seconds"]
+        return cls(_ms(fold["ended"]), fold["seconds"], on_gpu, fold["peak_memory"], device)
+
+
+def _varied(trials: list[dict[str, Any]]) -> tuple[str, ...]:
+    """The factors that a search proposes, and those in which configurations differ; regions and fusion by one name."""
+    searched = {name for trial in trials for name in json.loads(trial["levels"] or "{}")}
+    levels = [json.loads(trial["configuration"]) for trial in trials]
+    found = searched | {name for name in FACTORS if len({str(own.get(name)) for own in levels}) > 1}
+    named = ["architecture"] if found & {"architecture", "regions", "fusion"} else []
+    return tuple(named + [name for name in FACTORS if name in found - {"regions", "fusion"}])
 
 
 def _study(
-    prefix: str, study: dict[str, Any], description: dict[str, Any], trials: int, outcomes: dict[int, dict[str, Any]]
+    prefix: str,
+    study: dict[str, Any],
+    description: dict[str, Any],
+    trials: int,
+    outcomes: dict[int, dict[str, Any]],
+    spent: list[_Spent],
 ) -> Run:
-    """The study's run. Of its trials it tells how many ended how, each as a step at the time when it did."""
-    reached: Counter[str] = Counter()
-    metrics: list[Metric] = []
-    for outcome in outcomes.values():
-        name = f"trials_{outcome['state']}"
-        reached[name] += 1
-        metrics.append((name, reached[name], _ms(outcome["ended"]), reached[name]))
+    """The study's run: where its numbers come from, and how far it was at the end of each of its trials."""
     status = "FINISHED" if outcomes and len(outcomes) == trials else "RUNNING"
-    provenance = json.loads(study["provenance"])
     tags = {
         "mlflow.note.content": description["question"],
         "dataset": description["dataset"],
         "dataset_digest": description["dataset_digest"],
         "protocol": description["protocol"],
-    } | {f"version.{name}": provenance[name] for name in ("losolab", "torch", "commit") if name in provenance}
+        "device": spent[0].device if spent else "",
+    } | {f"version.{name}": version for name, version in json.loads(study["provenance"]).items()}
     last = max((_ms(outcome["ended"]) for outcome in outcomes.values()), default=None)
-    ended = last if status == "FINISHED" else None
-    return Run(f"{prefix}/study", study["name"], _ms(study["began"]), ended, status, {}, tuple(metrics), tags)
+    return Run(
+        key=f"{prefix}/study",
+        name=study["name"],
+        began=_ms(study["began"]),
+        ended=last if status == "FINISHED" else None,
+        status=status,
+        parameters={},
+        metrics=tuple(_summary(outcomes, spent)),
+        tags={name: value for name, value in tags.items() if value},
+    )
+
+
+def _summary(outcomes: dict[int, dict[str, Any]], spent: list[_Spent]) -> Iterator[Metric]:
+    """Every number at the end of every trial, the step: the last one is right also after a trial was tried again."""
+    spent = sorted(spent, key=lambda fold: fold.ended)
+    ends = [fold.ended for fold in spent]
+    seconds = list(accumulate((fold.seconds for fold in spent), initial=0.0))
+    gpu_seconds = list(accumulate((fold.gpu_seconds for fold in spent), initial=0.0))
+    ended: Counter[str] = Counter()
+    best: float | None = None
+    for step, outcome in enumerate(outcomes.values(), start=1):
+        at = _ms(outcome["ended"])
+        ended[outcome["state"]] += 1
+        if outcome["state"] == "complete":
+            best = outcome["value"] if best is None else max(best, outcome["value"])
+        if best is not None:
+            yield "best_uf1", round(best, 4), at, step
+        for state in ("complete", "pruned", "failed"):
+            yield f"trials_{state}", ended[state], at, step
+        folds = bisect_right(ends, at)
+        yield "folds_done", folds, at, step
+        yield "seconds", round(seconds[folds], 4), at, step
+        if gpu_seconds[-1]:
+            yield "gpu_seconds", round(gpu_seconds[folds], 4), at, step
 
 
 def _trial(
@@ -139,7 +193,7 @@ def _trial(
     trial: dict[str, Any],
     outcome: dict[str, Any] | None,
     attempt: sqlite3.Row,
-    folds: list[sqlite3.Row],
+    folds: list[_Spent],
     n_classes: int,
 ) -> Run:
     config = TrialConfig(**json.loads(trial["configuration"]))
@@ -154,7 +208,7 @@ def _trial(
         "losolab.status": state,
         "losolab.trial": str(trial["trial"]),
         "losolab.why": outcome and outcome["why"],
-        "device": json.loads(folds[0]["arithmetic"])["device"] if folds else None,
+        "device": folds[0].device if folds else None,
         "node": attempt["node"],
     }
     own = f"{trial['arm']}/seed {seeds}" if trial["arm"] else str(trial["number"])
@@ -172,18 +226,20 @@ def _trial(
     )
 
 
-def _results(outcome: dict[str, Any] | None, folds: list[sqlite3.Row]) -> list[Metric]:
+def _results(outcome: dict[str, Any] | None, folds: list[_Spent]) -> list[Metric]:
     """What a trial that ended reached and cost. The score of some subjects only must not rank among those of all."""
     if outcome is None:
         return []
-    at, metrics = _ms(outcome["ended"]), []
+    at = _ms(outcome["ended"])
+    found: dict[str, float] = {}
     if outcome["value"] is not None:
-        name = "uf1" if outcome["state"] == "complete" else "partial/uf1"
-        metrics.append((name, round(outcome["value"], 4), at, 0))
+        found["uf1" if outcome["state"] == "complete" else "partial/uf1"] = outcome["value"]
     if folds:
-        metrics.append(("seconds", round(sum(fold["seconds"] for fold in folds), 4), at, 0))
-        metrics.append(("peak_memory", round(max(fold["peak_memory"] for fold in folds), 4), at, 0))
-    return metrics
+        found["seconds"] = sum(fold.seconds for fold in folds)
+        found["peak_memory"] = max(fold.peak_memory for fold in folds)
+    if on_gpu := sum(fold.gpu_seconds for fold in folds):
+        found["gpu_seconds"] = on_gpu
+    return [(name, round(value, 4), at, 0) for name, value in found.items()]
 
 
 def _sizes(config: TrialConfig, n_classes: int, at: int) -> list[Metric]:
@@ -192,12 +248,8 @@ def _sizes(config: TrialConfig, n_classes: int, at: int) -> list[Metric]:
     return [("parameters", layers.parameters, at, 0), ("multiply_adds", layers.multiply_adds, at, 0)]
 
 
-def _progress(folds: list[sqlite3.Row]) -> list[Metric]:
-    return [("folds_done", n, at, n) for n, at in enumerate(sorted(_ms(fold["ended"]) for fold in folds), start=1)]
-
-
-def _mean(metric: Any, counts: list[Any]) -> float:
-    return round(float(np.mean([metric(c) for c in counts])), 4)
+def _progress(folds: list[_Spent]) -> list[Metric]:
+    return [("folds_done", n, at, n) for n, at in enumerate(sorted(fold.ended for fold in folds), start=1)]
 
 
 def _ms(seconds: float) -> int:

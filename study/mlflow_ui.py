@@ -18,6 +18,7 @@ from urllib.request import urlopen
 
 from search_spaces.errors import UserError
 from study.mlflow_runs import study_runs
+from study.mlflow_view import runs_address
 from study.tracking import Place, place_of_study
 
 _START = 180.0  # seconds that a server may take to answer: 10-16 on two cores
@@ -30,7 +31,7 @@ def serve(folder: Path, uri: str | None, port: int, say: Callable[[str], None]) 
     """Print where the study's runs are seen, and where there is no server yet, be one until Ctrl-C."""
     to = place_of_study(folder, uri)
     if to.is_server:
-        say(runs_page(to.uri, folder))
+        say(runs_page(str(to), folder))
         return
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: sys.exit(0))
@@ -73,15 +74,14 @@ def runs_page(address: str, folder: Path) -> str:
     query = f"{address}/api/2.0/mlflow/experiments/get-by-name?experiment_name={quote(name)}"
     try:
         with urlopen(query, timeout=5) as answer:
-            experiment = json.load(answer)["experiment"]["experiment_id"]
+            experiment = json.load(answer)["experiment"]
     except HTTPError as error:
         if error.code == 404:
             raise UserError(f"{address} has no experiment {name} yet; send it with: losolab sync {folder}") from None
         return address  # it asks for a login, which the browser will give
     except (URLError, TimeoutError) as error:
         raise UserError(f"{address}: no MLflow server answers there ({error})") from None
-    order = "workflowType=machine_learning&orderByKey=metrics.%60uf1%60&orderByAsc=false"
-    return f"{address}/#/experiments/{experiment}/runs?{order}"
+    return runs_address(address, experiment)
 
 
 def _refuse_taken(port: int) -> None:

@@ -8,19 +8,32 @@ import fcntl
 import logging
 import os
 import select
+import socket
+import ssl
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.error import HTTPError
 from urllib.parse import urlsplit
+from urllib.request import urlopen
 
 from search_spaces.errors import UserError
+from study.lock import locked
 from study.mlflow_runs import begun, study_runs
 
-_PAUSE = 3.0  # seconds between two looks at the ledger
+if TYPE_CHECKING:
+    from study.mlflow_mirror import Mirror
+
+_PAUSE, _LONGEST = 3.0, 60.0  # seconds between two looks at the ledger; it doubles while the store does not answer
+_SHARE = 0.02  # of a processor that looking may take
+_PROBE = 1.5  # seconds that a store may take to answer at all
 _PATIENCE = 60.0  # seconds that the last pass may take; `losolab sync` sends what is left then
+_PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
 _NICE = 5  # trials go first where processors are few
 
 
@@ -59,8 +72,10 @@ def place_of_study(folder: Path, uri: str | None) -> Place:
 def mirror(folder: Path, uri: str | None) -> str:
     """Send once what the store does not have of a study; returns where how many runs are. Raises UserError."""
     to = place_of_study(folder, uri)
+    _export(folder)
     with _alone(folder, wait=False):
         try:
+            _refuse_silent(to)
             runs = _opened(folder, to).update()
         except UserError:
             raise
@@ -73,33 +88,44 @@ class Tail:
     """The mirror of a running study: its process, and what it said when it ended."""
 
     def __init__(self, folder: Path, uri: str | None) -> None:
-        self.folder = folder
-        environment = {name: value for name, value in os.environ.items() if name != "MLFLOW_TRACKING_URI"}
-        self.process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "study.tracking", str(folder)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env=environment | ({"MLFLOW_TRACKING_URI": uri} if uri else {}),
-            start_new_session=True,  # Ctrl-C is for the driver, which then lets the mirror make its last pass
-        )
+        self.folder, self.uri = folder, uri
+        self.process = self._started()
         self.said = b""
 
     def end(self) -> None:
-        """Let it make its last pass; after a while, or a second Ctrl-C, kill it."""
+        """Let it make its last pass, or where it was killed another one; after a while, or a second Ctrl-C, kill it."""
         try:
             self.said, _ = self.process.communicate(timeout=_PATIENCE)
+            if self.process.returncode < 0:
+                self.process = self._started()
+                self.said, _ = self.process.communicate(timeout=_PATIENCE)
         except subprocess.TimeoutExpired:
             pass
         finally:
-            with self.process:  # closes its pipes and waits
-                self.process.kill()
+            self._close()
 
     def summary(self) -> str:
-        """One line: how many runs are where, or what to do to get them there."""
+        """One line: how many runs are where, or what is missing there and what to do to send it."""
+        said = self.said.decode().strip()
         if self.process.returncode == 0:
-            return self.said.decode().strip()
-        return f"not all runs were sent (why: {self.folder / 'mirror.log'}); send them with: losolab sync {self.folder}"
+            return said
+        missing = said or "not all runs were sent"
+        return f"{missing} (why: {self.folder / 'mirror.log'}); send the rest with: losolab sync {self.folder}"
+
+    def _started(self) -> subprocess.Popen[bytes]:
+        environment = {name: value for name, value in os.environ.items() if name != "MLFLOW_TRACKING_URI"}
+        return subprocess.Popen(
+            [sys.executable, "-P", "-m", "study.tracking", str(self.folder)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env=environment | ({"MLFLOW_TRACKING_URI": self.uri} if self.uri else {}),
+            start_new_session=True,  # Ctrl-C is for the driver, which then lets the mirror make its last pass
+        )
+
+    def _close(self) -> None:
+        with self.process:  # closes its pipes and waits
+            self.process.kill()
 
 
 @contextmanager
@@ -117,49 +143,93 @@ def main(folder: Path, uri: str | None) -> int:
     answer, sys.stdout = sys.stdout, sys.stderr
     os.nice(_NICE)
     while not begun(folder):
-        if _closed(sys.stdin.fileno()) and not begun(folder):
+        if _closed(sys.stdin.fileno(), _PAUSE) and not begun(folder):
             print("nothing to mirror", file=answer)
             return 0
     to = place(folder, uri)
     with _alone(folder, wait=True):
-        runs = _follow(folder, to)
-    if runs is None:
-        return 1
-    print(f"{runs} runs in {to}", file=answer)
-    return 0
+        whole, runs = _follow(folder, to)
+    print(f"{runs} runs in {to}" if whole == runs else f"{whole} of {runs} runs are whole in {to}", file=answer)
+    return 0 if whole == runs else 1
 
 
-def _follow(folder: Path, to: Place) -> int | None:
-    """Passes over the ledger whenever it changed, and a last one when standard input closes; None if that failed."""
+def _follow(folder: Path, to: Place) -> tuple[int, int]:
+    """Passes over the ledger whenever it changed, and a last one when standard input closes.
+
+    Returns how many runs were sent whole, of how many.
+    """
+    log = _log(folder)
+    store: Mirror | None = None
+    sent, complaint, pause, whole, last = None, "", _PAUSE, 0, False
+    while not last:
+        last = _closed(sys.stdin.fileno(), pause)
+        began = time.process_time()
+        try:
+            if last and complaint:
+                store = None  # what came late or twice is found when the store is opened anew
+            if (seen := _state(folder)) != sent or store is None:
+                if store is None:
+                    _refuse_silent(to)
+                    store = _opened(folder, to)
+                store.update()
+                sent = seen
+            pause = max(_PAUSE, (time.process_time() - began) / _SHARE)
+        except Exception as error:  # whatever it is, the study goes on and the next pass tries again
+            pause = min(2 * pause, _LONGEST)
+            if complaint != (complaint := _brief(error)):
+                log.exception("%s: the runs of %s were not all sent", to, folder)
+            whole = store.whole()[0] if store else whole
+            store = None
+    return store.whole() if store else (whole, len(study_runs(folder).runs))
+
+
+def _log(folder: Path) -> logging.Logger:
     log = logging.getLogger("losolab.mirror")
     handler = logging.FileHandler(folder / "mirror.log", delay=True)
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
     log.addHandler(handler)
     log.propagate = False
-    store, sent, complaint, runs, last = None, None, "", None, False
-    while not last:
-        last = _closed(sys.stdin.fileno())
-        try:
-            if (seen := _state(folder)) != sent:
-                store = store or _opened(folder, to)
-                runs, sent, complaint = store.update(), seen, ""
-        except Exception as error:  # whatever it is, the study goes on and the next pass tries again
-            store = runs = None
-            if complaint != (complaint := _brief(error)):
-                log.exception("%s: the runs of %s were not all sent", to, folder)
-    return runs
+    return log
 
 
-def _opened(folder: Path, to: Place):  # type: ignore[no-untyped-def]
+def _export(folder: Path) -> None:
+    """The tables of a study that was killed before it wrote them; one that runs writes them itself."""
+    from study.export import export
+
+    try:
+        lock = locked(folder)
+    except UserError:
+        return
+    with lock:
+        export(folder)
+
+
+def _refuse_silent(to: Place) -> None:
+    """A store that does not answer at all is found out here: its client would wait longer, a database's for minutes.
+
+    Raises OSError.
+    """
+    parts = urlsplit(to.uri)
+    if to.is_server:
+        whoever = ssl.create_default_context()  # the client that sends something will look at the certificate
+        whoever.check_hostname, whoever.verify_mode = False, ssl.CERT_NONE
+        with suppress(HTTPError):  # an answer, too
+            urlopen(f"{str(to).rstrip('/')}/health", timeout=_PROBE, context=whoever).close()
+    elif parts.hostname:
+        port = parts.port or _PORTS[parts.scheme.partition("+")[0]]
+        socket.create_connection((parts.hostname, port), timeout=_PROBE).close()
+
+
+def _opened(folder: Path, to: Place) -> "Mirror":
     from study.mlflow_mirror import Mirror  # mlflow: 2 CPU-seconds and 160 MB
 
     location = (to.artifacts / folder.name).as_uri() if to.artifacts else None
     return Mirror(folder, to.uri, location)
 
 
-def _closed(stdin: int) -> bool:
+def _closed(stdin: int, pause: float) -> bool:
     """Whether standard input closes within a pause."""
-    readable, _, _ = select.select([stdin], [], [], _PAUSE)
+    readable, _, _ = select.select([stdin], [], [], pause)
     return bool(readable) and not os.read(stdin, 1024)
 
 

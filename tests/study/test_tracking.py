@@ -10,25 +10,32 @@ import time
 from pathlib import Path
 from urllib.request import urlopen
 
+import numpy as np
 import pytest
+from made_up_study import (
+    BASE,
+    NOWHERE,
+    SUBJECTS,
+    alive,
+    assert_as_in_the_ledger,
+    begin,
+    children,
+    every_state,
+    free_port,
+    in_store,
+    last,
+    train,
+    wait_for,
+)
 from mlflow import MlflowClient
-from mlflow.entities import ViewType
 
+from analysis.inference import interval
 from search_spaces.config import TrialConfig
 from search_spaces.errors import UserError
-from study.identity import Arithmetic
-from study.ledger import Ledger, Outcome, StudyRecord
-from study.mlflow_runs import scored, study_runs
+from study.ledger import Ledger, Outcome
 from study.mlflow_ui import runs_page, serve, served
 from study.models.geometry import geometry
 from study.tracking import Place, mirror, mirrored, place, place_of_study
-from study.trials import FoldResult, Trial
-
-CLASSES = ("negative", "positive", "surprise")
-CPU = Arithmetic("cpu", "AVX2", 1, "2.13.0", "float32", 2)
-SUBJECTS = ("p", "q", "r")
-BASE = TrialConfig(regions="eyes+mouth", fusion="late")
-NOWHERE = "http://127.0.0.1:9"  # the port "discard", on which nothing listens
 
 
 @pytest.fixture(scope="module")
@@ -42,98 +49,6 @@ def folder(storage, request) -> Path:
     return storage / request.node.name
 
 
-def begin(ledger: Ledger, **resolved) -> None:
-    description = {"question": "Does fusion help?", "dataset": "made-up", "dataset_digest": "d1", "protocol": "loso"}
-    record = StudyRecord(ledger.folder.name, "name: it\n", resolved, {"data": {}}, {**description, "classes": CLASSES})
-    ledger.begin(record)
-
-
-def fold(trial: Trial, seed: int, subject: str) -> FoldResult:
-    """Two clips of each class; the first negative one is taken for a positive one."""
-    truth = [label for label in CLASSES for _ in range(2)]
-    predicted = ["positive", *truth[1:]]
-    rows = [[f"{subject}{i}", *pair, [0.2, 0.3, 0.5]] for i, pair in enumerate(zip(truth, predicted, strict=True))]
-    key = f"{trial.config.key()}/{seed}/{subject}"
-    return FoldResult(key, CPU, trial.config.key(), seed, subject, json.dumps(rows), 0.5, 100.25, "laptop")
-
-
-def train(ledger: Ledger, trial: Trial, outcome: Outcome | None, subjects=SUBJECTS) -> None:
-    attempt = ledger.attempt(trial.number)
-    with ledger.transaction():
-        for seed in trial.seeds:
-            ledger.add_folds(attempt, [fold(trial, seed, subject) for subject in subjects])
-        if outcome:
-            ledger.settle(trial.number, outcome)
-
-
-def every_state(folder: Path) -> None:
-    """A study with a trial in each state, and one that has not started."""
-    with Ledger(folder) as ledger:
-        begin(ledger)
-        searched = ledger.propose("search", None, TrialConfig(depth=2), (1, 2))
-        pruned = ledger.propose("search", None, TrialConfig(depth=3), (1, 2))
-        arm, failed, running, _ = (
-            ledger.propose("ablate", name, config, (3000,))
-            for name, config in {
-                "baseline": BASE,
-                "eyes only": TrialConfig(regions="eyes"),
-                "face": TrialConfig(),
-                "mouth only": TrialConfig(regions="mouth"),
-            }.items()
-        )
-        train(ledger, searched, Outcome("complete", 6, 0.82222222))
-        train(ledger, pruned, Outcome("pruned", 4, 0.61), SUBJECTS[:2])
-        train(ledger, arm, Outcome("complete", 3, 0.8222))
-        train(ledger, failed, Outcome("failed", 1, None, "ValueError: no"), SUBJECTS[:1])
-        train(ledger, running, None, SUBJECTS[:1])
-
-
-def in_store(folder: Path, uri: str | None = None) -> dict:
-    """All that a store has of a study, by the runs' keys."""
-    client = MlflowClient(place(folder, uri).uri)
-    experiment = client.get_experiment_by_name(study_runs(folder).name)
-    runs = client.search_runs([experiment.experiment_id], run_view_type=ViewType.ALL)
-    assert len(runs) == len({run.data.tags["losolab.key"] for run in runs})
-    return {
-        run.data.tags["losolab.key"].partition("/")[2]: {
-            "id": run.info.run_id,
-            "name": run.info.run_name,
-            "status": run.info.status,
-            "time": (run.info.start_time, run.info.end_time),
-            "parameters": run.data.params,
-            "tags": run.data.tags,
-            "metrics": {
-                name: [(m.value, m.timestamp, m.step) for m in client.get_metric_history(run.info.run_id, name)]
-                for name in run.data.metrics
-            },
-        }
-        for run in runs
-    }
-
-
-def last(run: dict) -> dict[str, float]:
-    return {name: points[-1][0] for name, points in run["metrics"].items()}
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-def alive(pid: int) -> bool:
-    stat = Path(f"/proc/{pid}/stat")
-    return stat.exists() and stat.read_text().rpartition(")")[2].split()[0] != "Z"
-
-
-def wait_for(condition, seconds=60.0):
-    limit = time.monotonic() + seconds
-    while not (found := condition()):
-        assert time.monotonic() < limit, "it did not happen"
-        time.sleep(0.05)
-    return found
-
-
 def test_every_state_as_a_run(folder):
     every_state(folder)
     assert mirror(folder, None) == f"6 runs in {folder.parent / 'mlflow.db'}"
@@ -142,7 +57,11 @@ def test_every_state_as_a_run(folder):
     study, arm, searched, pruned = runs["study"], runs["trial/3"], runs["trial/1"], runs["trial/2"]
     assert study["name"] == folder.name and study["status"] == "RUNNING"
     assert study["tags"]["mlflow.note.content"] == "Does fusion help?"
-    assert last(study) == {"trials_complete": 2, "trials_pruned": 1, "trials_failed": 1}
+    ended = {"trials_complete": 2, "trials_pruned": 1, "trials_failed": 1}
+    assert last(study) == {"best_uf1": 0.8222, "folds_done": 14, "seconds": 7.0} | ended
+    assert study["metrics"]["best_uf1"] == [(0.8222, *point[1:]) for point in study["metrics"]["folds_done"]]
+    assert study["dataset"] == ("made-up", ("d1" * 32)[:36]) and study["tags"]["dataset_digest"] == "d1" * 32
+    assert study["tags"]["version.torch"] and study["tags"]["device"] == "cpu"
 
     assert (searched["name"], arm["name"]) == ("search/0", "ablate/baseline/seed 3000")
     assert arm["status"] == "FINISHED" and arm["tags"]["mlflow.parentRunId"] == study["id"]
@@ -151,7 +70,10 @@ def test_every_state_as_a_run(folder):
     assert own.items() <= arm["tags"].items() and arm["tags"]["losolab.config"] == BASE.key()
     # 15 of 18 clips right: recalls 1/2, 1 and 1.
     scores = {"uf1": 0.8222, "uar": 0.8333, "accuracy": 0.8333}
+    expected = interval(np.array([[[[2 - wrong, wrong, 0], [0, 2, 0], [0, 0, 2]]] for wrong in (2, 1, 0)]))
     assert last(arm) == scores | {
+        "uf1_low": round(expected.low, 4),
+        "uf1_high": round(expected.high, 4),
         "seconds": 1.5,
         "peak_memory": 100.25,
         "folds_done": 3,
@@ -182,13 +104,12 @@ def test_times_are_the_ledgers(folder):
 
 def test_sent_twice_nothing_is_added(folder):
     every_state(folder)
-    (folder / "predictions.parquet").write_bytes(b"rows")
     (folder / "report").mkdir()
     (folder / "report" / "report.html").write_text("<p>one")
     mirror(folder, None)
     once = in_store(folder)
     artifacts = folder.parent / "mlartifacts" / folder.name / once["study"]["id"] / "artifacts"
-    names = ["predictions.parquet", "report", "report.html", "study.yaml"]
+    names = ["predictions.parquet", "report", "report.html", "study.yaml", "trials.parquet"]
     assert sorted(path.name for path in artifacts.rglob("*")) == names
     sent = (artifacts / "predictions.parquet").stat().st_mtime_ns
 
@@ -272,25 +193,17 @@ def _tags(folder):
     return [run.data.tags for run in client.search_runs([experiment.experiment_id])] if experiment else []
 
 
-def test_killed_in_the_middle_and_sent_again(folder):
+def test_the_mirror_is_killed_and_its_last_pass_is_made_all_the_same(folder):
     with Ledger(folder) as ledger:
         begin(ledger)
-        for n in range(30):
+        for n in range(12):
             trial = ledger.propose("ablate", f"arm {n}", TrialConfig(hidden=100 + n), (3000,))
             train(ledger, trial, Outcome("complete", 3, 0.8222))
     with mirrored(folder, None) as tail:
         there = wait_for(lambda: len(_tags(folder)))
         tail.process.kill()
-    assert there < 31 and "losolab sync" in tail.summary()
-    mirror(folder, None)
-    runs = in_store(folder)
-    assert len(runs) == 31
-    study = study_runs(folder)
-    for run in study.runs:
-        found = runs[run.key.partition("/")[2]]
-        sent = {(name, *point) for name, points in found["metrics"].items() for point in points}
-        assert sent == set(scored(folder, run, study.classes).metrics)
-        assert found["parameters"] == run.parameters and found["status"] == "FINISHED"
+    assert there < 13 and tail.summary() == f"13 runs in {folder.parent / 'mlflow.db'}"
+    assert_as_in_the_ledger(folder)
 
 
 def test_without_a_server_the_study_goes_on_and_says_what_to_do(folder):
@@ -380,15 +293,16 @@ def test_a_server_shows_the_local_store_and_takes_a_study_over_http(folder, tmp_
     every_state(folder)
     mirror(folder, None)
     port = free_port()
-    others = set(_children(os.getpid()))  # of tests before this one
+    others = set(children(os.getpid()))  # of tests before this one
     with served(folder, place(folder, None), port) as address:
-        processes = set(_children(os.getpid())) - others
+        processes = set(children(os.getpid())) - others
         client = MlflowClient(place(folder, None).uri)
         experiment = client.get_experiment_by_name(folder.name).experiment_id
         assert runs_page(address, folder).startswith(f"{address}/#/experiments/{experiment}/runs?")
         parent = in_store(folder)["study"]["id"]
         with urlopen(f"{address}/ajax-api/2.0/mlflow/artifacts/list?run_id={parent}") as answer:
-            assert [file["path"] for file in json.load(answer)["files"]] == ["study.yaml"]
+            tables = ["predictions.parquet", "study.yaml", "trials.parquet"]
+        assert [file["path"] for file in json.load(answer)["files"]] == tables
 
         other = tmp_path / "over http"
         with mirrored(other, address) as tail:
@@ -409,13 +323,7 @@ def test_ctrl_c_ends_the_ui_with_its_server(folder):
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as ui:
         assert "starting" in ui.stdout.readline()
         assert f"http://127.0.0.1:{port}/#/experiments/" in ui.stdout.readline()
-        servers = _children(ui.pid)
+        servers = children(ui.pid)
         ui.send_signal(signal.SIGINT)
         assert ui.wait(30) == 0
     assert servers and not any(map(alive, servers))
-
-
-def _children(pid: int) -> list[int]:
-    """The processes below one."""
-    own = [int(child) for file in Path(f"/proc/{pid}/task").glob("*/children") for child in file.read_text().split()]
-    return own + [below for child in own for below in _children(child)]

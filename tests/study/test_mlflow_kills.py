@@ -1,0 +1,98 @@
+"""The mirror is killed at random moments, time and again, while the study goes on: the experiment is the same."""
+
+import multiprocessing
+import random
+import signal
+import time
+
+import pytest
+from made_up_study import SUBJECTS, assert_as_in_the_ledger, begin, train
+
+from search_spaces.config import TrialConfig
+from study.ledger import Ledger, Outcome
+from study.tracking import mirror
+
+KILLS = 20
+OUTCOMES = (
+    Outcome("complete", 3, 0.8222),
+    Outcome("pruned", 2, 0.5),
+    Outcome("failed", 1, None, "ValueError: no"),
+    None,
+)
+
+
+@pytest.mark.slow
+def test_killed_twenty_times_at_random_moments(tmp_path):
+    """Forked from this process, which has imported mlflow: a mirror that starts in no time dies in its work."""
+    folder, draw = tmp_path / "killed", random.Random("the mirror is killed")
+    fork = multiprocessing.get_context("fork")
+    killed = 0
+    with Ledger(folder) as ledger:
+        begin(ledger)
+        for n in range(KILLS):
+            _advance(ledger, n)
+            process = fork.Process(target=mirror, args=(folder, None))
+            process.start()
+            # The first ones die while the store is being made.
+            time.sleep(draw.uniform(0, 3.0 if n < 4 else 0.6))
+            process.kill()
+            process.join()
+            killed += process.exitcode == -signal.SIGKILL
+    assert killed > KILLS / 2, "most had ended before they were killed"
+    mirror(folder, None)
+    assert_as_in_the_ledger(folder)
+
+
+def _advance(ledger: Ledger, n: int) -> None:
+    """A trial more, in some state; and the one that was left running ends."""
+    trial = ledger.propose("ablate", f"arm {n}", TrialConfig(hidden=100 + n), (3000, 3001))
+    outcome = OUTCOMES[n % len(OUTCOMES)]
+    train(ledger, trial, outcome, SUBJECTS[: outcome.kept if outcome else 1])
+    if n and OUTCOMES[(n - 1) % len(OUTCOMES)] is None:
+        left = next(own for own in ledger.trials() if own.arm == f"arm {n - 1}")
+        train(ledger, left, OUTCOMES[0])
+
+
+def test_a_pass_that_was_interrupted_between_any_two_requests_is_made_good(tmp_path, monkeypatch):
+    """Every request of a pass once fails after the store has done what it asked for: as a lost reply does."""
+    from study.mlflow_mirror import Mirror
+
+    folder = tmp_path / "interrupted"
+    with Ledger(folder) as ledger:
+        begin(ledger)
+        for n in range(4):
+            _advance(ledger, n)
+    uri, location = f"sqlite:///{tmp_path}/mlflow.db", (tmp_path / "artifacts").as_uri()
+    sent = 0
+    while True:
+        store = Mirror(folder, uri, location)
+        client = Cut(store.client, after=sent)
+        store.client = client
+        try:
+            store.update()
+        except ConnectionError:
+            sent += 1
+            continue
+        break
+    assert sent > 20
+    assert_as_in_the_ledger(folder, uri)
+
+
+class Cut:
+    """A client whose connection is cut once, after a number of requests that change the store."""
+
+    def __init__(self, client, after: int) -> None:
+        self.client, self.left = client, after
+
+    def __getattr__(self, name):
+        method = getattr(self.client, name)
+
+        def call(*arguments, **named):
+            done = method(*arguments, **named)
+            if not name.startswith(("get_", "search_")):
+                if self.left == 0:
+                    raise ConnectionError(name)
+                self.left -= 1
+            return done
+
+        return call
