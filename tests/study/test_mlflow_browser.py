@@ -110,7 +110,7 @@ async def look(address: str, profile: Path, pictures: Path) -> None:
 
 async def _charts(page: Page, address: str, pictures: Path) -> None:
     await page.go(f"{address}&compareRunsMode=CHART")
-    await page.until("document.body.innerText.includes('Factors and UF1 (2)')")
+    await page.until("document.body.innerText.includes('Factors and UF1')")
     shown = "[...document.querySelectorAll('svg text')].map(e => e.textContent)"
     await page.until(f"(t => {json.dumps([*FACTORS, 'uf1'])}.every(n => t.includes(n)))({shown})")
     await page.value(CLOSE)

@@ -62,7 +62,7 @@ def postgres():
     options = f"-p {port} -k {folder} -c listen_addresses=127.0.0.1 -c fsync=off"
     run(server, "-D", str(data), "-o", options, "-l", str(folder / "log"), "-w", "start")
     try:
-        yield f"postgresql://losolab@127.0.0.1:{port}/postgres"
+        yield f"postgresql+psycopg2://losolab@127.0.0.1:{port}/postgres"
     finally:
         run(server, "-D", str(data), "-m", "immediate", "-w", "stop")
         shutil.rmtree(folder, ignore_errors=True)
