@@ -3,9 +3,11 @@
 Importing mlflow costs 2 CPU-seconds and 160 MB: only a process that mirrors imports this module.
 """
 
+import fcntl
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,6 +57,7 @@ class Mirror:
 
     def __init__(self, folder: Path, uri: str, artifact_location: str | None) -> None:
         self.folder = folder
+        _make(uri)
         self.client = MlflowClient(uri)
         study = study_runs(folder)
         found = self._found_or_made(study, artifact_location)
@@ -178,6 +181,27 @@ class Mirror:
                 self.client.log_artifact(run_id, str(path), name.rpartition("/")[0] or None)
         if self.artifacts != before:
             self.client.set_tag(run_id, ARTIFACTS, json.dumps(self.artifacts))
+
+
+def _make(uri: str) -> None:
+    """Make a SQLite store that is not there yet by one process at a time, and whole or not at all.
+
+    MLflow's own tables come by 60 migrations, which neither a second process nor a kill in their midst survives.
+    """
+    path = Path(uri.removeprefix("sqlite:///"))
+    if not uri.startswith("sqlite:///") or path.exists():
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.with_suffix(".lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if path.exists():
+            return
+        unfinished = path.with_suffix(".unfinished")
+        shutil.rmtree(unfinished, ignore_errors=True)
+        unfinished.mkdir()
+        MlflowClient(f"sqlite:///{unfinished / path.name}").search_experiments()
+        (unfinished / path.name).rename(path)
+        shutil.rmtree(unfinished)
 
 
 def _files(folder: Path) -> list[Path]:
