@@ -26,8 +26,8 @@ from mlflow.entities import Dataset, DatasetInput, Experiment, Metric, Param, Ru
 
 from search_spaces.errors import UserError
 from search_spaces.identity import digest
+from study.mlflow_runs import STATUS, StudyRuns, study_runs
 from study.mlflow_runs import Run as Wanted
-from study.mlflow_runs import StudyRuns, study_runs
 from study.mlflow_scores import counts, picture, scored
 from study.mlflow_view import experiment_tags
 
@@ -142,9 +142,10 @@ class Mirror:
     def _send(self, run: Wanted, there: There, study: StudyRuns) -> None:
         """The store writes the parts of a batch in the order parameters, metrics, tags: the mark is the last of all."""
         whole = run
-        if run.trial is not None and run.status == "FINISHED":
+        if run.trial is not None and run.status in (STATUS["complete"], STATUS["pruned"]):
             found = counts(self.folder, run, study)
             whole = scored(run, found)
+        if run.trial is not None and run.status == STATUS["complete"]:
             self.client.log_text(there.run_id, picture(run, found, study.classes), "confusion.svg")
         if run.status != "RUNNING":
             self.client.set_terminated(there.run_id, run.status, run.ended)

@@ -227,13 +227,13 @@ def _trial(
 
 
 def _results(outcome: dict[str, Any] | None, folds: list[_Spent]) -> list[Metric]:
-    """What a trial that ended reached and cost. The score of some subjects only must not rank among those of all."""
+    """What a trial that ended reached and cost. The value of a pruned one is what was imputed to it: no result."""
     if outcome is None:
         return []
     at = _ms(outcome["ended"])
     found: dict[str, float] = {}
-    if outcome["value"] is not None:
-        found["uf1" if outcome["state"] == "complete" else "partial/uf1"] = outcome["value"]
+    if outcome["state"] == "complete":
+        found["uf1"] = outcome["value"]
     if folds:
         found["seconds"] = sum(fold.seconds for fold in folds)
         found["peak_memory"] = max(fold.peak_memory for fold in folds)

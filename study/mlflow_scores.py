@@ -1,4 +1,4 @@
-"""What the predictions of a complete trial say, as metrics and as a picture."""
+"""What the predictions of a trial that ended say, as metrics and as a picture."""
 
 import json
 from collections import defaultdict
@@ -10,9 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from analysis.confusion import Counts
+from analysis.metrics import uf1
 from analysis.scores import Score
 from study.ledger import read_only
-from study.mlflow_runs import Run, StudyRuns
+from study.mlflow_runs import STATUS, Run, StudyRuns
 
 _CELL, _MARGIN = 72, 110  # pixels
 
@@ -37,9 +38,15 @@ def counts(folder: Path, run: Run, study: StudyRuns) -> Counts:
 
 
 def scored(run: Run, found: Counts) -> Run:
-    """The run with its interval, UAR and accuracy right behind its UF1."""
-    score = Score.of(found)
+    """A complete trial's run with its interval, UAR and accuracy right behind its UF1; a pruned one's with its UF1.
+
+    That is of some subjects only, so it must not rank among those of all: it has a name of its own.
+    """
     first, *others = run.metrics
+    if run.status == STATUS["pruned"]:
+        value = round(float(uf1(found.sum(0)).mean()), 4)
+        return replace(run, metrics=(("partial/uf1", value, *first[2:]), *run.metrics))
+    score = Score.of(found)
     values = {
         "uf1_low": score.interval.low,
         "uf1_high": score.interval.high,

@@ -66,7 +66,7 @@ def search(folder: Path) -> None:
             right = 0.35 + 0.1 * (number % 3) + 0.1 * (number % 2) - 0.08 * abs(np.log10(rate) + 2)
             pruned = number in (5, 11)
             guess(ledger, trial, right, SUBJECTS[:4] if pruned else SUBJECTS, draw)
-            found = [row for rows in ledger.predictions(trial).values() for row in rows]
+            found = [row for rows in ledger.predictions(trial).values() for row in json.loads(rows)]
             counts = count(y_true=[r[1] for r in found], y_pred=[r[2] for r in found], classes=CLASSES)
             ledger.settle(trial.number, Outcome("pruned" if pruned else "complete", 4, float(uf1(counts))))
 
