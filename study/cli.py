@@ -12,7 +12,7 @@ from rich.logging import RichHandler
 from search_spaces.errors import UserError
 from search_spaces.spec import StudySpec
 from search_spaces.study_file import READY, load_study
-from study import cluster_commands, data_commands
+from study import cluster_commands, data_commands, ledger_commands
 from study.terminal import plain, print_table
 
 if TYPE_CHECKING:  # commands import what they need: `losolab --help` and `report` need neither torch nor ray
@@ -23,6 +23,7 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 app.command()(data_commands.look)
 app.command()(cluster_commands.doctor)
 app.add_typer(data_commands.cache, name="cache")
+app.add_typer(ledger_commands.app, name="ledger")
 # What losolab[run] adds to the plain install.
 _RUN_ONLY = frozenset({"PIL", "av", "decord", "mlflow", "openpyxl", "optuna", "ray", "torch"})
 console = Console(highlight=False)

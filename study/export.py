@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 
 from analysis.results import METADATA_KEY, PREDICTIONS, TRIALS
 from search_spaces.config import TrialConfig
+from study.audit import marks
 from study.ledger import read_only
 from study.models.geometry import geometry
 
@@ -24,8 +25,10 @@ def export(folder: Path) -> None:
         trials = [
             dict(row) for row in db.execute("select * from proposal left join outcome using (trial) order by trial")
         ]
-        trained = db.execute("select distinct provenance from attempt where trained > 0").fetchall()
-        folds = db.execute("select * from fold order by configuration, seed, held_out").fetchall()
+        folds = db.execute(
+            """select fold.*, provenance from fold join attempt on attempt.id = attempt
+            order by configuration, seed, held_out"""
+        ).fetchall()
     db.close()
     by_run: dict[tuple[str, int], list[sqlite3.Row]] = defaultdict(list)
     for fold in folds:
@@ -34,8 +37,7 @@ def export(folder: Path) -> None:
     places = {clip: (dataset, subject, name) for clip, dataset, subject, name in description.pop("clips")}
     predictions = [row for trial in trials for row in _predictions(trial, by_run, places)]
     runs = [_trial(trial, by_run, len(description["classes"])) for trial in trials]
-    if len({json.loads(row["provenance"])["code"] for row in trained}) > 1:
-        description["notes"].append("The training code changed while this study ran, which --accept-code allowed.")
+    description["notes"] += marks(folds)
     metadata = description | {"name": study["name"], "provenance": json.loads(study["provenance"])}
     table = pa.Table.from_pylist(runs, TRIALS).replace_schema_metadata({METADATA_KEY: json.dumps(metadata)})
     (folder / "study.yaml").write_text(study["file"], encoding="utf-8")

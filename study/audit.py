@@ -1,0 +1,123 @@
+"""Whether a ledger is whole, and whether its folds are those of its study: each key is computed again."""
+
+import json
+import sqlite3
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from study.data.clips import Clips
+from study.identity import TRAINING_VERSION, Arithmetic
+from study.records import Record, recorded
+from study.schema import read_only
+from study.trials import Trial, trial_keys
+
+_SHOWN = 20  # lines of one kind
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What is wrong with a ledger; and what is marked in it, which is right and should be known."""
+
+    folds: int
+    problems: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+def audit(folder: Path) -> Audit:
+    """Raises UserError where no ledger is, or one of another version."""
+    try:
+        return _audit(folder)
+    except sqlite3.DatabaseError as broken:
+        return Audit(0, (_damaged(str(broken)),), ())
+
+
+def _audit(folder: Path) -> Audit:
+    db = read_only(folder)
+    broken = [row[0] for row in db.execute("pragma integrity_check") if row[0] != "ok"]
+    broken += [f"a row of {row[0]} belongs to no {row[2]}" for row in db.execute("pragma foreign_key_check")]
+    if broken:
+        db.close()
+        return Audit(0, tuple(map(_damaged, broken)), ())
+    folds = db.execute("select fold.*, attempt.provenance from fold join attempt on attempt.id = attempt").fetchall()
+    complete = {row[0] for row in db.execute("select trial from outcome where state = 'complete'")}
+    db.close()
+    record = recorded(folder)
+    if record is None:
+        return Audit(0, ("it holds no study: its run never began",), ())
+    problems = _limited([*_of_keys(record, folds, complete), *_of_clips(record.clips, folds)])
+    return Audit(len(folds), tuple(problems), tuple(_notes(record, folds)))
+
+
+def _damaged(how: str) -> str:
+    return f"the file is damaged ({how}); put a copy back in its place"
+
+
+def _of_keys(record: Record, folds: list[sqlite3.Row], complete: set[int]) -> Iterator[str]:
+    """Folds that a complete trial lacks, and folds whose key is not that of the study's data, trial and version."""
+    if record.identity["training_version"] != TRAINING_VERSION:
+        return
+    there = {(fold["configuration"], fold["seed"]): set[str]() for fold in folds}
+    for fold in folds:
+        there[fold["configuration"], fold["seed"]].add(fold["key"])
+    known: set[str] = set()
+    for trial in record.trials:
+        keys = trial_keys(trial, record.clips)
+        known.update(keys)
+        own = {key for seed in trial.seeds for key in there.get((trial.config.key(), seed), ())}
+        if trial.number in complete and (lost := len(set(keys) - own)):
+            yield f"{_name(trial)}: is complete and lacks {lost} of {len(keys)} folds"
+    for fold in folds:
+        if fold["key"] not in known:
+            yield (
+                f"seed {fold['seed']}, held out {fold['held_out']}, configuration {fold['configuration'][:12]}: was "
+                "made from other data, by another TRAINING_VERSION, or for no trial of this study"
+            )
+
+
+def _of_clips(clips: Clips, folds: list[sqlite3.Row]) -> Iterator[str]:
+    """Clips predicted twice, or unknown; truths that differ."""
+    known, truth = set(clips.ids.tolist()), dict[str, str]()
+    seen: dict[tuple[str, int], Counter[str]] = defaultdict(Counter)
+    for fold in folds:
+        for clip, y_true, *_ in json.loads(fold["predictions"]):
+            seen[fold["configuration"], fold["seed"]][clip] += 1
+            if truth.setdefault(clip, y_true) != y_true:
+                yield f"clip {clip}: its y_true is {truth[clip]} and, in seed {fold['seed']}, {y_true}"
+            if clip not in known:
+                yield f"clip {clip}: is none of the study's"
+    for (configuration, seed), counts in seen.items():
+        for clip in (clip for clip, times in counts.items() if times > 1):
+            yield f"seed {seed}, configuration {configuration[:12]}: clip {clip} is predicted twice"
+
+
+def _notes(record: Record, folds: list[sqlite3.Row]) -> Iterator[str]:
+    version = record.identity["training_version"]
+    if version != TRAINING_VERSION:
+        yield f"TRAINING_VERSION {version} made it and this losolab has {TRAINING_VERSION}: no key could be checked"
+    for origin, number in sorted(Counter(fold["origin"] for fold in folds if fold["origin"]).items()):
+        yield f"{number} folds were copied from the study {origin}"
+    yield from marks(folds)
+
+
+def marks(folds: list[sqlite3.Row]) -> Iterator[str]:
+    """What --mixed and --accept-code let stand together; rows with the columns arithmetic and provenance."""
+    machines = Counter(str(Arithmetic(**json.loads(fold["arithmetic"])).machine()) for fold in folds)
+    if len(machines) > 1:
+        each = "; ".join(f"{number} folds by {machine}" for machine, number in machines.most_common())
+        yield f"Folds of several arithmetics stand together, which --mixed allowed: {each}."
+    codes = Counter[Any](json.loads(fold["provenance"])["code"] for fold in folds)
+    if len(codes) > 1:
+        each = ", ".join(f"{number} folds by {code[:12]}" for code, number in codes.most_common())
+        yield f"The training code changed while this study ran, which --accept-code allowed: {each}."
+
+
+def _name(trial: Trial) -> str:
+    return f"trial {trial.number} ({trial.arm or trial.stage})"
+
+
+def _limited(lines: list[str]) -> list[str]:
+    lines = list(dict.fromkeys(lines))
+    return lines[:_SHOWN] + [f"... and {len(lines) - _SHOWN} more"] * (len(lines) > _SHOWN)

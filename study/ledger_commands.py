@@ -1,0 +1,61 @@
+"""`losolab ledger check | export | copy`: a study's ledger as a file."""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from search_spaces.errors import UserError
+from study.terminal import plain
+
+app = typer.Typer(no_args_is_help=True, help="check a study's ledger, write its tables, copy it")
+console = Console(highlight=False, soft_wrap=True)
+Folder = Annotated[Path, typer.Argument(help="a study's folder: STORAGE/NAME")]
+
+
+@app.command()
+def check(folder: Folder) -> None:
+    """Read the whole ledger and say what is wrong with it. Ends with 2 if anything is."""
+    from study.audit import audit
+
+    found = audit(folder)
+    for note in found.notes:
+        console.print(f"[yellow]![/] {plain(note)}")
+    if found.problems:
+        raise UserError([f"{folder}: {problem}" for problem in found.problems])
+    console.print(f"{plain(str(folder))}: {found.folds} folds; nothing is wrong")
+
+
+@app.command("export")
+def write_tables(folder: Folder) -> None:
+    """Write predictions.parquet, trials.parquet and the study's file into its folder."""
+    from study.export import export
+
+    export(folder)
+    console.print(f"wrote {plain(str(folder / 'predictions.parquet'))} and trials.parquet")
+
+
+@app.command()
+def copy(folder: Folder, target: Annotated[Path, typer.Argument(help="the folder to make")]) -> None:
+    """Copy the ledger as it is at this moment, beside a running driver too."""
+    copy_ledger(folder, target)
+    console.print(f"copied to {plain(str(target))}: a study's folder, for report, status and run")
+
+
+def copy_ledger(folder: Path, target: Path) -> None:
+    """Whole or not at all. Raises UserError where `target` has a ledger already."""
+    from study.schema import ledger_path, read_only
+
+    if ledger_path(target).exists():
+        raise UserError(f"{target}: has a ledger already; give another folder")
+    db = read_only(folder)
+    draft = ledger_path(target).with_suffix(f".{os.getpid()}.partial")
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+        db.execute("vacuum into ?", (str(draft),))
+        draft.rename(ledger_path(target))
+    finally:
+        db.close()
+        draft.unlink(missing_ok=True)
