@@ -2,17 +2,19 @@
 
 import dataclasses
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from search_spaces.config import TrialConfig, resolve
-from search_spaces.spec import Factorial, Fixed, Listed, OneAtATime, StudySpec
+from search_spaces.spec import Factorial, Fixed, Listed, OneAtATime, Search, StudySpec, Top
+
+Around = Listed | Factorial | OneAtATime  # designs that change one configuration
 
 # The first seed of each stage, and of its null arm: they never meet.
 FIRST_SEED = {"search": 1000, "confirm": 2000, "ablate": 3000}
 FIRST_NULL_SEED = {"search": 6000, "confirm": 5000, "ablate": 4000}
-BASELINE = "baseline"
+BASELINE, WINNER = "baseline", "winner"
 
 
 @dataclass(frozen=True)
@@ -33,28 +35,65 @@ def seeds(stage: str, n: int, first: dict[str, int] = FIRST_SEED) -> tuple[int, 
 
 def arms(spec: StudySpec) -> list[Arm]:
     """The arms of all stages whose design names them beforehand: baseline first, then the design's, then controls."""
+    baseline = spec.baseline_config()
     return [
-        arm for stage, design in spec.stages.items() if isinstance(design, Fixed) for arm in _arms(spec, stage, design)
+        arm
+        for stage, design in spec.stages.items()
+        if isinstance(design, Fixed) and not follows(design)
+        for arm in _arms(stage, design, {BASELINE: baseline, **_changed(baseline, design)})
     ]
 
 
-def _arms(spec: StudySpec, stage: str, design: Fixed) -> Iterator[Arm]:
-    baseline = spec.baseline_config()
-    own: dict[str, dict[str, Any]] = {BASELINE: {}, **dict(_changes(design))}
-    seen: set[str] = set()
-    for name, levels in own.items():
-        config = dataclasses.replace(baseline, **resolve(levels))
+def follows(design: Fixed | Search) -> bool:
+    """Whether the arms of a design are only known when the stages before it have ended."""
+    return isinstance(design, Top) or (isinstance(design, Around) and design.around == "winner")
+
+
+def arms_of_best(stage: str, design: Top, baseline: TrialConfig, best: Mapping[str, TrialConfig]) -> list[Arm]:
+    """The baseline, then the best of a search by name, then controls of the baseline."""
+    return list(_arms(stage, design, {BASELINE: baseline, **best}))
+
+
+def arms_around(stage: str, design: Around, winner: TrialConfig, baseline: TrialConfig) -> list[Arm]:
+    """The winner, then an arm `- X` for each factor X that is set back to the baseline's level, then the design's.
+
+    What changes nothing there is no arm. Some may be impossible: the caller asks the configuration's conflicts.
+    """
+    own = {WINNER: winner}
+    if isinstance(design, OneAtATime):
+        for name, levels in _set_back(winner, baseline):
+            own[f"- {name}"] = dataclasses.replace(winner, **levels)
+    return list(_arms(stage, design, own | _changed(winner, design)))
+
+
+def _arms(stage: str, design: Fixed, named: Mapping[str, TrialConfig]) -> Iterator[Arm]:
+    """Named configurations as arms, the first of them the one that is changed; then the design's controls of it."""
+    centre, seen = next(iter(named.values())), set[str]()
+    for name, config in named.items():
         if config.key() not in seen:  # a factorial holds the baseline as one of its cells
             seen.add(config.key())
-            yield Arm(stage, name, config, seeds(stage, design.seeds), difference(config, baseline))
+            yield Arm(stage, name, config, seeds(stage, design.seeds), difference(config, centre))
     for control in design.controls:
         if control == "null":
-            yield Arm(stage, "null", baseline, seeds(stage, design.seeds, FIRST_NULL_SEED), {})
+            yield Arm(stage, "null", centre, seeds(stage, design.seeds, FIRST_NULL_SEED), {})
             continue
         # A single frame has no difference to an onset frame: it is shown as it is.
-        shown = "gray" if control == "single_frame" else baseline.input
-        config = dataclasses.replace(baseline, control=control, input=shown)
-        yield Arm(stage, control, config, seeds(stage, design.seeds), difference(config, baseline))
+        shown = "gray" if control == "single_frame" else centre.input
+        config = dataclasses.replace(centre, control=control, input=shown)
+        yield Arm(stage, control, config, seeds(stage, design.seeds), difference(config, centre))
+
+
+def _set_back(winner: TrialConfig, baseline: TrialConfig) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The baseline's level of each factor in which the winner differs; regions and fusion together where both do."""
+    levels = {name: getattr(baseline, name) for name in difference(winner, baseline)}
+    if {"regions", "fusion"} <= levels.keys():
+        yield "architecture", {name: levels.pop(name) for name in ("regions", "fusion")}
+    yield from ((name, {name: level}) for name, level in levels.items())
+
+
+def _changed(centre: TrialConfig, design: Fixed) -> dict[str, TrialConfig]:
+    """The configurations that a design makes of one, by name."""
+    return {name: dataclasses.replace(centre, **resolve(levels)) for name, levels in _changes(design)}
 
 
 def _changes(design: Fixed) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -84,16 +123,21 @@ def conflicts(spec: StudySpec) -> list[str]:
     for stage, design in spec.stages.items():
         if isinstance(design, Fixed):
             found += [f"stages.{stage}: {problem}" for problem in _repeats(spec.baseline_config(), design)]
+        if follows(design) and not any(isinstance(d, Search) for d in spec.before(stage).values()):
+            what = "design: top takes the best of" if isinstance(design, Top) else "around: winner needs"
+            found.append(f"stages.{stage}.{what} a search, and no stage before it has design: search")
     return list(dict.fromkeys(found))
 
 
 def _repeats(baseline: TrialConfig, design: Fixed) -> Iterator[str]:
     """Names given twice, and arms that are the same configuration as another: only one of them could be shown."""
     yield from (f"controls: {name} is given twice" for name in _twice(design.controls))
-    changes = list(_changes(design))
+    changes = [] if isinstance(design, Top) else list(_changes(design))
     yield from (f"two arms have the name {name}" for name in _twice([name for name, _ in changes]))
-    for name in {BASELINE, *design.controls} & {name for name, _ in changes}:
+    for name in {BASELINE, WINNER, *design.controls} & {name for name, _ in changes}:
         yield f"arms: {name} is the name of an arm that losolab makes itself"
+    if follows(design):
+        return  # what changes nothing there is left out
     seen = {baseline.key(): BASELINE}
     for name, levels in changes:
         config = dataclasses.replace(baseline, **resolve(levels))

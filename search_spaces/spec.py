@@ -3,12 +3,13 @@
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import AfterValidator, Field, field_validator
+from pydantic import AfterValidator, Discriminator, Field, Tag, field_validator
 
 from search_spaces.config import TrialConfig, resolve
 from search_spaces.levels import LevelLists, Levels, Space, Strict
 
 Stage = Literal["search", "confirm", "ablate"]
+Centre = Literal["baseline", "winner"]  # of the stages before: the configuration that arms change
 ControlArm = Literal["null", "permuted_labels", "single_frame", "shuffled_time"]
 
 
@@ -37,6 +38,7 @@ class Listed(Fixed):
     """Arms by name."""
 
     design: Literal["listed"]
+    around: Centre = "baseline"
     arms: Annotated[dict[str, Levels], Field(min_length=1)]
 
 
@@ -44,15 +46,27 @@ class Factorial(Fixed):
     """Every combination of the levels."""
 
     design: Literal["factorial"]
+    around: Centre = "baseline"
     factors: LevelLists
 
 
 class OneAtATime(Fixed):
-    """The baseline with one change an arm: `vary` makes an arm a level, `arms` names changes of several factors."""
+    """The baseline with one change an arm: `vary` makes an arm a level, `arms` names changes of several factors.
+
+    Around the winner, each factor in which it differs from the baseline is set back to the baseline's level, too.
+    """
 
     design: Literal["one_at_a_time"]
+    around: Centre = "baseline"
     vary: LevelLists = LevelLists()
     arms: dict[str, Levels] = {}
+
+
+class Top(Fixed):
+    """The best configurations of the search before it, and the baseline."""
+
+    design: Literal["top"]
+    best: Annotated[int, Field(ge=1)] = 3
 
 
 class Race(Strict):
@@ -73,10 +87,13 @@ class Search(Strict):
     sampler: Literal["tpe", "gp", "qmc", "random"] = "tpe"
     startup: Annotated[int, Field(ge=1)] = 10  # random proposals before TPE and GP begin
     virtual_slots: Annotated[int, Field(ge=1)] = 8
-    race: Race | Literal["none"] = Race()
+    race: Annotated[
+        Annotated[Race, Tag("raced")] | Annotated[Literal["none"], Tag("none")],
+        Discriminator(lambda value: "raced" if isinstance(value, dict | Race) else "none"),
+    ] = Race()
 
 
-Design = Annotated[Listed | Factorial | OneAtATime | Search, Field(discriminator="design")]
+Design = Annotated[Listed | Factorial | OneAtATime | Top | Search, Field(discriminator="design")]
 
 
 class Resources(Strict):
@@ -136,6 +153,11 @@ class StudySpec(Strict):
 
     def baseline_config(self) -> TrialConfig:
         return TrialConfig(**resolve(self.baseline.given()))
+
+    def before(self, stage: str) -> dict[Stage, Design]:
+        """The stages before one, in their order."""
+        names = list(self.stages)
+        return {name: self.stages[name] for name in names[: names.index(stage)]}  # type: ignore[arg-type]
 
     def identity(self) -> dict[str, Any]:
         """What may not change once the study has begun, beside its data; arms, seeds and proposals may be added."""

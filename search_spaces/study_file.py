@@ -10,8 +10,8 @@ from pydantic import ValidationError
 from search_spaces.config import FACTORS
 from search_spaces.designs import conflicts
 from search_spaces.errors import UserError
-from search_spaces.levels import Strict
-from search_spaces.spec import Dataset, Factorial, Listed, OneAtATime, Resources, Search, StudySpec
+from search_spaces.levels import Range, Strict
+from search_spaces.spec import Dataset, Factorial, Listed, OneAtATime, Race, Resources, Search, StudySpec, Top
 
 READY = Path(__file__).parent  # the ready studies lie beside this file
 
@@ -103,7 +103,7 @@ def _size(design: dict[str, Any], proposals: int | None, seeds: int | None) -> d
     return {} if number is None else {name: number}
 
 
-_TAGS = {"listed", "factorial", "one_at_a_time", "search", "levels", "range"}
+_TAGS = {"listed", "factorial", "one_at_a_time", "top", "search", "levels", "range", "raced", "none"}
 
 
 def _sentence(error: Any) -> str:
@@ -130,13 +130,14 @@ def _valid_keys(loc: tuple[Any, ...]) -> list[str]:
         "listed": Listed,
         "factorial": Factorial,
         "one_at_a_time": OneAtATime,
+        "top": Top,
         "search": Search,
     }
     last = around[-1] if around else ""
     if not around:
         return list(StudySpec.model_fields)
-    if last == "range":
-        return ["low", "high", "log"]
+    if last in ("range", "raced"):
+        return list((Range if last == "range" else Race).model_fields)
     if len(around) == 3 and around[0] == "stages" and last in designs:
         return list(designs[last].model_fields)
     sections: dict[str, type[Strict]] = {"dataset": Dataset, "resources": Resources}

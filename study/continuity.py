@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator
 
-from search_spaces.designs import arms
+from search_spaces.designs import arms, follows
 from search_spaces.spec import Fixed, Search, StudySpec
 from study.ledger import Ledger
+from study.stages import arms_that_follow
 
 
 def problems(spec: StudySpec, ledger: Ledger) -> list[str]:
@@ -17,7 +18,8 @@ def _of_stage(spec: StudySpec, stage: str, ledger: Ledger) -> Iterator[str]:
     if isinstance(design, Search):
         yield from _of_search(spec, stage, design, ledger)
     if isinstance(design, Fixed):
-        planned = {(arm.name, arm.config.key(), seed) for arm in arms(spec) for seed in arm.seeds if arm.stage == stage}
+        known = [arm for arm, _ in arms_that_follow(stage, spec, ledger)] if follows(design) else arms(spec)
+        planned = {(arm.name, arm.config.key(), seed) for arm in known for seed in arm.seeds if arm.stage == stage}
         for trial in [proposal.trial for proposal in ledger.proposals(stage)]:
             if gone := {(trial.arm, trial.config.key(), seed) for seed in trial.seeds} - planned:
                 levels = ", ".join(f"{name}={level}" for name, level in trial.config.explicit().items())

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from search_spaces.config import TrialConfig
-from search_spaces.designs import BASELINE
+from search_spaces.designs import BASELINE, WINNER, Arm, follows
 from search_spaces.errors import UserError
 from search_spaces.spec import Search, StudySpec
 from study import continuity
@@ -32,6 +32,7 @@ from study.plan import Plan, configurations, fold_cost, make_plan, problems_of, 
 from study.progress import Display
 from study.search import Proposals
 from study.space import combinations, configuration
+from study.stages import Following, Planned, arms_that_follow
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ def begun(study: Study, clips: Clips, *, accept_code: bool = False, mixed: bool 
     with Ledger(study.folder) as ledger:
         if problems := continuity.problems(study.spec, ledger):
             raise UserError([f"{study.folder}: {problem}; give the changed study a new name" for problem in problems])
-        ledger.begin(_record(study, clips), accept_code=accept_code, mixed=mixed)
+        ledger.begin(_record(study, clips, ledger), accept_code=accept_code, mixed=mixed)
         yield ledger
 
 
@@ -113,22 +114,24 @@ def cached_clips(study: Study) -> Clips | None:
     return cache.cached(replace(there, table=study.index.table), _masters(study), folder)
 
 
-def _record(study: Study, clips: Clips) -> StudyRecord:
+def _record(study: Study, clips: Clips, ledger: Ledger) -> StudyRecord:
     identity = study.spec.identity() | {
         "data": clips.digests,
         "training_version": TRAINING_VERSION,
         "arithmetic": study.spec.resources.arithmetic(),
     }
     resolved = study.spec.model_dump(mode="json", exclude_none=True)
-    return StudyRecord(study.spec.name, study.file, resolved, identity, _description(study, clips))
+    return StudyRecord(study.spec.name, study.file, resolved, identity, _description(study, clips, ledger))
 
 
-def _description(study: Study, clips: Clips) -> dict[str, Any]:
+def _description(study: Study, clips: Clips, ledger: Ledger) -> dict[str, Any]:
     """What the report has to know of a study: analysis.results.Metadata, and each clip's place in its dataset."""
     rows = study.index.table.to_pylist()
     places = [[str(i), row["dataset"], row["subject"], row["clip_id"]] for i, row in zip(clips.ids, rows, strict=True)]
-    planned = [arm for arm, _ in study.plan.arms]
-    made_up = fitness.notes([arm.config for arm in planned], study.index)
+    planned: list[Planned] = [(arm, None) for arm, _ in study.plan.arms]
+    for stage, design in study.spec.stages.items():
+        planned += arms_that_follow(stage, study.spec, ledger) if follows(design) else []
+    made_up = fitness.notes([arm.config for arm, _ in planned], study.index)
     lost = fitness.lost_frames(study.index, cache.known(study.spec.storage / "cache"))
     return {
         "question": study.spec.question,
@@ -136,12 +139,23 @@ def _description(study: Study, clips: Clips) -> dict[str, Any]:
         "dataset_digest": clips.data_digest(tuple(_masters(study))),
         "protocol": study.spec.protocol,
         "classes": list(clips.classes),
-        "baseline": BASELINE if planned else None,
-        "arms": [{"arm": a.name, "stage": a.stage, "changes": a.changes, "impossible": None} for a in planned],
+        "baseline": _reference(planned),
+        "arms": [_as_arm(*arm) for arm in planned],
         "truth": study.index.truth,
         "notes": [*study.index.notes, *made_up, *lost],
         "clips": places,
     }
+
+
+def _reference(planned: list[Planned]) -> str | None:
+    """The arm that others are compared with: the baseline, or the winner where a study has no arm of the baseline."""
+    names = {arm.name for arm, _ in planned}
+    return next((name for name in (BASELINE, WINNER) if name in names), None)
+
+
+def _as_arm(arm: Arm, problem: str | None) -> dict[str, Any]:
+    """As analysis.results.Arm."""
+    return {"arm": arm.name, "stage": arm.stage, "changes": arm.changes, "impossible": problem}
 
 
 def _sources(study: Study, ledger: Ledger, clips: Clips) -> list[Source]:
@@ -150,10 +164,15 @@ def _sources(study: Study, ledger: Ledger, clips: Clips) -> list[Source]:
     def cost(config: TrialConfig) -> float:
         return fold_cost(config, len(clips), len(clips.classes))
 
+    def began(arms: list[Planned]) -> None:
+        ledger.add_arms([_as_arm(*arm) for arm in arms], _reference(arms))
+
     sources: list[Source] = []
     for stage, design in study.spec.stages.items():
         if isinstance(design, Search):
             sources.append(Proposals(stage, study.spec, ledger, Course.of(clips), cost, problems_of))
+        elif follows(design):
+            sources.append(Following(stage, study.spec, ledger, cost, began))
         else:
             sources.append(Listed([arm for arm, _ in study.plan.arms if arm.stage == stage], ledger, cost))
     return sources

@@ -252,6 +252,18 @@ class Ledger:
         row = self.db.execute("select state, kept, value, why from outcome where trial=?", (trial,)).fetchone()
         return Outcome(*row) if row else None
 
+    def is_open(self, trial: int) -> bool:
+        """Whether a trial has not ended, or runs again."""
+        query = "select 1 from attempt where trial=? and ended is null"
+        return self.outcome(trial) is None or self.db.execute(query, (trial,)).fetchone() is not None
+
+    def add_arms(self, arms: Iterable[dict[str, Any]], baseline: str | None) -> None:
+        """Write down for the readers what the arms of a stage are that was not known when the study began."""
+        row = self.db.execute("select description from study").fetchone()
+        description = json.loads(row["description"])
+        added = description | {"arms": [*description["arms"], *arms], "baseline": description["baseline"] or baseline}
+        self.db.execute("update study set description=?", (json.dumps(added),))
+
     def told(self, trial: int) -> Outcome | None:
         """What Optuna was told of a trial, None before it was."""
         row = self.db.execute("select state, kept, value from told where trial=?", (trial,)).fetchone()

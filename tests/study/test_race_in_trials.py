@@ -1,15 +1,23 @@
 """The race inside a search: the same for any executor and any timing, stopped at the same subject, told as imputed."""
 
 import json
+import random
 import sqlite3
+import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from study import race
 from study.course import Course, Opponent
-from study.ledger import ledger_path
+from study.executors import serial
+from study.ledger import golden_digest, ledger_path
+from study.trials import run_trial
+from study.tune import RayTune
 
+EIGHT = {"reader": "synthetic", "options": {"subjects": 8, "clips": 5}}
 RACED = {
     "design": "search",
     "proposals": 40,
@@ -17,7 +25,7 @@ RACED = {
     "virtual_slots": 4,
     "factors": {
         "architecture": ["full_face", "fusion_intermediate", "fusion_late"],
-        "frames": [4, 6, 8],
+        "frames": [5, 6, 8],
         "learning_rate": {"low": 1e-4, "high": 0.1, "log": True},
     },
 }
@@ -83,3 +91,42 @@ def outcomes(folder: Path) -> list[tuple]:
         ).fetchall()
     finally:
         db.close()
+
+
+def slowed():
+    """The trial as it is, its groups held up for random times that no two runs share. (Local: pickled by value.)"""
+
+    def run(trial, clips, done, resources):
+        for folds in run_trial(trial, clips, done, resources):
+            time.sleep(random.expovariate(20))
+            yield folds
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def first() -> dict[str, object]:
+    """What the run that came first found: all others must find the same."""
+    return {}
+
+
+@pytest.mark.parametrize(
+    "executor",
+    [
+        pytest.param(serial, id="serial"),
+        pytest.param(partial(serial, run=slowed()), id="serial-slowed", marks=pytest.mark.slow),
+        *(
+            pytest.param(RayTune(slots=n, run=slowed(), block_seconds=0.05), id=f"ray-{n}", marks=pytest.mark.slow)
+            for n in (1, 2, 4)
+        ),
+    ],
+)
+def test_a_raced_search_is_the_same_for_any_executor_and_any_timing(small, first, executor):
+    folder = small.run(executor, dataset=EIGHT, stages={"search": RACED})
+    found = outcomes(folder)
+    states = [row[5] for row in found]
+    assert len(found) == 40
+    assert states.count("pruned") >= 4, "the case tests too little"
+    assert {row[6] for row in found if row[5] == "pruned"} - {4, 8}, "none stopped inside a block"
+    assert first.setdefault("outcomes", found) == found
+    assert first.setdefault("rows", golden_digest(folder)) == golden_digest(folder)
