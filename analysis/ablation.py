@@ -13,6 +13,7 @@ from analysis.scores import Cost, Score
 from search_spaces.config import Control
 
 Kind = Literal["baseline", "variant", "null", "control"]
+WINNER = "winner"  # the arm that the others are compared with in a stage around the best of those before it
 CONTROLS = frozenset(get_args(Control)) - {"none"}
 
 
@@ -51,6 +52,11 @@ class Ablation:
         return next((finding for finding in self.findings if finding.kind == "baseline"), None)
 
     @property
+    def centre(self) -> str:
+        """What the others are compared with, in a word."""
+        return WINNER if self.baseline and self.baseline.arm.arm == WINNER else "baseline"
+
+    @property
     def family(self) -> tuple[Finding, ...]:
         """The rows that the correction for multiplicity counts: variants that could be compared."""
         return tuple(f for f in self.findings if f.kind == "variant" and f.comparison)
@@ -69,12 +75,12 @@ class Ablation:
 
 
 def ablations(results: Results, counted: Confusions | None = None) -> tuple[Ablation, ...]:
-    """One for each stage that has arms, in the order of the study: the last makes the study's claims.
+    """One for each stage that has arms, in their order but confirm last: the last makes the claims.
 
     counted: the confusions of these results, where they are at hand.
     """
     counted = confusions(results) if counted is None else counted
-    stages = dict.fromkeys(arm.stage for arm in results.metadata.arms)
+    stages = sorted(dict.fromkeys(arm.stage for arm in results.metadata.arms), key=lambda stage: stage == "confirm")
     return tuple(ablation(results, counted, stage) for stage in stages)
 
 
@@ -82,11 +88,19 @@ def ablation(results: Results, counted: Confusions, stage: str) -> Ablation:
     """Score every arm of a stage and compare it with the stage's baseline by subjects."""
     order = ("baseline", "variant", "null", "control")
     arms = [arm for arm in results.metadata.arms if arm.stage == stage]
-    arms.sort(key=lambda arm: order.index(kind(arm, results.metadata.baseline)))
-    findings = [_finding(arm, results, counted) for arm in arms]
+    baseline = reference(results, stage)
+    arms.sort(key=lambda arm: order.index(kind(arm, baseline)))
+    findings = [_finding(arm, results, counted, baseline) for arm in arms]
     base = next((f.score for f in findings if f.kind == "baseline"), None)
     found = tuple(findings) if base is None else _compared(findings, base)
     return Ablation(stage, found, len(counted.subjects), None if base is None else swaps(len(counted.subjects)))
+
+
+def reference(results: Results, stage: str) -> str | None:
+    """The arm that a stage's others are compared with: the study's baseline, or the winner that the stage changes."""
+    names = {arm.arm for arm in results.metadata.arms if arm.stage == stage}
+    baseline = results.metadata.baseline
+    return WINNER if baseline is not None and baseline not in names and WINNER in names else baseline
 
 
 def kind(arm: Arm, baseline: str | None) -> Kind:
@@ -113,13 +127,13 @@ def levels(results: Results, arm: Arm) -> Mapping[str, Any]:
     return next((t.factors for t in results.trials if (t.stage, t.arm) == (arm.stage, arm.arm)), {})
 
 
-def _finding(arm: Arm, results: Results, counted: Confusions) -> Finding:
+def _finding(arm: Arm, results: Results, counted: Confusions, baseline: str | None) -> Finding:
     """An arm by itself."""
     trials = [trial for trial in results.trials if (trial.stage, trial.arm) == (arm.stage, arm.arm)]
     gap = _gap(arm, trials)
     score = Score.of(counted.of([trial.trial for trial in trials])) if gap is None else None
     seeds = sorted(seed for trial in trials if trial.complete for seed in trial.seeds)
-    return Finding(arm, kind(arm, results.metadata.baseline), score, None, gap, Cost.of(trials), tuple(seeds))
+    return Finding(arm, kind(arm, baseline), score, None, gap, Cost.of(trials), tuple(seeds))
 
 
 def _gap(arm: Arm, trials: Sequence[Trial]) -> Gap | None:

@@ -50,7 +50,7 @@ def sentence(found: Ablation) -> str:
         for verdict in ("worse", "better", "equivalent", "inconclusive", "identical")
         if any(f.comparison and f.comparison.verdict == verdict for f in found.family)
     ]
-    name = "The baseline" if base.arm.arm == "baseline" else f"The baseline {base.arm.arm}"
+    name = f"The {found.centre}" if base.arm.arm == found.centre else f"The baseline {base.arm.arm}"
     start = f"{name} reaches UF1 {value.estimate:.3f} [{value.low:.3f}, {value.high:.3f}]"
     return f"{start}; against it {'; '.join(groups) or 'nothing was compared'}."
 
@@ -62,13 +62,13 @@ def question(found: Ablation) -> str:
         return "How well does each configuration do?"
     if len(family) == 1:
         return f"Does {_described(family[0])} beat {found.baseline.arm.arm}?"
-    return "What does each change to the baseline do?"
+    return f"What does each change to the {found.centre} do?"
 
 
 def questions(found: Ablation) -> tuple[tuple[str, str], ...]:
     """A question and its plain answer for each variant, where there are several."""
     return tuple(
-        (f"Does {_described(f)} beat the baseline?", plain(f.comparison)) for f in found.family if f.comparison
+        (f"Does {_described(f)} beat the {found.centre}?", plain(f.comparison)) for f in found.family if f.comparison
     )
 
 
@@ -149,8 +149,8 @@ def _caption(results: Results, found: Ablation) -> str:
         kind = f"all {2**found.subjects:,}" if found.swaps.exact else f"{RESAMPLES:,} random"
         family = len(found.family)
         parts.append(
-            f"Δ: variant minus baseline, seed-averaged; p and 95 % interval from {kind} studentised subject swaps; "
-            f"p adj: step-down max-T over the {family} variant{'s' * (family != 1)}."
+            f"Δ: variant minus {found.centre}, seed-averaged; p and 95 % interval from {kind} studentised subject "
+            f"swaps; p adj: step-down max-T over the {family} variant{'s' * (family != 1)}."
         )
     parts.append(f"{_seeds(found.findings)}; seed SD over them. Seconds: one LOSO run.")
     detectable = median_detectable(found.findings)
@@ -173,7 +173,7 @@ def _notes(found: Ablation) -> list[str]:
             "90 % interval leaves. Nothing is bold: the best of several rows is not a finding."
         )
     if any(f.kind == "null" for f in found.findings):
-        notes.append("null: the baseline with other seeds, the table's noise floor; outside the family.")
+        notes.append(f"null: the {found.centre} with other seeds, the table's noise floor; outside the family.")
     if any(f.kind == "control" for f in found.findings):
         notes.append("Controls take something from the data; they are outside the family, their p is not adjusted.")
     for f in found.findings:

@@ -46,6 +46,11 @@ class Forecast:
         """Folds of an arm, or of a search (None), that are not to be trained."""
         return self.here[stage, arm] + self.elsewhere.get((stage, arm), Counter()).total()
 
+    def there_in(self, stage: str) -> int:
+        """Folds of a stage that are not to be trained."""
+        names = {name for name in [*self.here, *self.elsewhere] if name[0] == stage}
+        return sum(self.there(*name) for name in names)
+
     @property
     def to_train(self) -> int:
         return self.plan.folds - self.here.total() - self.copied.total()
@@ -73,7 +78,7 @@ def forecast(study: Study, slots: int | None = None) -> Forecast:
 def _works(plan: Plan) -> dict[Work, float]:
     """One work of each cost class and its folds; a search's space is represented by some of its configurations."""
     planned = [(arm.config, float(cost.folds)) for arm, cost in plan.arms]
-    planned += [(config, s.cost.folds / len(s.some)) for s in plan.searches for config in s.some]
+    planned += [(config, s.cost.folds / len(s.some)) for s in plan.open for config in s.some]
     one: dict[tuple[Any, ...], Work] = {}
     folds: dict[Work, float] = defaultdict(float)
     for config, number in planned:
@@ -94,10 +99,11 @@ class _There:
         self._device = cache(device_here)
 
     def trials(self) -> list[Trial]:
-        """Those of the arms, and those that a search has proposed."""
+        """Those of the arms, those that a search has proposed, and those that followed from it."""
         arms = [arm for arm, _ in self.study.plan.arms]
         fixed = [Trial(0, arm.stage, arm.name, arm.config, (seed,)) for arm in arms for seed in arm.seeds]
-        return fixed + [trial for trial in (self.record.trials if self.record else ()) if trial.arm is None]
+        known = {arm.stage for arm in arms}
+        return fixed + [trial for trial in (self.record.trials if self.record else ()) if trial.stage not in known]
 
     def look_up(self, trial: Trial) -> int:
         """How many of its folds are there."""

@@ -17,9 +17,9 @@ class Outlook:
     def __init__(self, plan: Plan, costs: Costs) -> None:
         self.plan, self.costs = plan, costs
         self._planned: dict[tuple[str, str | None], Cost] = {(arm.stage, arm.name): cost for arm, cost in plan.arms}
-        self._planned |= {(search.stage, None): search.cost for search in plan.searches}
+        self._planned |= {(stage.stage, None): stage.cost for stage in plan.open}
         self._arms = [(arm, cost, Work(arm.config, plan.size)) for arm, cost in plan.arms]
-        self._searches = [(s, [Work(config, plan.size) for config in s.some]) for s in plan.searches]
+        self._open = [(s, [Work(config, plan.size) for config in s.some]) for s in plan.open]
         self._seen: Counter[tuple[str, str | None]] = Counter()  # trials
         self._left: dict[tuple[str, str | None, TrialConfig, tuple[int, ...]], int] = {}
 
@@ -45,9 +45,9 @@ class Outlook:
         for arm, cost, work in self._arms:
             if unseen := cost.trials - self._seen[arm.stage, arm.name]:
                 known += [cost.folds / cost.trials * self.costs.seconds(work)] * unseen
-        for search, works in self._searches:
-            each = search.cost.folds / search.cost.trials * sum(map(self.costs.seconds, works)) / len(works)
-            known += [each] * (search.cost.trials - self._seen[search.stage, None])
+        for stage, works in self._open:
+            each = stage.cost.folds / stage.cost.trials * sum(map(self.costs.seconds, works)) / len(works)
+            known += [each] * (stage.cost.trials - sum(n for (name, _), n in self._seen.items() if name == stage.stage))
         return known
 
     def time_left(self, slots: int, busy: float) -> float:

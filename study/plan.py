@@ -1,11 +1,12 @@
 """The plan: what a study will train and what it will cost, before anything starts."""
 
 from dataclasses import dataclass
+from itertools import islice
 
 from search_spaces.config import TrialConfig
-from search_spaces.designs import Arm, arms
+from search_spaces.designs import Arm, Around, arms, arms_around, arms_of_best, follows
 from search_spaces.errors import UserError
-from search_spaces.spec import Resources, Search, StudySpec
+from search_spaces.spec import Resources, Search, StudySpec, Top
 from study.costs import Costs, Size, Work
 from study.data import fitness
 from study.data.clips import ClipIndex
@@ -40,6 +41,15 @@ class PlannedSearch:
 
 
 @dataclass(frozen=True)
+class PlannedFollowing:
+    """A stage that follows from a search: at most so many arms, at the mean cost over the search's space."""
+
+    stage: str
+    cost: Cost
+    some: tuple[TrialConfig, ...]  # that it may train
+
+
+@dataclass(frozen=True)
 class Plan:
     """The trials of a study and their cost."""
 
@@ -48,6 +58,12 @@ class Plan:
     costs: Costs
     arms: list[tuple[Arm, Cost]]
     searches: list[PlannedSearch]
+    following: list[PlannedFollowing]
+
+    @property
+    def open(self) -> list[PlannedSearch | PlannedFollowing]:
+        """The stages whose configurations are not known beforehand."""
+        return [*self.searches, *self.following]
 
     @property
     def trials(self) -> int:
@@ -68,7 +84,7 @@ class Plan:
         return max(cost.memory for cost in self._costs())
 
     def _costs(self) -> list[Cost]:
-        return [cost for _, cost in self.arms] + [search.cost for search in self.searches]
+        return [cost for _, cost in self.arms] + [stage.cost for stage in self.open]
 
 
 def make_plan(spec: StudySpec, index: ClipIndex, costs: Costs) -> Plan:
@@ -87,6 +103,7 @@ def planned(spec: StudySpec, size: Size, costs: Costs) -> Plan:
         costs,
         [(arm, _cost(arm.config, len(arm.seeds), len(arm.seeds), spec.resources, size, costs)) for arm in arms(spec)],
         [_planned_search(spec, stage, design, size, costs) for stage, design in _searches(spec)],
+        [_planned_following(spec, stage, size, costs) for stage, design in spec.stages.items() if follows(design)],
     )
 
 
@@ -101,7 +118,8 @@ def configurations(spec: StudySpec) -> list[TrialConfig]:
     """Every configuration of the fixed designs, and those of each search's space (a sample where it is large)."""
     baseline = spec.baseline_config()
     searched = [configuration(baseline, levels) for _, design in _searches(spec) for levels in sample_space(design)]
-    return [arm.config for arm in arms(spec)] + searched
+    followed = [config for stage, design in spec.stages.items() if follows(design) for config in _possible(spec, stage)]
+    return [arm.config for arm in arms(spec)] + searched + followed
 
 
 def problems_of(config: TrialConfig) -> list[str]:
@@ -144,6 +162,34 @@ def _planned_search(spec: StudySpec, stage: str, design: Search, size: Size, cos
         max(cost.memory for cost in each),
     )
     return PlannedSearch(stage, design, whole, len(feasible), len(sampled), tuple(feasible[:_SOME]))
+
+
+def _planned_following(spec: StudySpec, stage: str, size: Size, costs: Costs) -> PlannedFollowing:
+    some = _possible(spec, stage)
+    most = max(sum(len(arm.seeds) for arm in arms) for arms in _followed(spec, stage))
+    each = [_cost(config, 1, 1, spec.resources, size, costs) for config in some]
+    seconds = most * sum(cost.seconds for cost in each) / len(each)
+    parameters, memory = max(cost.parameters for cost in each), max(cost.memory for cost in each)
+    return PlannedFollowing(stage, Cost(most, most * size.subjects, parameters, seconds, memory), some[:_SOME])
+
+
+def _possible(spec: StudySpec, stage: str) -> tuple[TrialConfig, ...]:
+    """Configurations that a stage may train which follows from a search."""
+    found = {arm.config.key(): arm.config for arms in _followed(spec, stage) for arm in arms}
+    return tuple(config for config in found.values() if not problems_of(config))
+
+
+def _followed(spec: StudySpec, stage: str) -> list[list[Arm]]:
+    """The arms of such a stage for some results that the search may have."""
+    design, baseline = dict(spec.stages)[stage], spec.baseline_config()  # type: ignore[index]
+    search = [before for before in spec.before(stage).values() if isinstance(before, Search)][-1]
+    sampled = (configuration(baseline, levels) for levels in sample_space(search))
+    found = list(islice((config for config in sampled if not problems_of(config)), _SOME))
+    if isinstance(design, Top):
+        best = {str(number): config for number, config in enumerate(found) if config != baseline}
+        return [arms_of_best(stage, design, baseline, dict(islice(best.items(), design.best)))]
+    assert isinstance(design, Around)
+    return [arms_around(stage, design, winner, baseline) for winner in found]
 
 
 def _cost(config: TrialConfig, trials: int, seeds: int, resources: Resources, size: Size, costs: Costs) -> Cost:

@@ -6,7 +6,7 @@ from rich.table import Table
 
 from study.advice import advice
 from study.forecast import Forecast
-from study.plan import Cost
+from study.plan import Cost, PlannedSearch
 from study.progress import duration
 from study.terminal import plain
 
@@ -23,9 +23,10 @@ def print_forecast(console: Console, made: Forecast, notes: tuple[str, ...]) -> 
     for column in ("stage", "arm", "changes", *right):
         table.add_column(column, justify="right" if column in right else "left")
     for search in plan.searches:
-        blind = min(search.design.virtual_slots, search.design.proposals)
-        space = f"{search.feasible} of {search.sampled} configurations can be built; the first {blind} know no result"
+        space = f"{search.feasible} of {search.sampled} configurations can be built; {_proposals(search)}"
         table.add_row(search.stage, "(proposals)", space, *_figures(search.cost, made.there(search.stage, None)))
+    for stage in plan.following:
+        table.add_row(stage.stage, "(from the search)", "at most", *_figures(stage.cost, made.there_in(stage.stage)))
     for arm, cost in plan.arms:
         changes = ", ".join(f"{name}={level}" for name, level in arm.changes.items()) or "-"
         table.add_row(arm.stage, arm.name, changes, *_figures(cost, made.there(arm.stage, arm.name)))
@@ -35,6 +36,14 @@ def print_forecast(console: Console, made: Forecast, notes: tuple[str, ...]) -> 
     for line in [*_balance(made), *advice(plan)]:
         console.print(plain(line), soft_wrap=True)
     console.print("Nothing was started.")
+
+
+def _proposals(search: PlannedSearch) -> str:
+    """How many proposals know results, and how many trials can run at a time."""
+    design = search.design
+    informed = max(0, design.proposals - design.virtual_slots)
+    at_most = f"at most {design.virtual_slots} run at a time, whatever the slots"
+    return f"{informed} of {design.proposals} proposals know results; {at_most}"
 
 
 def _balance(made: Forecast) -> list[str]:

@@ -123,17 +123,20 @@ def _state(row: sqlite3.Row, since: float | None) -> str:
 
 
 def _stage(name: str, plan: Plan, trials: list[tuple[_Trial, float | None, int]]) -> Stage:
-    costs = [c for arm, c in plan.arms if arm.stage == name] + [s.cost for s in plan.searches if s.stage == name]
+    costs = [c for arm, c in plan.arms if arm.stage == name] + [s.cost for s in plan.open if s.stage == name]
+    planned, folds = sum(cost.trials for cost in costs), sum(cost.folds for cost in costs)
+    if trials and any(stage.stage == name for stage in plan.following):  # it has begun: all its trials are there
+        planned, folds = len(trials), len(trials) * plan.size.subjects
     states = Counter(seen.state for seen, *_ in trials)
-    states["waiting"] = max(0, sum(cost.trials for cost in costs) - states.total() + states["waiting"])
+    states["waiting"] = max(0, planned - states.total() + states["waiting"])
     ended = [(value, seen.trial) for seen, value, _ in trials if seen.state == "complete" and value is not None]
     value, best = max(ended, key=lambda pair: pair[0], default=(None, None))
     return Stage(
         name,
-        sum(cost.trials for cost in costs),
+        planned,
         states,
-        sum(folds for *_, folds in trials),
-        sum(cost.folds for cost in costs),
+        sum(own for *_, own in trials),
+        folds,
         None if best is None or value is None else (best.arm or f"trial {best.number}", value),
     )
 

@@ -124,9 +124,9 @@ def test_limits_are_told(simulate, arm):
 def test_stages_have_tables_of_their_own(simulate, arm):
     arms = arm("baseline", 0.7, stage="confirm", seeds=(5, 6)), arm("top", 0.8, stage="confirm", seeds=(5, 6))
     both = ablations(simulate((*arms, arm("baseline", 0.7), arm("other", 0.4))).results())
-    assert [a.stage for a in both] == ["confirm", "ablate"]
-    assert [[f.arm.arm for f in a.findings] for a in both] == [["baseline", "top"], ["baseline", "other"]]
-    assert [len(f.seeds) for a in both for f in a.findings] == [2, 2, 3, 3]
+    assert [a.stage for a in both] == ["ablate", "confirm"]  # the last makes the claims
+    assert [[f.arm.arm for f in a.findings] for a in both] == [["baseline", "other"], ["baseline", "top"]]
+    assert [len(f.seeds) for a in both for f in a.findings] == [3, 3, 2, 2]
 
 
 def test_arms_without_a_baseline_have_scores_alone(simulate, arm):

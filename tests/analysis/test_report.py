@@ -171,10 +171,10 @@ def test_names_are_escaped(simulate, arm, tmp_path):
 def test_stages_before_the_last_have_files_of_their_own(simulate, arm, tmp_path):
     confirm = [arm(name, skill, stage="confirm", seeds=(5, 6)) for name, skill in (("baseline", 0.7), ("top", 0.8))]
     write(simulate((*confirm, arm("baseline", 0.7), arm("other", 0.4))).results(), tmp_path)
-    assert {"tables/confirm.csv", "figures/confirm-forest.pdf", "table.csv"} <= {
+    assert {"tables/ablate.csv", "figures/ablate-forest.pdf", "table.csv"} <= {
         path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*")
     }
-    assert "other" in (tmp_path / "table.csv").read_text() and "top" in (tmp_path / "tables/confirm.csv").read_text()
+    assert "top" in (tmp_path / "table.csv").read_text() and "other" in (tmp_path / "tables/ablate.csv").read_text()
 
 
 def test_a_study_in_which_nothing_is_complete_still_has_a_report(simulate, arm, tmp_path):

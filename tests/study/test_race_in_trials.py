@@ -4,7 +4,6 @@ import json
 import random
 import sqlite3
 import time
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -114,7 +113,6 @@ def first() -> dict[str, object]:
     "executor",
     [
         pytest.param(serial, id="serial"),
-        pytest.param(partial(serial, run=slowed()), id="serial-slowed", marks=pytest.mark.slow),
         *(
             pytest.param(RayTune(slots=n, run=slowed(), block_seconds=0.05), id=f"ray-{n}", marks=pytest.mark.slow)
             for n in (1, 2, 4)
