@@ -22,6 +22,7 @@ COMMANDS = {
         for line in block.splitlines()
     ]
     for page in PAGES
+    if page.name != "cluster.md"  # tests/cluster/test_launcher.py follows that one
 }
 MADE = {"make demo": "tests/test_demo.py", "make test": ".ci/run"}  # run there
 
