@@ -19,18 +19,11 @@ from pathlib import Path
 import av
 import numpy as np
 import pyarrow as pa
-import torch
 
 from search_spaces.config import TrialConfig
-from search_spaces.study_file import READY, load_study
 from study.data import cache
 from study.data.clips import CLIP_INDEX, ClipIndex, Clips
 from study.data.resize import area_resize
-from study.data.sampling import sample
-from study.memory import tune_malloc
-from study.models.geometry import fold_group
-from study.protocol import loso
-from study.training import train
 
 CLIPS, FRAMES, HEIGHT, WIDTH = 160, 100, 480, 640
 SUBJECTS = 16
@@ -45,6 +38,8 @@ ENCODERS = (  # of recordings that keep what the camera saw
 
 
 def main() -> None:
+    from search_spaces.study_file import READY, load_study
+
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         index = videos(folder)
@@ -80,6 +75,14 @@ def reading(index: ClipIndex, folder: Path) -> Clips:
 
 def loading(title: str, config: TrialConfig, clips: Clips) -> None:
     """The smallest trial has one seed: it loads its tensors once, and trains every group of folds for all epochs."""
+    import torch  # here, or every process that decodes imported it, too
+
+    from study.data.sampling import sample
+    from study.memory import tune_malloc
+    from study.models.geometry import fold_group
+    from study.protocol import loso
+    from study.training import train
+
     torch.set_num_threads(1)
     tune_malloc()
     size = fold_group(config, len(clips.classes), 2 * 2**30, "cpu", SUBJECTS)
