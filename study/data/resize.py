@@ -38,7 +38,10 @@ def area_resize(frames: npt.NDArray[np.uint8], size: tuple[int, int]) -> npt.NDA
     for at in range(0, len(frames), CHUNK):
         rows = squashed(frames[at : at + CHUNK], down).astype(real).reshape(-1, width // stripes)
         sums = (rows @ columns.astype(real)).astype(whole).reshape(-1, *size)
-        out[at : at + CHUNK] = (2 * sums + total) // (2 * total)
+        sums *= 2
+        sums += total
+        sums //= 2 * total
+        out[at : at + CHUNK] = sums
     return out
 
 
@@ -49,9 +52,10 @@ def squashed(frames: npt.NDArray[np.uint8], down: Taps) -> npt.NDArray[np.unsign
     """
     kind = np.uint16 if 255 * down.total < 2**16 else np.uint32
     source = frames.astype(kind)
-    sums = np.zeros((len(frames), down.rows.shape[1], frames.shape[2]), kind)
-    for rows, shares in zip(down.rows, down.overlaps, strict=True):
-        part = source.take(rows, axis=1)
+    parts = (source.take(rows, axis=1) for rows in down.rows)
+    sums = next(parts)
+    sums *= down.overlaps[0].astype(kind)[:, None]
+    for part, shares in zip(parts, down.overlaps[1:], strict=True):
         part *= shares.astype(kind)[:, None]
         sums += part
     return sums
