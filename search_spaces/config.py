@@ -11,6 +11,7 @@ Regions = Literal["face", "eyes", "mouth", "eyes+mouth", "face+eyes+mouth", "fra
 Fusion = Literal["none", "intermediate", "late"]
 Sampling = Literal["uniform", "rate", "first", "centre", "start_72", "onset_apex_offset", "interpolate"]
 Control = Literal["none", "permuted_labels", "single_frame", "shuffled_time"]
+BLOCKS = "blocks"  # losolab's own network
 
 # The paper's three networks by name; the YAML key `architecture` sets both factors.
 ARCHITECTURES: dict[str, dict[str, str]] = {
@@ -35,6 +36,10 @@ def factor(
     )
 
 
+def _of_blocks(config: "TrialConfig") -> bool:
+    return config.network == BLOCKS
+
+
 @dataclass(frozen=True)
 class TrialConfig:
     """A configuration. The defaults are the paper's full-face network on SMIC (arXiv 1904.01390).
@@ -43,8 +48,11 @@ class TrialConfig:
     `key` leaves defaults out, so that a new factor orphans no fold of any ledger.
     """
 
+    network: str = factor(
+        BLOCKS, "blocks of convolutions as in the paper, or `package.module:factory` of your own (networks.md)"
+    )
     regions: Regions = factor("face", "what the network sees; each region is a stream of its own")
-    fusion: Fusion = factor("none", "where streams meet: before the dense layers, or after them")
+    fusion: Fusion = factor("none", "where streams meet: before the dense layers, or after them", active=_of_blocks)
     input: Literal["gray", "frame_difference"] = factor("gray", "gray frames, or their difference to the onset frame")
     frames: int = factor(18, "frames of a clip that the network sees", unit="frames", low=2, high=256)
     sampling: Sampling = factor(
@@ -82,22 +90,40 @@ class TrialConfig:
         active=lambda c: c.regions != "frame",
     )
     crop: int = factor(64, "side of face and frame; eyes and mouth have half of it", unit="pixels", low=8, high=128)
-    depth: int = factor(1, "convolution blocks", low=1, high=4)
-    filters: int = factor(32, "filters of the first block; each later block doubles them", low=1, high=256)
-    kernel_space: int = factor(3, "height and width of the first block's kernel", unit="pixels", low=1, high=15)
-    kernel_time: int = factor(15, "length of the first block's kernel", unit="frames", low=1, high=63)
-    head: Literal["flatten", "pool"] = factor("flatten", "the paper's flatten, or adaptive averages on a fixed grid")
-    grid: int = factor(
-        3, "cells a side of the pooled grid, in time as in space", low=1, high=16, active=lambda c: c.head == "pool"
+    depth: int = factor(1, "convolution blocks", low=1, high=4, active=_of_blocks)
+    filters: int = factor(
+        32, "filters of the first block; each later block doubles them", low=1, high=256, active=_of_blocks
     )
-    hidden: int = factor(128, "units of the last dense layer; fusion puts 8 x hidden before it", low=1, high=4096)
-    dense_activation: Literal["relu", "none"] = factor("relu", "between the dense layers; the paper's fusion has none")
+    kernel_space: int = factor(
+        3, "height and width of the first block's kernel", unit="pixels", low=1, high=15, active=_of_blocks
+    )
+    kernel_time: int = factor(
+        15, "length of the first block's kernel", unit="frames", low=1, high=63, active=_of_blocks
+    )
+    head: Literal["flatten", "pool"] = factor(
+        "flatten", "the paper's flatten, or adaptive averages on a fixed grid", active=_of_blocks
+    )
+    grid: int = factor(
+        3,
+        "cells a side of the pooled grid, in time as in space",
+        low=1,
+        high=16,
+        active=lambda c: c.head == "pool" and _of_blocks(c),
+    )
+    hidden: int = factor(
+        128, "units of the last dense layer; fusion puts 8 x hidden before it", low=1, high=4096, active=_of_blocks
+    )
+    dense_activation: Literal["relu", "none"] = factor(
+        "relu", "between the dense layers; the paper's fusion has none", active=_of_blocks
+    )
     normalisation: Literal["standard", "mean_max", "clip"] = factor(
         "standard",
         "minus the mean, divided by the standard deviation, or by the maximum (the paper's); of the fold's training "
         "clips, or each clip by itself",
     )
-    dropout: float = factor(0.5, "share of units dropped, after each block and dense layer", low=0.0, high=0.95)
+    dropout: float = factor(
+        0.5, "share of units dropped, after each block and dense layer", low=0.0, high=0.95, active=_of_blocks
+    )
     optimiser: Literal["sgd", "nesterov", "adamw"] = factor(
         "sgd", "stochastic gradient descent, the same with Nesterov's momentum, or AdamW (betas .9 and .999)"
     )
@@ -147,9 +173,9 @@ class TrialConfig:
     def conflicts(self) -> list[str]:
         """Levels that contradict each other, one sentence each; empty when there are none."""
         several, found = len(self.streams()) > 1, []
-        if several and self.fusion == "none":
+        if _of_blocks(self) and several and self.fusion == "none":
             found.append(f"regions: {self.regions} has several streams, so fusion: none must be intermediate or late")
-        if not several and self.fusion != "none":
+        if _of_blocks(self) and not several and self.fusion != "none":
             found.append(f"regions: {self.regions} has one stream, so fusion: {self.fusion} must be none")
         if self.optimiser == "nesterov" and not self.momentum:
             found.append("optimiser: nesterov needs momentum above 0, e.g. 0.9")

@@ -1,11 +1,12 @@
 """Factors as they are written in a study file: pydantic models made from the fields of TrialConfig."""
 
+import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Union
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, create_model, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag, create_model, model_validator
 
-from search_spaces.config import ARCHITECTURES, FACTORS
+from search_spaces.config import ARCHITECTURES, BLOCKS, FACTORS
 
 
 class Strict(BaseModel):
@@ -48,9 +49,20 @@ class Shorthand(Strict):
 Architecture = Literal[tuple(ARCHITECTURES)]  # type: ignore[valid-type]
 
 
+def _dotted(network: str) -> str:
+    if network != BLOCKS and not re.fullmatch(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*", network):
+        raise ValueError(f"expected: {BLOCKS}, or package.module:factory of your own")
+    return network
+
+
+Network = Annotated[str, AfterValidator(_dotted)]
+
+
 def _level(name: str) -> Any:
     if name == "architecture":
         return Architecture
+    if name == "network":
+        return Network
     f = FACTORS[name]
     return Annotated[f.type, Field(ge=f.metadata["low"], le=f.metadata["high"])]
 

@@ -13,6 +13,7 @@ from analysis.confusion import count
 from analysis.metrics import uf1
 from search_spaces.config import TrialConfig
 from search_spaces.designs import Arm
+from search_spaces.errors import UserError
 from search_spaces.spec import Resources
 from study.course import Course
 from study.data.clips import Clips
@@ -135,7 +136,15 @@ class Agenda:
             self.watch(trial, "copied", len(seconds), sum(seconds) / len(seconds))
 
     def record(self, trial: Trial, folds: list[FoldResult]) -> None:
-        """Write down a block, and the outcome that it causes, in one transaction."""
+        """Write down a block, and the outcome that it causes, in one transaction.
+
+        Raises UserError where a worker's folds have other keys than ours.
+        """
+        if {fold.key for fold in folds} - self.keys[trial.number]:
+            network = trial.config.network
+            raise UserError(
+                f"network {network!r}: a worker has another source of it; install the same on every machine"
+            )
         with self.ledger.transaction():
             self.ledger.add_folds(self.running[trial.number][1], folds)
             settled = self._settled(trial)

@@ -1,6 +1,7 @@
 """The command line: `losolab run | plan | check | report | ui | sync | synthesize | ...`."""
 
 import logging
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -257,7 +258,16 @@ def _load(
     """The study file with the options in their places."""
     options = {"storage": storage and str(storage), "tracking_uri": tracking_uri}
     given = {key: value for key, value in options.items() if value is not None} | _parsed(resources)
-    return load_study(study, given, data=data, proposals=trials, seeds=seeds)
+    spec = load_study(study, given, data=data, proposals=trials, seeds=seeds)
+    _importable(study.resolve().parent)
+    return spec
+
+
+def _importable(folder: Path) -> None:
+    """A reader or network of the user's own may lie beside the study file, for us and the processes that we start."""
+    if folder != READY:
+        sys.path.append(str(folder))
+        os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [os.environ.get("PYTHONPATH"), str(folder)]))
 
 
 def _say_more() -> None:

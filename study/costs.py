@@ -12,7 +12,7 @@ from typing import Any
 
 from search_spaces.config import TrialConfig
 from search_spaces.errors import UserError
-from study.models.geometry import geometry
+from study.models.sizes import known_size, network_size
 from study.schema import read_only
 
 # Of a training step of one fold on one thread of a 2.6 GHz server with AVX-512: multiply-adds a second, seconds
@@ -57,7 +57,7 @@ class Work:
 @cache
 def computed(work: Work) -> float:
     """Seconds of a fold on one thread, by arithmetic alone."""
-    network = geometry(work.config, work.size.classes)
+    network = network_size(work.config, work.size.classes)
     multiply_adds = 3 * network.multiply_adds * work.size.clips * work.config.epochs  # backward takes twice the forward
     return multiply_adds / _RATE + work.steps * (_STEP + _PARAMETER * network.parameters)
 
@@ -145,8 +145,9 @@ def _add_timed(costs: Costs, folder: Path, threads: int, on_gpu: bool) -> None:
     for row in rows:
         made_by = json.loads(row["arithmetic"])
         alike = (made_by["device"] != "cpu") == on_gpu and (on_gpu or made_by["threads"] == threads)
-        if alike and row["configuration"] in configs:
-            costs.add(Work(configs[row["configuration"]], size), row["seconds"], row["folds"])
+        config = configs.get(row["configuration"])
+        if alike and config and known_size(config, size.classes):
+            costs.add(Work(config, size), row["seconds"], row["folds"])
 
 
 def size_of(description: dict[str, Any]) -> Size:

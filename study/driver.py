@@ -9,7 +9,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from search_spaces.config import TrialConfig
+from search_spaces.config import BLOCKS, TrialConfig
 from search_spaces.designs import BASELINE, WINNER, Arm, follows
 from search_spaces.errors import UserError
 from search_spaces.spec import Search, StudySpec
@@ -21,6 +21,7 @@ from study.data import cache, fitness, readers
 from study.data.clips import ClipIndex, Clips
 from study.data.masters import region_of
 from study.data.regions import MASTER
+from study.dotted import source_digest
 from study.executors import Executor
 from study.export import export
 from study.identity import TRAINING_VERSION
@@ -115,8 +116,9 @@ def cached_clips(study: Study) -> Clips | None:
 
 
 def _record(study: Study, clips: Clips, ledger: Ledger) -> StudyRecord:
+    own = {config.network for config in configurations(study.spec)} - {BLOCKS}
     identity = study.spec.identity() | {
-        "data": clips.digests,
+        "data": clips.digests | {f"source of {network}": source_digest(network) for network in own},
         "training_version": TRAINING_VERSION,
         "arithmetic": study.spec.resources.arithmetic(),
     }

@@ -14,7 +14,7 @@ from analysis.results import METADATA_KEY, PREDICTIONS, TRIALS
 from search_spaces.config import TrialConfig
 from study.audit import marks
 from study.ledger import read_only
-from study.models.geometry import geometry
+from study.models.sizes import known_size
 
 
 def export(folder: Path) -> None:
@@ -65,7 +65,7 @@ def _trial(trial: dict[str, Any], by_run: dict[tuple[str, int], list[sqlite3.Row
     config = TrialConfig(**json.loads(trial["configuration"]))
     seeds = json.loads(trial["seeds"])
     folds = [fold for seed in seeds for fold in by_run[trial["key"], seed]]
-    layers = geometry(config, n_classes)
+    size = known_size(config, n_classes)
     return {
         "trial": trial["trial"],
         "stage": trial["stage"],
@@ -75,8 +75,8 @@ def _trial(trial: dict[str, Any], by_run: dict[tuple[str, int], list[sqlite3.Row
         "uf1": trial["value"] if trial["state"] == "complete" else None,
         "seeds": seeds,
         "factors": json.dumps(dataclasses.asdict(config)),
-        "parameters": layers.parameters,
-        "multiply_adds": layers.multiply_adds,
+        "parameters": size and size.parameters,
+        "multiply_adds": size and size.multiply_adds,
         "seconds": sum(fold["seconds"] for fold in folds),
         "peak_memory": max((fold["peak_memory"] for fold in folds), default=None),
         "device": json.loads(folds[0]["arithmetic"])["device"] if folds else None,

@@ -7,9 +7,10 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from search_spaces.config import TrialConfig
+from search_spaces.config import BLOCKS, TrialConfig
 from search_spaces.identity import digest
 from study.data.clips import Clips
+from study.dotted import source_digest
 from study.protocol import Fold
 
 # Changed by hand, together with the portable golden digest, when the same key would give other predictions.
@@ -50,9 +51,9 @@ class Arithmetic:
 def fold_key(config: TrialConfig, clips: Clips, fold: Fold) -> str:
     """SHA-256 of everything a fold's predictions are a function of, but for the arithmetic.
 
-    Later parts of the identity (the source of a user's own network) enter under names of their own and only where they
-    are used, so that no fold made before they existed is orphaned.
+    The source of a user's own network enters only where there is one, so that no fold made before is orphaned.
     """
+    own = {} if config.network == BLOCKS else {"network": source_digest(config.network)}
     return digest(
         {
             "configuration": config.key(),
@@ -61,6 +62,7 @@ def fold_key(config: TrialConfig, clips: Clips, fold: Fold) -> str:
             "test": digest(clips.ids[fold.test].tolist()),
             "data": clips.data_digest(config.data()),
             "training_version": TRAINING_VERSION,
+            **own,
         }
     )
 

@@ -13,7 +13,7 @@ from typing import Any
 from search_spaces.config import FACTORS, TrialConfig, architecture
 from search_spaces.identity import digest
 from study.ledger import read_only
-from study.models.geometry import geometry
+from study.models.sizes import known_size
 
 STATUS = {"complete": "FINISHED", "failed": "FAILED", "pruned": "KILLED", "running": "RUNNING"}
 Metric = tuple[str, float, int, int]  # name, value, time in ms, step
@@ -244,8 +244,8 @@ def _results(outcome: dict[str, Any] | None, folds: list[_Spent]) -> list[Metric
 
 def _sizes(config: TrialConfig, n_classes: int, at: int) -> list[Metric]:
     """The network's size, as metrics: MLflow sorts parameters as text."""
-    layers = geometry(config, n_classes)
-    return [("parameters", layers.parameters, at, 0), ("multiply_adds", layers.multiply_adds, at, 0)]
+    size = known_size(config, n_classes)
+    return [("parameters", size.parameters, at, 0), ("multiply_adds", size.multiply_adds, at, 0)] if size else []
 
 
 def _progress(folds: list[_Spent]) -> list[Metric]:

@@ -1,16 +1,18 @@
 """The plan: what a study will train and what it will cost, before anything starts."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
 
-from search_spaces.config import TrialConfig
+from search_spaces.config import BLOCKS, TrialConfig
 from search_spaces.designs import Arm, Around, arms, arms_around, arms_of_best, follows
 from search_spaces.errors import UserError
 from search_spaces.spec import Resources, Search, StudySpec, Top
 from study.costs import Costs, Size, Work
 from study.data import fitness
 from study.data.clips import ClipIndex
-from study.models.geometry import fold_group, geometry, infeasible, training_bytes
+from study.models.geometry import infeasible
+from study.models.sizes import fold_group, network_size, training_bytes
 from study.space import configuration, known_levels, outside, sample_space
 
 _INTERPRETER_BYTES = 500 * 2**20
@@ -90,7 +92,8 @@ class Plan:
 def make_plan(spec: StudySpec, index: ClipIndex, costs: Costs) -> Plan:
     """The plan of a study on a dataset. Raises UserError with every arm that cannot be built, naming the factor."""
     subjects = len(set(zip(*(index.table[column].to_pylist() for column in ("dataset", "subject")), strict=True)))
-    if problems := unbuildable(spec) + fitness.problems(configurations(spec), index):
+    configs = configurations(spec)
+    if problems := unbuildable(spec) + _unfit_networks(configs, len(index.classes)) + fitness.problems(configs, index):
         raise UserError(problems)
     return planned(spec, Size(subjects, index.table.num_rows, len(index.classes)), costs)
 
@@ -114,6 +117,18 @@ def unbuildable(spec: StudySpec) -> list[str]:
     return list(dict.fromkeys(problems))
 
 
+def _unfit_networks(configs: Sequence[TrialConfig], n_classes: int) -> list[str]:
+    """What is wrong with the networks that are the user's own."""
+    found = []
+    for config in configs:
+        try:
+            if config.network != BLOCKS:
+                network_size(config, n_classes)
+        except UserError as error:
+            found += error.problems
+    return list(dict.fromkeys(found))
+
+
 def configurations(spec: StudySpec) -> list[TrialConfig]:
     """Every configuration of the fixed designs, and those of each search's space (a sample where it is large)."""
     baseline = spec.baseline_config()
@@ -129,7 +144,7 @@ def problems_of(config: TrialConfig) -> list[str]:
 
 def fold_cost(config: TrialConfig, n_clips: int, n_classes: int) -> float:
     """Multiply-adds of training one fold, forward passes only: the unit of the virtual clock."""
-    return float(geometry(config, n_classes).multiply_adds * n_clips * config.epochs)
+    return float(network_size(config, n_classes).multiply_adds * n_clips * config.epochs)
 
 
 def _searches(spec: StudySpec) -> list[tuple[str, Search]]:
@@ -198,4 +213,4 @@ def _cost(config: TrialConfig, trials: int, seeds: int, resources: Resources, si
     group = fold_group(config, size.classes, resources.host_memory, device, size.subjects)
     memory = training_bytes(config, size.classes, group) + _INTERPRETER_BYTES
     seconds = folds * costs.seconds(Work(config, size))
-    return Cost(trials, folds, geometry(config, size.classes).parameters, seconds, memory)
+    return Cost(trials, folds, network_size(config, size.classes).parameters, seconds, memory)

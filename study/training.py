@@ -7,17 +7,18 @@ import numpy as np
 import numpy.typing as npt
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
-from search_spaces.config import TrialConfig
+from search_spaces.config import BLOCKS, TrialConfig
 from search_spaces.identity import stream
 from study.augmentation import Views, views
 from study.data.clips import Clips
 from study.data.sampling import sample
 from study.models import scaling
 from study.models.bits import permutation
-from study.models.dropout import Dropout, nothing
 from study.models.networks import DTYPES, FoldedNetwork, Scaling
+from study.models.own import Alone, Stacked
+from study.models.probe import probe
 from study.optimisers import learning_rate, optimiser
 from study.protocol import Fold
 
@@ -36,14 +37,24 @@ def train(
     """
     material = Material(config, clips, folds, device)
     names = [(fold.seed, fold.held_out) for fold in folds]
-    network = FoldedNetwork(config, len(clips.classes), names).to(device)
+    network = _network(config, len(clips.classes), names).to(device)
     with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False):
-        _fit(network, material, config, names)
+        _fit(network, material, config)
         probabilities = _probabilities(network, material, config.batch_size)
     found = [probabilities[fold][fold_.test] for fold, fold_ in enumerate(folds)]
     if lost := [fold.held_out for fold, own in zip(folds, found, strict=True) if not np.isfinite(own).all()]:
         raise Diverged(f"learning_rate: {config.learning_rate} makes the network diverge (held out: {', '.join(lost)})")
     return found
+
+
+def _network(config: TrialConfig, n_classes: int, folds: Sequence[tuple[int, str]]) -> nn.Module:
+    if config.network == BLOCKS:
+        return FoldedNetwork(config, n_classes, folds)
+    if len(folds) == 1:
+        return Alone(config, n_classes, folds[0])
+    if why := probe(config, n_classes).alone:
+        raise ValueError(f"network {config.network!r}: {len(folds)} folds cannot be trained as one: {why}")
+    return Stacked(config, n_classes, folds)
 
 
 class Material:
@@ -58,8 +69,10 @@ class Material:
         if config.control == "permuted_labels":
             labels = permuted(labels, clips.subjects[self.order], self.seed)
         self.labels = torch.from_numpy(labels).to(device)
-        trained_on = np.stack([fold.train[self.order] for fold in folds])
-        shares = balanced(labels, trained_on, len(clips.classes)) if config.class_weights == "balanced" else trained_on
+        self.trained_on = np.stack([fold.train[self.order] for fold in folds])
+        shares = self.trained_on.astype(np.float64)
+        if config.class_weights == "balanced":
+            shares = balanced(labels, self.trained_on, len(clips.classes))
         self.weights = torch.from_numpy(shares).to(device, self.dtype)  # of each clip in each fold's loss [F, N]
         self.test = np.any([fold.test[self.order] for fold in folds], axis=0)
         self.pixels: dict[str, Tensor] = {}
@@ -73,7 +86,7 @@ class Material:
                 self.clip_scaling[region] = self._scaling(scaling.table([one[None] for one in moments], "standard"))
                 self.scaling[region] = self._scaling(np.array([[0.0], [1.0]]).repeat(len(folds), axis=1))
             else:
-                sets = [moments[mask] for mask in trained_on]
+                sets = [moments[mask] for mask in self.trained_on]
                 self.scaling[region] = self._scaling(scaling.table(sets, config.normalisation))
 
     def inputs(self, rows: Tensor, shown: Views | None = None) -> dict[str, Tensor]:
@@ -124,16 +137,28 @@ def batches(names: Sequence[tuple[str, str]], seed: int, epochs: int, size: int)
             yield order[start : start + size]
 
 
-def _fit(network: FoldedNetwork, material: Material, config: TrialConfig, names: Sequence[tuple[int, str]]) -> None:
-    weights = list(network.parameters())
-    update, dropout = optimiser(config, weights), Dropout(names, config.dropout)
+def _fit(network: nn.Module, material: Material, config: TrialConfig) -> None:
+    weights = [weight for weight in network.parameters() if weight.requires_grad]
+    update = optimiser(config, weights)
     steps = ceil(len(material.names) / config.batch_size)  # of an epoch
     for step, chosen in enumerate(batches(material.names, material.seed, config.epochs, config.batch_size)):
+        if isinstance(network, Alone):  # its layers may mix the clips of a batch: none may be held out
+            chosen = chosen[material.trained_on[0, chosen]]
         rows = torch.from_numpy(chosen).to(material.labels.device)
         shown = views(config, material.seed, step // steps, [material.names[row] for row in chosen], rows.device)
-        logits = network(material.inputs(rows, shown), material.scaling, dropout.at(step))
-        cost = loss(logits, material.labels[rows], material.weights[:, rows])
-        update(torch.autograd.grad(cost, weights), learning_rate(config, step, steps * config.epochs))
+        gradients = _gradients(network, weights, material, rows, shown, step)
+        update(gradients, learning_rate(config, step, steps * config.epochs))
+
+
+def _gradients(
+    network: nn.Module, weights: Sequence[Tensor], material: Material, rows: Tensor, shown: Views | None, step: int
+) -> Sequence[Tensor]:
+    """Of the loss on these clips, by each of the weights: 0 where there are no clips."""
+    if not len(rows):
+        return [torch.zeros_like(weight) for weight in weights]
+    logits = network(material.inputs(rows, shown), material.scaling, step)
+    cost = loss(logits, material.labels[rows], material.weights[:, rows])
+    return torch.autograd.grad(cost, weights, materialize_grads=True)
 
 
 def loss(logits: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
@@ -146,11 +171,11 @@ def loss(logits: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
     return (each * weights / total).sum()
 
 
-def _probabilities(network: FoldedNetwork, material: Material, size: int) -> npt.NDArray[np.float64]:
+def _probabilities(network: nn.Module, material: Material, size: int) -> npt.NDArray[np.float64]:
     """Of every fold [F, N, C], in the clips' own order; NaN for the clips that no fold of the group holds out."""
     rows = torch.from_numpy(np.flatnonzero(material.test)).to(material.labels.device)
     with torch.inference_mode():
-        logits = [network(material.inputs(part), material.scaling, nothing) for part in rows.split(size)]
+        logits = [network(material.inputs(part), material.scaling, None) for part in rows.split(size)]
         found = torch.softmax(torch.cat(logits, dim=1).double(), dim=2).cpu().numpy()
     out = np.full((len(found), len(material.order), found.shape[2]), np.nan)
     out[:, material.order[material.test]] = found

@@ -14,7 +14,7 @@ from study.course import Course, Opponent
 from study.data.clips import Clips
 from study.identity import Arithmetic, fold_key
 from study.memory import peak_memory, reset_peak, tune_malloc
-from study.models.geometry import fold_group
+from study.models.sizes import fold_group
 from study.protocol import Fold, loso
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from search_spaces.config import FACTORS, choices
+from search_spaces.config import BLOCKS, FACTORS, choices
 from search_spaces.study_file import load_study
 
 ROOT = Path(__file__).parents[1]
@@ -31,7 +31,11 @@ def factor_table() -> str:
     """The factors as a Markdown table."""
     lines = ["| factor | levels | default | |", "|---|---|---|---|"]
     for name, f in FACTORS.items():
-        levels = ", ".join(map(str, choices(f))) or f"{f.metadata['low']:g} to {f.metadata['high']:g}"
+        levels = ", ".join(map(str, choices(f)))
+        if f.type in (int, float):
+            levels = f"{f.metadata['low']:g} to {f.metadata['high']:g}"
+        if name == "network":
+            levels = f"{BLOCKS}, package.module:factory"
         unit = f" {f.metadata['unit']}" if f.metadata["unit"] else ""
         lines.append(f"| `{name}` | {levels}{unit} | {f.default} | {f.metadata['doc']} |")
     return "\n".join(lines)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
 
-from search_spaces.config import TrialConfig, side
+from search_spaces.config import BLOCKS, TrialConfig, side
 from search_spaces.errors import UserError
 
 Shape = tuple[int, int, int]  # frames, height, width
@@ -112,7 +112,12 @@ def geometry(config: TrialConfig, n_classes: int) -> Geometry:
 
 
 def infeasible(config: TrialConfig) -> list[str]:
-    """Every reason why the first block does not fit in its input; later blocks fit in whatever is left."""
+    """Every reason why the first block does not fit in its input; later blocks fit in whatever is left.
+
+    A user's own network is tried by models.probe.
+    """
+    if config.network != BLOCKS:
+        return []
     problems = _misfit("kernel_time", config.kernel_time, "frames", config.frames, "frames", step=1)
     sides = {side(config, region): region for region in config.streams()}
     smallest = min(sides)

@@ -18,7 +18,7 @@ from search_spaces.config import TrialConfig
 from search_spaces.identity import stream
 from study.models import bits
 from study.models.convolution import FirstConvolution, LaterConvolution
-from study.models.dropout import Drop
+from study.models.dropout import Drop, Dropout, nothing
 from study.models.geometry import Block, Dense, Shape, Stream, geometry
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
@@ -40,13 +40,17 @@ class FoldedNetwork(nn.Module):
     def __init__(self, config: TrialConfig, n_classes: int, folds: Sequence[tuple[int, str]]) -> None:
         super().__init__()
         plan = geometry(config, n_classes)
-        initial = Initial(folds, DTYPES[config.precision])
+        initial, self.dropout = Initial(folds, DTYPES[config.precision]), Dropout(folds, config.dropout)
         self.streams = nn.ModuleDict({part.region: RegionStream(config, part, initial) for part in plan.streams})
         self.hidden = nn.ModuleList([HiddenLayer(config, layer, initial) for layer in plan.dense[:-1]])
         self.output = DenseLayer(plan.dense[-1], initial)
 
-    def forward(self, inputs: dict[str, Tensor], scaling: dict[str, Scaling], drop: Drop) -> Tensor:
-        """Logits [F, B, classes] of B clips: each region's pixels [B, T, side, side], not yet scaled."""
+    def forward(self, inputs: dict[str, Tensor], scaling: dict[str, Scaling], step: int | None) -> Tensor:
+        """Logits [F, B, classes] of B clips: each region's pixels [B, T, side, side], not yet scaled.
+
+        step: of the training, whose units are dropped; None: of a prediction.
+        """
+        drop = nothing if step is None else self.dropout.at(step)
         parts = [part(inputs[region], scaling[region], drop) for region, part in self.streams.items()]
         x = torch.cat(parts, dim=2)
         for layer in self.hidden:

@@ -2,11 +2,11 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from search_spaces.errors import UserError
+from study import dotted
 from study.data.clips import CLIP_INDEX, ClipIndex
 from study.data.readers import casme2, casme_squared, manifest, megc2019, samm, smic, smic_e, synthetic
 from study.data.readers.survey import Finding, Survey, index_of, together_problems
@@ -53,16 +53,7 @@ def survey(reader: str, path: Path | None, options: Mapping[str, Any]) -> Survey
 
 def imported(reader: str) -> Callable[[Path | None, Mapping[str, Any]], Any]:
     """A user's own reader. Raises UserError where its module or name is not there."""
-    module, _, name = reader.partition(":")
-    try:
-        found = getattr(import_module(module), name)
-    except ModuleNotFoundError as error:
-        advice = "install it, or put its folder on PYTHONPATH"
-        raise UserError(f"dataset reader {reader!r}: there is no module {error.name}; {advice}") from error
-    except (ValueError, TypeError) as error:
-        raise UserError(f"dataset reader {reader!r} names no module; expected: package.module:name") from error
-    except AttributeError as error:
-        raise UserError(f"dataset reader {reader!r}: {module} has no {name}") from error
+    found = dotted.found("dataset reader", reader)
     if isinstance(found, type) and not hasattr(found, "read"):
         raise UserError(f"dataset reader {reader!r} is a class without a method read")
     called = found().read if isinstance(found, type) else found
