@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from functools import cache, cached_property
-from math import ceil, log
+from math import ceil, exp, log
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from study.schema import read_only
 _RATE = 5e10
 _STEP = 5e-4
 _PARAMETER = 2e-9
+_NEWS = 0.02  # a change of a class's mean from which others learn
 # Factors that change what is learnt and not how long it takes.
 _FREE = frozenset(
     ("sampling", "rate", "short", "apex", "landmarks", "alignment", "normalisation", "dropout", "dense_activation")
@@ -63,12 +64,12 @@ def computed(work: Work) -> float:
 
 
 class Costs:
-    """Seconds of folds: as timed where their class was, else by arithmetic times the ratio that the most alike had."""
+    """Seconds of folds: as timed where their class was, else by arithmetic times the ratio that similar ones had."""
 
     def __init__(self, timed: Iterable[tuple[Work, float]] = ()) -> None:
         self._times: dict[tuple[Any, ...], list[float]] = defaultdict(lambda: [0, 0.0])  # folds, seconds
         self._works: dict[tuple[Any, ...], Work] = {}
-        self._ratios: dict[tuple[Any, ...], float] = {}  # of classes that were not timed, since the last that was
+        self._ratios: dict[tuple[Any, ...], float] = {}  # of classes that were not timed
         for work, seconds in timed:
             self.add(work, seconds)
 
@@ -77,12 +78,14 @@ class Costs:
 
     def add(self, work: Work, seconds: float, folds: int = 1) -> None:
         """Folds that took `seconds` each."""
-        if work.key not in self._works:
-            self._works[work.key] = work
-            self._ratios.clear()
-        times = self._times[work.key]
+        key = work.key
+        before = self._mean(key) if key in self._works else 0.0
+        self._works.setdefault(key, work)
+        times = self._times[key]
         times[0] += folds
         times[1] += folds * seconds
+        if abs(self._mean(key) - before) > _NEWS * before:
+            self._ratios.clear()
 
     def timed(self, work: Work) -> bool:
         return work.key in self._works
@@ -92,19 +95,21 @@ class Costs:
         if self.timed(work):
             return self._mean(work.key)
         if work.key not in self._ratios:
-            self._ratios[work.key] = self._most_alike(work)
+            self._ratios[work.key] = self._alike(work)
         return computed(work) * self._ratios[work.key]
 
-    def _most_alike(self, work: Work) -> float:
-        """Timed over computed, of the class that differs in the fewest factors, then that is nearest in cost."""
+    def _alike(self, work: Work) -> float:
+        """Timed over computed: the geometric mean over the timed classes, the more alike ones weighing more."""
+        if not self._works:
+            return 1.0
         levels = dict(work.key)
-
-        def unlike(key: tuple[tuple[str, Any], ...]) -> tuple[int, float]:
+        weighed, weights = 0.0, 0.0
+        for key, other in self._works.items():
             different = sum(levels[name] != level for name, level in key)
-            return different, abs(log(computed(work) / computed(self._works[key])))
-
-        key = min(self._works, key=unlike, default=None)
-        return 1.0 if key is None else self._mean(key) / computed(self._works[key])
+            weight = exp(-different - abs(log(computed(work) / computed(other))))
+            weighed += weight * log(self._mean(key) / computed(other))
+            weights += weight
+        return exp(weighed / weights)
 
     def _mean(self, key: tuple[Any, ...]) -> float:
         folds, seconds = self._times[key]

@@ -111,7 +111,7 @@ class Display:
 
     def _times(self) -> list[str]:
         elapsed = self.clock() - self.began
-        parts = [f"{60 * self.trained / elapsed:.0f} folds/min"] * bool(self.trained and elapsed)
+        parts = [f"{60 * self.trained / max(elapsed, 1e-9):.0f} folds/min"] * bool(self.trained)
         parts += [] if self.best is None else [f"best uf1 {self.best:.3f}"]
         left = self.time_left() if self.running else None
         parts.append(duration(elapsed) if left is None else f"{duration(left)} left")
