@@ -10,7 +10,9 @@ from study.stages import arms_that_follow
 
 def problems(spec: StudySpec, ledger: Ledger) -> list[str]:
     """What the file takes away or changes of the arms, seeds and proposals that the ledger has; empty when nothing."""
-    return [problem for stage in spec.stages for problem in _of_stage(spec, stage, ledger)]
+    begun = {trial.stage for trial in ledger.trials()} - {str(stage) for stage in spec.stages}
+    gone = [f"stages.{stage} has begun and is now gone" for stage in sorted(begun)]
+    return gone + [problem for stage in spec.stages for problem in _of_stage(spec, stage, ledger)]
 
 
 def _of_stage(spec: StudySpec, stage: str, ledger: Ledger) -> Iterator[str]:

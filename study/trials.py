@@ -96,7 +96,10 @@ def _rows_of(keys: list[str], done: Mapping[str, Done], arithmetic: Arithmetic) 
     """The predictions of a group that is wholly done, else none."""
     there = [done[key] for key in keys if key in done]
     if others := {fold.arithmetic for fold in there} - {arithmetic, None}:
-        raise MixedArithmetic(f"folds in the ledger were made by {others.pop()}, this process has {arithmetic}")
+        raise MixedArithmetic(
+            f"folds in the ledger were made by {others.pop()}, this process has {arithmetic}: their last digits "
+            "differ. Run it where it began, rename the study, or go on with --mixed, which marks it"
+        )
     return [fold.predictions for fold in there] if len(there) == len(keys) else []
 
 

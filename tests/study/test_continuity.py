@@ -61,3 +61,73 @@ def test_other_pixels_and_another_training_version_are_another_study(small, monk
     assert "data.index was" in refused(small, stages=ONE, dataset={"reader": "synthetic", "options": options})
     monkeypatch.setattr(study.driver, "TRAINING_VERSION", 99)
     assert f"training_version was {TRAINING_VERSION} when this study began and is now 99" in refused(small, stages=ONE)
+
+
+def test_what_is_free_takes_effect_at_once(small, tmp_path):
+    """Resources that decide no digit, paths, tracking and what the report opens with."""
+    import shutil
+
+    from study.data import readers
+    from study.ledger import read_only
+
+    folder = small.run(stages=ONE)
+    source = readers.materialise(small.prepared().index, small.storage / "data").root
+    shutil.copytree(source, tmp_path / "moved")
+    free = {"resources": {"cpu": 0.5}, "tracking_uri": "http://127.0.0.1:9", "question": "Another?"}
+    small.run(stages=ONE, dataset={"reader": "manifest", "path": str(tmp_path / "moved")}, **free)
+    with read_only(folder) as db:
+        assert db.execute("select sum(trained) from attempt").fetchone()[0] == 10
+        assert "Another?" in db.execute("select description from study").fetchone()[0]
+
+
+def test_a_stage_that_has_begun_stays(small):
+    from search_spaces.study_file import load_study
+
+    search = load_study(small.file).stages["search"].model_dump(mode="json", exclude_defaults=True) | {"proposals": 2}
+    small.run(stages={"search": search, **ONE})
+    assert "stages.ablate has begun and is now gone" in refused(small, stages={"search": search})
+    assert "stages.search has begun and is now gone" in refused(small, stages=ONE)
+
+
+@pytest.mark.parametrize(
+    ("part", "was"),
+    [
+        ({"virtual_slots": 3}, "virtual_slots was 2"),
+        ({"seeds": 2}, "seeds was null"),
+        ({"sampler": "random"}, "sampler was null"),
+        ({"startup": 5}, "startup was 4"),
+        ({"race": "none"}, "race was null"),
+        ({"factors": {"depth": [1, 2, 3]}}, "factors.depth was [1, 2]"),
+    ],
+    ids=lambda value: next(iter(value), "") if isinstance(value, dict) else "",
+)
+def test_what_a_search_depends_on_is_identity(small, part, was):
+    from search_spaces.study_file import load_study
+
+    search = load_study(small.file).stages["search"].model_dump(mode="json", exclude_defaults=True) | {"proposals": 2}
+    small.run(stages={"search": search})
+    changed = search | part | ({"factors": search["factors"] | part["factors"]} if "factors" in part else {})
+    assert f"stages.search.{was} when this study began and is now" in refused(small, stages={"search": changed})
+
+
+def test_another_machine_is_refused_with_both_named(small, monkeypatch):
+    from dataclasses import replace
+
+    from study import trials
+
+    small.run(stages=ONE)
+    real = trials.device_here
+    monkeypatch.setattr(trials, "device_here", lambda resources: replace(real(resources), torch="0.1"))
+    with pytest.raises(UserError, match=r"made by .*and these by .*'0\.1'.*--mixed, which marks it"):
+        small.run(stages={"ablate": OAT | {"seeds": 2}})
+
+
+def test_folds_of_another_fold_group_are_not_mixed_into_a_trial(small):
+    from study.identity import Arithmetic
+    from study.trials import Done, Trial, run_trial, trial_keys
+
+    study, clips = small.prepared(stages=ONE), small.clips()
+    trial = Trial(0, "ablate", "baseline", study.spec.baseline_config(), (1,))
+    done = {trial_keys(trial, clips)[0]: Done(Arithmetic("cpu", "other", 1, "0.1", "float32", 1), "[]")}
+    with pytest.raises(UserError, match=r"group=1.*this process has .*--mixed, which marks it"):
+        list(run_trial(trial, clips, done, study.spec.resources))
