@@ -1,7 +1,7 @@
 """The driver: runs a study from its file to its exported results. It holds the ledger's one writer."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -87,8 +87,12 @@ def train(
         with line:
             _show_what_is_done(ledger, line, len(Course.of(clips).subjects))
             executor(agenda, clips, study.spec.resources)
-    finally:
-        export(study.folder)
+    except BaseException:
+        with suppress(OSError, UserError):  # what ended the run is told, not that its disk is too full for an export
+            ledger.end_attempts()
+            export(study.folder)
+        raise
+    export(study.folder)
     return line.failed
 
 

@@ -58,6 +58,21 @@ class StudyRecord:
     description: dict[str, Any]
 
 
+class _Writer(sqlite3.Connection):
+    """A connection that says of a full disk what to do."""
+
+    def execute(self, *statement: Any) -> sqlite3.Cursor:
+        try:
+            return super().execute(*statement)
+        except sqlite3.OperationalError as problem:
+            if problem.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
+                raise
+            raise UserError(
+                f"the ledger cannot be written ({problem}); every block until now is in it: make space on its disk, "
+                "and the same command goes on from there"
+            ) from None
+
+
 class Ledger:
     """The one writer's view of a study folder. Use it as a context manager: it holds the study's lock for its life."""
 
@@ -66,7 +81,9 @@ class Ledger:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder, self.mixed = folder, False
         self._lock = locked(folder)
-        self.db = sqlite3.connect(ledger_path(folder), isolation_level=None, timeout=60)
+        self.db: sqlite3.Connection = sqlite3.connect(
+            ledger_path(folder), isolation_level=None, timeout=60, factory=_Writer
+        )
         self.db.row_factory = sqlite3.Row
         self.db.execute("pragma journal_mode = wal")
         self.db.execute("pragma synchronous = full")
@@ -95,7 +112,8 @@ class Ledger:
         try:
             yield
         except BaseException:
-            self.db.execute("rollback")
+            if self.db.in_transaction:  # a full disk ends it by itself
+                self.db.execute("rollback")
             raise
         self.db.execute("commit")
 

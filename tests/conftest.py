@@ -1,8 +1,11 @@
 """A small study that trains in seconds, and ways to run it."""
 
 import os
+import sqlite3
 import subprocess
 import sys
+import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -37,14 +40,14 @@ stages:
 
 
 class Small:
-    """The small study in a folder of its own; its videos are rendered once for all tests."""
+    """A small study in a folder of its own; its videos are rendered once for all tests."""
 
-    def __init__(self, folder: Path, videos: Path) -> None:
+    def __init__(self, folder: Path, videos: Path, text: str = SMALL) -> None:
         self.file = folder / "small.yaml"
         self.storage = folder / "studies"
         self.folder = self.storage / "small"
-        self.file.write_text(SMALL)
-        self.storage.mkdir()
+        self.file.write_text(text)
+        self.storage.mkdir(exist_ok=True)
         for part in ("data", "cache"):
             (self.storage / part).symlink_to(videos / part)
 
@@ -70,6 +73,33 @@ class Small:
             driver.train(study, clips, ledger, executor or executors.serial, quiet, retry_failed=retry_failed)
         return study.folder
 
+    def rows(self) -> list[tuple]:
+        """The ledger's canonical rows: what may depend neither on what was killed nor on who trained."""
+        return self.query("select key, configuration, seed, held_out, predictions from fold order by key")
+
+    def query(self, sql: str) -> list[tuple]:
+        """What the ledger answers, an empty list while it is not there yet."""
+        try:
+            db = sqlite3.connect(f"{(self.folder / 'ledger.sqlite').as_uri()}?mode=ro", uri=True)
+        except sqlite3.OperationalError:
+            return []
+        with closing(db):
+            try:
+                return db.execute(sql).fetchall()
+            except sqlite3.OperationalError:  # the table is not there yet
+                return []
+
+    def folds(self) -> int:
+        return self.query("select count(*) from fold")[0][0] if self.query("select 1 from fold limit 1") else 0
+
+    def until(self, folds: int, driver: subprocess.Popen[str]) -> None:
+        """Wait until the ledger has so many folds."""
+        deadline = time.monotonic() + 300
+        while self.folds() < folds:
+            assert driver.poll() is None, driver.stdout.read()
+            assert time.monotonic() < deadline, f"{self.folds()} folds in 300 seconds"
+            time.sleep(0.02)
+
     def start(self, *options: str, env: dict[str, str] | None = None) -> subprocess.Popen[str]:
         """Start it as a user does, in a process of its own."""
         command = [sys.executable, str(ROOT / "study/run.py"), str(self.file), "--storage", str(self.storage)]
@@ -87,6 +117,30 @@ def videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     spec = load_study(storage / "small.yaml", {"storage": str(storage)})
     driver.load_clips(driver.prepare(spec, ""), Console(quiet=True))
     return storage
+
+
+# Forty trials of eight folds, half a minute of training: there is time to kill something in the middle.
+FORTY = """
+name: small
+dataset: {reader: synthetic, options: {subjects: 8, clips: 3}}
+baseline:
+  {architecture: full_face, input: frame_difference, frames: 6, crop: 16, kernel_time: 3, filters: 2,
+   hidden: 4, dropout: 0.2, momentum: 0.9, epochs: 50}
+stages: {ablate: {design: factorial, seeds: 5, factors: {depth: [1, 2], learning_rate: [0.01, 0.1], filters: [2, 4]}}}
+"""
+
+
+@pytest.fixture
+def forty(tmp_path: Path, videos: Path) -> Small:
+    return Small(tmp_path, videos, FORTY)
+
+
+@pytest.fixture(scope="session")
+def forty_undisturbed(tmp_path_factory: pytest.TempPathFactory, videos: Path) -> list[tuple]:
+    """The canonical rows of the forty trials, trained one after another with nothing in between."""
+    study = Small(tmp_path_factory.mktemp("undisturbed"), videos, FORTY)
+    study.run()
+    return study.rows()
 
 
 @pytest.fixture
