@@ -100,17 +100,16 @@ def _blocks(work: Idle) -> None:
 class Meter:
     """Sees each block: when the first and the last came, and what the driver's processes had used by then."""
 
-    def __init__(self) -> None:
+    def __init__(self, blocks: int) -> None:
+        self.blocks = blocks
         self.times: list[float] = []
         self.usage: list[tuple[float, float]] = []
 
     def __call__(self, trial: Trial, event: str, number: int, value: float | None = None) -> None:
         if event == "trained":
             self.times.append(time.perf_counter())
-            if len(self.times) % 100 == 1 or len(self.times) == self.last:
+            if len(self.times) % 100 == 1 or len(self.times) == self.blocks:
                 self.usage.append(self._used())
-
-    last = 0
 
     def _used(self) -> tuple[float, float]:
         """CPU seconds and resident MiB of this process and Tune's."""
@@ -133,8 +132,7 @@ def measure(executor: Executor, trials: int) -> dict[str, float]:
     """Run so many trials, and say what it took."""
     base = TrialConfig()
     arms = [Arm("ablate", f"arm{i}", replace(base, learning_rate=1e-3 + 1e-6 * i), (1,), {}) for i in range(trials)]
-    meter = Meter()
-    meter.last = trials * BLOCKS
+    meter = Meter(trials * BLOCKS)
     with tempfile.TemporaryDirectory() as folder, Ledger(Path(folder) / "study") as ledger:
         source = Listed(arms, ledger, lambda config: 1.0)
         agenda = Agenda([source], ledger, clips(), meter, Library(Path(folder), "study"))

@@ -85,3 +85,52 @@ def test_folds_made_by_another_arithmetic_are_not_mixed(agenda, small):
 def test_the_config_of_a_ledger_comes_back(agenda):
     assert agenda.take().config == agenda.ledger.trials()[0].config
     assert isinstance(agenda.ledger.trials()[0].config, TrialConfig)
+
+
+def test_the_longest_is_given_out_first_and_numbers_stay_the_plans(agenda, small):
+    config = small.prepared().spec.baseline_config()
+    arms = [
+        Arm("confirm", f"depth {depth}", dataclasses.replace(config, depth=depth), (1, 2), {}) for depth in (1, 3, 2)
+    ]
+    source = Listed(arms, agenda.ledger, lambda config: config.depth)
+    given = [source.next() for _ in range(6)]
+    assert [(trial.config.depth, trial.seeds[0]) for trial in given] == [(3, 1), (3, 2), (2, 1), (2, 2), (1, 1), (1, 2)]
+    assert [p.trial.config.depth for p in agenda.ledger.proposals("confirm")] == [1, 1, 3, 3, 2, 2]
+    assert source.next() is None
+
+
+def test_a_trial_that_failed_is_given_out_again_on_request_alone(agenda):
+    first = agenda.take()
+    agenda.fail(first, "diverged")
+    again = [Arm("ablate", "baseline", first.config, first.seeds, {})]
+
+    def taken(retry_failed: bool):
+        source = Listed(again, agenda.ledger, lambda config: 1)
+        return Agenda(
+            [source], agenda.ledger, agenda.clips, agenda.watch, agenda.library, retry_failed=retry_failed
+        ).take()
+
+    assert taken(False) is None
+    assert taken(True) == first
+
+
+def test_a_trial_tried_again_may_lose_its_process_anew(agenda):
+    first = agenda.take()
+    for _ in range(3):
+        agenda.lost(first)
+        agenda.take()
+    assert agenda.ledger.outcome(first.number).state == "failed"
+    agenda.waiting = [first]
+    assert agenda.take() == first
+    agenda.lost(first)
+    assert agenda.take() == first, "the losses before it failed count no more"
+
+
+def test_what_a_killed_driver_left_is_closed_and_counts_as_no_loss(agenda):
+    first = agenda.take()
+    for _ in range(5):
+        Agenda(agenda.sources, agenda.ledger, agenda.clips, agenda.watch, agenda.library)
+        agenda.ledger.attempt(first.number)
+    errors = agenda.ledger.db.execute("select error, ended >= began from attempt order by id").fetchall()
+    assert [tuple(row) for row in errors] == [("left", 1)] * 5 + [(None, None)]
+    assert agenda.ledger.losses(first.number) == 0
