@@ -23,10 +23,12 @@ import optuna
 
 from analysis.metrics import Floats, accuracy, uf1
 from benchmarks.score_tables import POPULATION, SKILL, Counts, runs
+from search_spaces.spec import Race
 from study.clock import VirtualClock
-from study.race import FIRST, P, block_sizes, looks
+from study.race import block_sizes, looks
 
 SEED = 20268
+P, FIRST = Race().p, Race().first
 CONFIGURATIONS, SUBJECTS = 60, 26
 REPETITIONS = 200
 SPREAD = {"a search's": 0.28, "close": 0.11, "equal": 0.0}  # SD of skills: true UF1 with an SD of .05, .02, 0

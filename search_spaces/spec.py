@@ -70,7 +70,11 @@ class Top(Fixed):
 
 
 class Race(Strict):
-    """When a proposal stops: after `first` or more subjects, hopeless against its opponent with one-sided p."""
+    """When a proposal stops: after `first` or more subjects, hopeless against its opponent with one-sided p.
+
+    The default saves most of those with a mean regret of at most .005 UF1 (benchmarks/race.py: 49 % for .002). Exact
+    signed ranks know no p below .1 before the fourth subject.
+    """
 
     p: Annotated[float, Field(gt=0, lt=0.5)] = 0.2
     first: Annotated[int, Field(ge=2)] = 4

@@ -2,40 +2,42 @@
 
 
 class Wait(Exception):
-    """Which trial ends next in virtual time is not decided by the folds done so far."""
+    """The trial that ends next in virtual time has no result yet, or another may still end before it."""
 
 
 class VirtualClock:
     """Which trials a proposal may know, decided by computed cost and not by the wall clock.
 
     Trials run on `slots` virtual slots; a fold lasts its multiply-adds there. A proposal is made when a virtual slot
-    falls free and knows exactly the trials that have ended by then in virtual time.
+    falls free and knows exactly the trials that have ended by then in virtual time. What a trial will cost at least
+    is known before it ends: all of its folds, or those until its race is looked at next. So the driver waits only
+    for the result that comes next, or for a look that may come before it (benchmarks/utilisation.py).
     """
 
     def __init__(self, slots: int) -> None:
         self.slots, self.now = slots, 0.0
-        # Of the trials that are not told: virtual start, cost of the folds done so far, virtual end.
+        # Of the trials that are not told: virtual start, the least cost that they may end with, virtual end.
         self.start: dict[int, float] = {}
-        self.done: dict[int, float] = {}
+        self.least: dict[int, float] = {}
         self.end: dict[int, float] = {}
 
-    def begin(self, number: int) -> None:
-        self.start[number], self.done[number] = self.now, 0.0
+    def begin(self, number: int, least: float = 0.0) -> None:
+        self.start[number], self.least[number] = self.now, least
 
-    def progress(self, number: int, cost: float) -> None:
-        self.done[number] = cost
+    def progress(self, number: int, least: float) -> None:
+        self.least[number] = least
 
     def finish(self, number: int, cost: float) -> None:
         self.end[number] = self.start[number] + cost
 
     def next_end(self) -> int | None:
-        """Number of the next trial to end, None if a slot is free; raises Wait while the folds done leave it open."""
+        """Number of the next trial to end, None if a slot is free; raises Wait while that is open."""
         if len(self.start) < self.slots:
             return None
         first = min(self.end, key=lambda n: (self.end[n], n), default=None)
         running = [n for n in self.start if n not in self.end]
-        if first is None or any((self.start[n] + self.done[n], n) < (self.end[first], first) for n in running):
+        if first is None or any((self.start[n] + self.least[n], n) < (self.end[first], first) for n in running):
             raise Wait
         self.now = self.end[first]
-        del self.start[first], self.done[first], self.end[first]
+        del self.start[first], self.least[first], self.end[first]
         return first

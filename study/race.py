@@ -15,13 +15,10 @@ from analysis.metrics import Floats, parts
 
 Counts = npt.NDArray[np.int64]
 
-# The default saves most of those whose mean regret is below .005 UF1 (benchmarks/race.py: 49 % and .002 at 8 slots).
-P = 0.2  # a trial stops where chance would make its opponent's equal look so bad this often or less
-FIRST = 4  # subjects: before four, exact signed ranks know no p below .1
 FIRST_BLOCK = 4  # subjects
 
 
-def hopeless(mine: Counts, opponent: Counts, p: float = P, first: int = FIRST) -> int | None:
+def hopeless(mine: Counts, opponent: Counts, p: float, first: int) -> int | None:
     """After how many subjects a trial stops, None where those seen so far do not stop it.
 
     mine: of the first n subjects; opponent: of all N. A look follows each subject from the `first` on, but for the
@@ -43,15 +40,21 @@ def looks(mine: Counts, opponent: Counts) -> Iterator[float]:
 def differences(mine: Counts, opponent: Counts) -> Floats:
     """Score of each of the first n subjects less its opponent's [n], in UF1.
 
-    A subject's score is its confusion times the gradient of UF1 at the opponent's pooled confusion: over all subjects
-    the differences sum to the linear change of pooled UF1. (Accuracy by subject would stop what weighs classes well.)
     They are rounded to 12 digits, so that equal ones are ties whatever a processor does with the last bits.
     """
-    hits, margins = parts(opponent.sum(0))
-    step = parts(mine) - parts(opponent[: len(mine)])
+    return np.asarray(np.round(scores(mine - opponent[: len(mine)], opponent.sum(0)), 12) + 0.0)
+
+
+def scores(counts: Counts, pooled: Counts) -> Floats:
+    """Score of each subject [n]: its confusion times the gradient of UF1 at a pooled confusion [K, K].
+
+    Over all subjects, the differences of two trials' scores sum to the linear change of pooled UF1; a trial's own at
+    its own pooled confusion sum to 0. (Accuracy by subject would stop what weighs classes well.)
+    """
+    (hits, margins), own = parts(pooled), parts(counts)
     inverse = np.divide(1.0, margins, out=np.zeros_like(margins), where=margins > 0)
-    by_class = (2 * step[0] - 2 * hits * inverse * step[1]) * inverse
-    return np.asarray(np.round(by_class.sum(-1) / np.count_nonzero(margins), 12) + 0.0)
+    by_class = (2 * own[0] - 2 * hits * inverse * own[1]) * inverse
+    return np.asarray(by_class.sum(-1) / np.count_nonzero(margins))
 
 
 def signed_rank_p(scores: Floats) -> float:

@@ -67,7 +67,7 @@ class Proposals:
             if (trial := self._propose(len(self.trials))) is None:
                 self.size = len(self.trials)
                 return None
-            self.clock.begin(len(self.trials))
+            self.clock.begin(len(self.trials), self._least_cost(trial))
             self.trials.append(trial)
             outcome = self.ledger.outcome(trial.number)
             if outcome is None or outcome.state == "failed":
@@ -82,9 +82,9 @@ class Proposals:
             # What was told stands, for the clock as well: a failed trial that is run again changes no later proposal.
             if outcome := self.ledger.told(trial.number) or self.ledger.outcome(trial.number):
                 ends[number] = outcome
-                self.clock.finish(number, outcome.kept * self.cost(trial.config))
+                self.clock.finish(number, self._cost_of(trial, outcome))
             else:
-                self.clock.progress(number, self._folds_decided(trial) * self.cost(trial.config))
+                self.clock.progress(number, self._least_cost(trial))
         while (ended := self.clock.next_end()) is not None:
             self._tell(ended, ends[ended])
 
@@ -102,12 +102,18 @@ class Proposals:
         if outcome.state == "complete" and (self.best is None or outcome.value > self.best[1]):
             self.best = trial, outcome.value
 
-    def _folds_decided(self, trial: Trial) -> int:
-        """Folds done that are sure to count: a raced trial may yet stop within a block that is not whole."""
-        found = self.ledger.predictions(trial)
-        if trial.opponent is None:
-            return len(found)
-        return self.course.decided(trial.opponent, trial.seeds, found) * len(trial.seeds)
+    def _cost_of(self, trial: Trial, outcome: Outcome) -> float:
+        """What a trial has cost in virtual time; one that failed as much as if it had not, wherever that was."""
+        all_folds = len(self.course.subjects) * len(trial.seeds)
+        return (outcome.kept if outcome.state == "pruned" else all_folds) * self.cost(trial.config)
+
+    def _least_cost(self, trial: Trial) -> float:
+        """The least that a trial will have cost: up to the next look at its race, or all its folds without one."""
+        subjects = len(self.course.subjects)
+        if trial.opponent is not None:
+            decided = self.course.decided(trial.opponent, trial.seeds, self.ledger.predictions(trial))
+            subjects = min(subjects, max(trial.opponent.first, decided + 1))
+        return subjects * len(trial.seeds) * self.cost(trial.config)
 
     def _propose(self, number: int) -> Trial | None:
         """Proposal `number`: put back where the ledger has it, else asked for. None when the space is used up."""

@@ -14,6 +14,7 @@ from analysis.metrics import uf1
 from analysis.selection import bbc, recentred
 from benchmarks import score_tables
 from benchmarks.score_tables import POPULATION, SKILL, runs
+from search_spaces.spec import Race
 from study.race import hopeless
 
 WHOLE = bool(os.environ.get("LOSOLAB_SOAK"))
@@ -139,6 +140,6 @@ def survivors(counts):
     summed, kept = counts.sum(2), [0]
     for m in range(1, len(counts)):
         opponent = max(kept, key=lambda k: uf1(summed[k].sum(0)))
-        if hopeless(summed[m], summed[opponent]) is None:
+        if hopeless(summed[m], summed[opponent], Race().p, Race().first) is None:
             kept.append(m)
     return counts[kept]

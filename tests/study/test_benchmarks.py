@@ -5,23 +5,22 @@ from itertools import product
 import numpy as np
 
 from benchmarks import race as racing
-from study import race
 
 
 def test_the_default_race_saves_a_third_and_loses_little():
     tables = [racing.Table.draw(repetition, racing.SPREAD["a search's"]) for repetition in range(30)]
     raced = {
         key: racing.summary(tables, [racing.race(table, *key) for table in tables], racing.ends())
-        for key in product((8,), racing.PS, (race.FIRST,))
+        for key in product((8,), racing.PS, (racing.FIRST,))
     }
-    saved, regret, *_ = raced[8, race.P, race.FIRST]
+    saved, regret, *_ = raced[8, racing.P, racing.FIRST]
     assert saved >= 0.30 and regret <= 0.005
     assert saved == max(saved for saved, regret, *_ in raced.values() if regret <= 0.005), "the default is the best"
-    assert 0.3 < racing.equals(tables, race.P, race.FIRST) < 0.6, "docs/search.md says 44 %"
+    assert 0.3 < racing.equals(tables, racing.P, racing.FIRST) < 0.6, "docs/search.md says 44 %"
 
 
 def test_blocks_of_all_subjects_save_nothing_and_small_ones_most():
     tables = [racing.Table.draw(repetition, 0.28) for repetition in range(3)]
-    raced = [racing.race(table, 8, race.P, race.FIRST) for table in tables]
+    raced = [racing.race(table, 8, racing.P, racing.FIRST) for table in tables]
     saved = [np.mean([one.saved(racing.ends(size)) for one in raced]) for size in (1, 4, 16, racing.SUBJECTS)]
     assert saved == sorted(saved, reverse=True) and saved[-1] == 0

@@ -78,7 +78,7 @@ def test_differences_sum_to_the_linear_change_of_uf1(both):
 def test_several_seeds_are_summed_and_as_many_change_nothing(both, seeds):
     mine, opponent = both
     np.testing.assert_allclose(differences(seeds * mine, seeds * opponent), differences(mine, opponent), atol=2e-12)
-    assert hopeless(seeds * mine, seeds * opponent) == hopeless(mine, opponent)
+    assert hopeless(seeds * mine, seeds * opponent, 0.2, 4) == hopeless(mine, opponent, 0.2, 4)
 
 
 @given(pairs(), st.sampled_from([0.05, 0.1, 0.2]), st.integers(4, 8))
@@ -100,22 +100,22 @@ def test_classes_may_have_any_order(both):
 
 def test_known_answers():
     worse, better = np.stack([A_HALF] * 8), np.stack([PERFECT] * 8)
-    assert hopeless(worse, better, p=0.1) == 4  # p = 1/16: the first that is below .1
-    assert hopeless(worse, better, p=0.05) == 5  # 1/32
-    assert hopeless(worse, better, p=0.1, first=6) == 6
-    assert hopeless(worse[:3], better, p=0.2) is None
-    assert hopeless(better, worse, p=0.1) is None
-    assert hopeless(worse, worse) is None, "an equal has no reason to stop"
-    assert hopeless(worse[:4], better[:4], p=0.1) is None, "complete, not pruned"
+    assert hopeless(worse, better, 0.1, 4) == 4  # p = 1/16: the first that is below .1
+    assert hopeless(worse, better, 0.05, 4) == 5  # 1/32
+    assert hopeless(worse, better, 0.1, 6) == 6
+    assert hopeless(worse[:3], better, 0.2, 4) is None
+    assert hopeless(better, worse, 0.1, 4) is None
+    assert hopeless(worse, worse, 0.2, 4) is None, "an equal has no reason to stop"
+    assert hopeless(worse[:4], better[:4], 0.1, 4) is None, "complete, not pruned"
 
 
 def test_a_subject_that_outweighs_its_rank_spares_a_trial():
     """Four small losses and a gain of many clips: the ranks say stop, the sum says that UF1 rises."""
     opponent = np.stack([A_HALF] * 4 + [10 * A_HALF] + [A_HALF] * 6)
     mine = opponent - np.array([[1, -1, 0], [0, 0, 0], [0, 0, 0]])
-    assert hopeless(mine, opponent, p=0.2) == 4
+    assert hopeless(mine, opponent, 0.2, 4) == 4
     mine[0] = 12 * PERFECT
-    assert signed_rank_p(differences(mine[:7], opponent)) <= 0.2 and hopeless(mine, opponent, p=0.2) is None
+    assert signed_rank_p(differences(mine[:7], opponent)) <= 0.2 and hopeless(mine, opponent, 0.2, 4) is None
 
 
 @pytest.mark.parametrize("subjects, sizes", [(26, [4, 4, 8, 10]), (68, [4, 4, 8, 16, 32, 4]), (3, [3]), (8, [4, 4])])

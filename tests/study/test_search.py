@@ -7,6 +7,7 @@ import yaml
 
 from search_spaces.spec import Search
 from search_spaces.study_file import load_study
+from study.clock import Wait
 from study.course import Course
 from study.ledger import Ledger, Outcome
 from study.plan import fold_cost, problems_of
@@ -72,6 +73,18 @@ def test_the_baseline_comes_first_and_no_configuration_twice(tmp_path):
         trials = drain(proposals(spec, ledger), ledger)
     assert trials[0].config == spec.baseline_config()
     assert len({t.config.key() for t in trials}) == 14
+
+
+def test_nobody_waits_for_a_trial_that_is_known_to_end_later(tmp_path):
+    spec = study(tmp_path, proposals=14, factors=SPACE)
+    with Ledger(tmp_path / "l") as ledger:
+        source = proposals(spec, ledger)
+        two = [source.next(), source.next()]
+        cheap, dear = sorted(two, key=lambda trial: fold_cost(trial.config, 25, 3))
+        with pytest.raises(Wait):
+            source.next()
+        ledger.settle(cheap.number, Outcome("complete", 5, 0.5))
+        assert source.next() is not None, f"nothing of {dear.number} is trained, and it ends after {cheap.number}"
 
 
 def test_what_optuna_was_told_never_changes(tmp_path):
