@@ -56,7 +56,7 @@ def _sgd(config: TrialConfig, weights: list[Tensor]) -> Step:
 def _adamw(config: TrialConfig, weights: list[Tensor]) -> Step:
     """Loshchilov and Hutter 2019, arXiv 1711.05101, with torch's betas and epsilon."""
     first, second = ([torch.zeros_like(weight) for weight in weights] for _ in range(2))
-    taken = [torch.zeros((), device=weight.device) for weight in weights]
+    taken = [torch.zeros(()) for _ in weights]  # on the CPU: a step would wait for a GPU's
     take = partial(
         adamw,
         max_exp_avg_sqs=[],

@@ -1,6 +1,7 @@
 """Training: the folds of a group as one network, from clips to the probabilities of held-out clips. torch only."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from math import ceil
 
 import numpy as np
@@ -16,6 +17,7 @@ from study.data.clips import Clips
 from study.data.sampling import sample
 from study.models import scaling
 from study.models.bits import permutation
+from study.models.dropout import sent
 from study.models.networks import DTYPES, FoldedNetwork, Scaling
 from study.models.own import Alone, Stacked
 from study.models.probe import probe
@@ -38,8 +40,8 @@ def train(
     material = Material(config, clips, folds, device)
     names = [(fold.seed, fold.held_out) for fold in folds]
     network = _network(config, len(clips.classes), names).to(device)
-    with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False):
-        _fit(network, material, config)
+    with products(config.precision):
+        fit(network, material, config)
         probabilities = _probabilities(network, material, config.batch_size)
     found = [probabilities[fold][fold_.test] for fold, fold_ in enumerate(folds)]
     if lost := [fold.held_out for fold, own in zip(folds, found, strict=True) if not np.isfinite(own).all()]:
@@ -55,6 +57,18 @@ def _network(config: TrialConfig, n_classes: int, folds: Sequence[tuple[int, str
     if why := probe(config, n_classes).alone:
         raise ValueError(f"network {config.network!r}: {len(folds)} folds cannot be trained as one: {why}")
     return Stacked(config, n_classes, folds)
+
+
+@contextmanager
+def products(precision: str) -> Iterator[None]:
+    """How a GPU multiplies meanwhile: always the same way, and in TF32 where the precision says so."""
+    allowed, before = precision in ("tf32", "bfloat16"), torch.backends.cuda.matmul.allow_tf32
+    torch.backends.cuda.matmul.allow_tf32 = allowed
+    try:
+        with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=allowed):
+            yield
+    finally:
+        torch.backends.cuda.matmul.allow_tf32 = before
 
 
 class Material:
@@ -137,14 +151,14 @@ def batches(names: Sequence[tuple[str, str]], seed: int, epochs: int, size: int)
             yield order[start : start + size]
 
 
-def _fit(network: nn.Module, material: Material, config: TrialConfig) -> None:
+def fit(network: nn.Module, material: Material, config: TrialConfig) -> None:
     weights = [weight for weight in network.parameters() if weight.requires_grad]
     update = optimiser(config, weights)
     steps = ceil(len(material.names) / config.batch_size)  # of an epoch
     for step, chosen in enumerate(batches(material.names, material.seed, config.epochs, config.batch_size)):
         if isinstance(network, Alone):  # its layers may mix the clips of a batch: none may be held out
             chosen = chosen[material.trained_on[0, chosen]]
-        rows = torch.from_numpy(chosen).to(material.labels.device)
+        rows = sent(torch.from_numpy(chosen), material.labels.device)
         shown = views(config, material.seed, step // steps, [material.names[row] for row in chosen], rows.device)
         gradients = _gradients(network, weights, material, rows, shown, step)
         update(gradients, learning_rate(config, step, steps * config.epochs))

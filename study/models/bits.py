@@ -9,7 +9,11 @@ import numpy.typing as npt
 def uniform(seed: int, shape: tuple[int, ...]) -> npt.NDArray[np.float32]:
     """Uniform numbers in [-1, 1), multiples of 2^-23, from the stream with this seed (`identity.stream`)."""
     words = np.random.Philox(key=seed).random_raw(prod(shape) // 2 + 1).view(np.uint32)[: prod(shape)]
-    return ((words >> 8).astype(np.float32) * np.float32(2**-23) - np.float32(1)).reshape(shape)
+    words >>= 8
+    numbers = words.astype(np.float32)
+    numbers *= np.float32(2**-23)
+    numbers -= np.float32(1)
+    return numbers.reshape(shape)
 
 
 def keep(seed: int, step: int, share: float, shape: tuple[int, ...]) -> npt.NDArray[np.bool_]:

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from study.models.geometry import Block, Shape, folds_at_once, part_frames
+from study.models.geometry import Block, folds_at_once, part_frames
 
 _convolve = torch.ops.aten.convolution
 _differentiate = torch.ops.aten.convolution_backward
@@ -27,6 +27,10 @@ class Part(NamedTuple):
     start: int
     stop: int
 
+    def of(self, values: Tensor, folds: slice) -> Tensor:
+        """This part of values after pooling [F, B, T', H', W', C], for some folds."""
+        return values[folds, self.clips, self.start : self.stop]
+
 
 class FirstConvolution(torch.autograd.Function):
     """Pixels [B, H, W, T] that all folds share, weights [F, C, taps, rows, columns] -> [F, B, T', H', W', C].
@@ -36,27 +40,27 @@ class FirstConvolution(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, pixels: Tensor, weight: Tensor, block: Block, dtype: torch.dtype) -> Tensor:
-        ctx.block, ctx.dtype, ctx.places = block, dtype, []
-        out = weight.new_empty((len(weight), len(pixels), *block.shape, block.filters))
+        out, places = _places(weight, len(pixels), block)
         kernels = _frames_as_channels(weight, block, pixels, dtype)
-        for part in parts(block, len(weight), len(pixels), pixels.device.type):
+        for part in parts(block, weight, len(pixels)):
             seen = _unfolded(pixels, part, block, dtype)
             for folds, kernel in kernels:
                 y = _convolve(seen, kernel, None, [1, 1], [0, 0], [1, 1], False, [0, 0], 1)
                 y = y.permute(0, 2, 3, 1).unflatten(0, (-1, (part.stop - part.start) * block.pool[0]))
-                ctx.places.append(_pool(y.permute(0, 4, 1, 2, 3), block.pool, out[folds, part.clips], part))
-        ctx.save_for_backward(pixels, weight)
+                _pool(y.permute(0, 4, 1, 2, 3), block, part.of(out, folds), part.of(places, folds))
+        ctx.block, ctx.dtype = block, dtype
+        ctx.save_for_backward(pixels, weight, places)
         return out
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Any, ...]:
-        pixels, weight = ctx.saved_tensors
-        block, places, found = ctx.block, iter(ctx.places), torch.zeros_like(weight)
+        pixels, weight, places = ctx.saved_tensors
+        block, found = ctx.block, torch.zeros_like(weight)
         kernels = _frames_as_channels(weight, block, pixels, ctx.dtype)
-        for part in parts(block, len(weight), len(pixels), pixels.device.type):
+        for part in parts(block, weight, len(pixels)):
             seen = _unfolded(pixels, part, block, ctx.dtype)
             for folds, kernel in kernels:
-                back = _unpool(grad[folds, part.clips], next(places), part, block.pool, ctx.dtype)
+                back = _unpool(part.of(grad, folds), part.of(places, folds), block, ctx.dtype)
                 back = back.permute(0, 2, 3, 4, 1).flatten(0, 1).permute(0, 3, 1, 2)
                 own = _gradients(back, seen, kernel, [0, 0], 1, [False, True])[1]
                 found[folds] += own.unflatten(0, (-1, block.filters))[:, :, : weight.shape[2]]
@@ -68,36 +72,36 @@ class LaterConvolution(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, block: Block, dtype: torch.dtype) -> Tensor:
-        ctx.block, ctx.dtype, ctx.places = block, dtype, []
-        out = weight.new_empty((len(weight), x.shape[1], *block.shape, block.filters))
+        out, places = _places(weight, x.shape[1], block)
         kernels = _kernels(weight, block, dtype)
-        for part in parts(block, len(weight), x.shape[1], x.device.type):
+        for part in parts(block, weight, x.shape[1]):
             for folds, kernel in kernels:
                 seen, groups = _channels(x[folds, part.clips], dtype), len(x[folds])
                 y = _convolve(seen, kernel, None, [1] * 3, [1] * 3, [1] * 3, False, [0] * 3, groups)
-                ctx.places.append(_pool(y, block.pool, out[folds, part.clips], part))
-        ctx.save_for_backward(x, weight)
+                _pool(y, block, part.of(out, folds), part.of(places, folds))
+        ctx.block, ctx.dtype = block, dtype
+        ctx.save_for_backward(x, weight, places)
         return out
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Any, ...]:
-        x, weight = ctx.saved_tensors
-        block, places = ctx.block, iter(ctx.places)
-        to_x, to_weight = torch.empty_like(x), torch.zeros_like(weight)
+        x, weight, places = ctx.saved_tensors
+        block, to_x, to_weight = ctx.block, torch.empty_like(x), torch.zeros_like(weight)
         kernels = _kernels(weight, block, ctx.dtype)
-        for part in parts(block, len(weight), x.shape[1], x.device.type):
+        for part in parts(block, weight, x.shape[1]):
             for folds, kernel in kernels:
                 seen, groups = _channels(x[folds, part.clips], ctx.dtype), len(x[folds])
-                back = _unpool(grad[folds, part.clips], next(places), part, block.pool, ctx.dtype)
+                back = _unpool(part.of(grad, folds), part.of(places, folds), block, ctx.dtype)
                 own_x, own = _gradients(back, seen, kernel, [1] * 3, groups, [True, True])
                 to_x[folds, part.clips] = _folds_first(own_x, groups)
                 to_weight[folds] += own.unflatten(0, (-1, block.filters))
         return to_x, to_weight, None, None
 
 
-def parts(block: Block, folds: int, clips: int, device: str) -> Iterator[Part]:
+def parts(block: Block, weight: Tensor, clips: int) -> Iterator[Part]:
     """A batch in parts of whole clips; where one clip is much, and the block has no padding, in parts of its frames."""
-    frames = part_frames(block, folds_at_once(block, folds, device), device)
+    device = weight.device.type
+    frames = part_frames(block, folds_at_once(block, len(weight), device), device, weight.itemsize)
     several = max(1, frames // block.shape[0])
     step = block.shape[0] if block.padding else min(frames, block.shape[0])
     for clip in range(0, clips, several):
@@ -136,18 +140,27 @@ def _folds_first(y: Tensor, folds: int) -> Tensor:
     return y.unflatten(1, (folds, -1)).permute(1, 0, 3, 4, 5, 2)
 
 
-def _pool(y: Tensor, pool: Shape, out: Tensor, part: Part) -> tuple[Tensor, torch.Size]:
-    """Maxima of y [n, f x C, T, H, W] to their part of out [f, n, T', H', W', C]; where they were, and y's shape."""
-    highest, places = _max_pool(y, pool)
-    out[:, :, part.start : part.stop] = _folds_first(highest, len(out))
-    return places, y.shape
+def _places(weight: Tensor, clips: int, block: Block) -> tuple[Tensor, Tensor]:
+    """Room for what a block pools [F, B, T', H', W', C], and for where in its part each maximum was."""
+    shape = (len(weight), clips, *block.shape, block.filters)
+    return weight.new_empty(shape), weight.new_empty(shape, dtype=torch.int32)
 
 
-def _unpool(grad: Tensor, places: tuple[Tensor, torch.Size], part: Part, pool: Shape, dtype: torch.dtype) -> Tensor:
+def _pool(y: Tensor, block: Block, out: Tensor, places: Tensor) -> None:
+    """Maxima of y [n, f x C, T, H, W], and where they were, to [f, n, T', H', W', C]."""
+    highest, index = _max_pool(y, block.pool)
+    out.copy_(_folds_first(highest, len(out)))
+    places.copy_(_folds_first(index, len(out)))
+
+
+def _unpool(grad: Tensor, places: Tensor, block: Block, dtype: torch.dtype) -> Tensor:
     """The gradient [f, n, T', H', W', C] of what was pooled: [n, f x C, T, H, W], zeros but at the maxima."""
-    own, (index, shape) = _channels(grad[:, :, part.start : part.stop], dtype), places
+    own, index = _channels(grad, dtype), _channels(places, torch.int64)
+    rows = block.convolved[1:] if block.padding else block.computed[1:]
+    frames = block.convolved[0] if block.padding else grad.shape[2] * block.pool[0]
+    shape = (*own.shape[:2], frames, *rows)
     before = torch.empty(shape, dtype=dtype, device=grad.device, memory_format=torch.channels_last_3d)
-    return _max_unpool(own, before, pool, pool, [0] * 3, [1] * 3, False, index)
+    return _max_unpool(own, before, block.pool, block.pool, [0] * 3, [1] * 3, False, index)
 
 
 def _gradients(

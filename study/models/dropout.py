@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 from functools import cache
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -12,6 +11,11 @@ from study.models import bits
 
 # Drops units of the activations [F, B, ...] after the layer of this name.
 Drop = Callable[[str, Tensor], Tensor]
+
+
+def sent(x: Tensor, device: torch.device) -> Tensor:
+    """To a device, without waiting for it: a GPU takes it from pinned memory while the program goes on."""
+    return x.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else x.to(device)
 
 
 class Dropout:
@@ -25,8 +29,10 @@ class Dropout:
         """The masks of a training step; what is kept is divided by its share."""
 
         def drop(layer: str, x: Tensor) -> Tensor:
-            masks = [bits.keep(seed, step, self.kept, tuple(x.shape[1:])) for seed in self.seeds(layer)]
-            return x * torch.from_numpy(np.stack(masks)).to(x.device, x.dtype).mul_(1 / self.kept)
+            masks = torch.empty(x.shape, dtype=torch.bool)
+            for mask, seed in zip(masks, self.seeds(layer), strict=True):
+                mask.copy_(torch.from_numpy(bits.keep(seed, step, self.kept, tuple(mask.shape))))
+            return x * sent(masks, x.device).to(x.dtype).mul_(1 / self.kept)
 
         return drop if self.kept < 1 else nothing
 

@@ -13,6 +13,8 @@ POOL = 3  # of the first block, on every axis (arXiv 1904.01390)
 CPU_FOLDS = 4  # larger groups gain nothing on a CPU and take more memory
 # Values of a convolution's result that are computed at a time: on a CPU they stay in its cache.
 PART = {"cpu": 3 * 2**18, "cuda": 2**28}
+DOUBLE = 2**16  # the same in float64 on a CPU, for which torch unfolds the input: up to hundreds of values for one
+INTERPRETER = 300 * 2**20  # bytes of a process that trains, before it does
 
 
 class Infeasible(UserError):
@@ -125,21 +127,47 @@ def infeasible(config: TrialConfig) -> list[str]:
     return problems + _misfit("kernel_space", config.kernel_space, where, smallest, "pixels", step=2)
 
 
-def training_bytes(config: TrialConfig, n_classes: int, folds: int) -> int:
-    """Estimate of the bytes that training `folds` folds as one network takes, beside interpreter and clips.
+def training_bytes(config: TrialConfig, n_classes: int, folds: int, device: str = "cpu") -> int:
+    """Estimate of the bytes that training `folds` folds as one network takes at its peak, beside interpreter and clips.
 
-    Weights, gradients and momentum; convolutions, and what is kept after pooling. On a CPU .7 to 1.1 times as much was
-    measured in float32, 1.3 times in float64.
+    That is in the backward pass of the dense layers: all weights, their gradients and what the optimiser keeps; of
+    every unit after pooling its value, the mask and the place of the maximum; gradients of the largest; pixels twice.
+    Half of the largest gradient is for the gaps that malloc leaves. Measured: .83 to 1.13 times as much.
     """
     network = geometry(config, n_classes)
+    value = 8 if config.precision == "float64" else 4
     blocks = [block for stream in network.streams for block in stream.blocks]
-    shared = sum(prod(stream.blocks[0].computed) * config.kernel_time for stream in network.streams)
-    convolved = [prod(block.computed) * block.filters for block in blocks]
-    convolutions = sum(convolved) + 2 * max(convolved)  # all are kept; the largest has its gradient and a work copy
-    pooled = sum(7 * prod(block.shape) * block.filters for block in blocks)
-    units = sum(6 * layer.units for layer in network.layers if isinstance(layer, Dense))
-    values = 3 * network.parameters * folds + config.batch_size * (shared + folds * (convolutions + pooled + units))
-    return values * (8 if config.precision == "float64" else 4)
+    pixels = sum(prod(stream.input) for stream in network.streams)
+    pooled = [prod(block.shape) * block.filters for block in blocks]
+    units = sum(layer.units for layer in network.layers if isinstance(layer, Dense))
+    clip = pixels * (2 * value + 1) + folds * (sum(pooled) * (2 * value + 4) + (4 * max(pooled) + 6 * units) * value)
+    working = 3 * max(_part_values(block, folds, device, value) for block in blocks)
+    weights = network.parameters * (2 + _kept(config)) + max(layer.parameters for layer in network.layers) // 2
+    return (folds * weights + working) * value + config.batch_size * clip
+
+
+def trial_bytes(config: TrialConfig, n_classes: int, folds: int, n_clips: int, device: str = "cpu") -> int:
+    """Estimate of what a process takes at its peak that trains groups of so many folds, on clips of master arrays.
+
+    The masters themselves come beside: the processes of a machine share them. On a GPU, of the card's memory.
+    """
+    pixels = sum(prod(stream.input) for stream in geometry(config, n_classes).streams)
+    return INTERPRETER + training_bytes(config, n_classes, folds, device) + 2 * n_clips * pixels
+
+
+def _kept(config: TrialConfig) -> int:
+    """Values that an optimiser keeps of every weight, and makes in a step."""
+    if config.optimiser == "adamw":
+        return 3
+    return int(config.momentum > 0) + int(config.weight_decay > 0)
+
+
+def _part_values(block: Block, folds: int, device: str, size: int) -> int:
+    """Values of a convolution's result, and in float64 of its unfolded input, that are computed at a time."""
+    at_once = folds_at_once(block, folds, device)
+    frames = max(part_frames(block, at_once, device, size), block.shape[0] if block.padding else 1)
+    positions = frames * block.pool[0] * prod(block.computed[1:])
+    return positions * (block.filters * at_once + (block.inputs * prod(block.kernel) if size == 8 else 0))
 
 
 def folds_at_once(block: Block, folds: int, device: str) -> int:
@@ -147,18 +175,20 @@ def folds_at_once(block: Block, folds: int, device: str) -> int:
     return folds if device == "cuda" else min(folds, max(1, 32 // block.filters))
 
 
-def part_frames(block: Block, folds: int, device: str) -> int:
-    """Frames after pooling, of one clip or several, whose convolution is computed at a time."""
-    return max(1, PART[device] // (block.pool[0] * prod(block.computed[1:]) * block.filters * folds))
+def part_frames(block: Block, folds: int, device: str, size: int) -> int:
+    """Frames after pooling, of one clip or several, that are computed at a time; values have `size` bytes."""
+    most = DOUBLE if size == 8 and device == "cpu" else PART[device]
+    return max(1, most // (block.pool[0] * prod(block.computed[1:]) * block.filters * folds))
 
 
 def fold_group(config: TrialConfig, n_classes: int, memory_bytes: int, device: str, n_folds: int) -> int:
     """How many of a trial's folds to train as one network: what fits in the declared memory, at most 4 on a CPU.
 
-    Evened out, so that the last group is not left with a rest (5 folds in groups of at most 4: 3 and 2).
+    Beside an interpreter, and whatever the number of clips. Evened out, so that the last group is not left with a rest (5 folds in groups of at most 4: 3 and 2).
     """
     most = min(n_folds, CPU_FOLDS) if device == "cpu" else n_folds
-    fitting = [size for size in range(1, most + 1) if training_bytes(config, n_classes, size) <= memory_bytes]
+    free = memory_bytes - INTERPRETER
+    fitting = [size for size in range(1, most + 1) if training_bytes(config, n_classes, size, device) <= free]
     groups = -(-n_folds // max(fitting, default=1))
     return -(-n_folds // groups)
 

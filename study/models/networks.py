@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from math import prod, sqrt
 from typing import NamedTuple
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -21,7 +20,9 @@ from study.models.convolution import FirstConvolution, LaterConvolution
 from study.models.dropout import Drop, Dropout, nothing
 from study.models.geometry import Block, Dense, Shape, Stream, geometry
 
-DTYPES = {"float32": torch.float32, "float64": torch.float64}
+# Of weights, and of what convolutions multiply; tf32 and bfloat16 let a GPU's matrix products use TF32 besides.
+DTYPES = {"float32": torch.float32, "float64": torch.float64, "bfloat16": torch.float32, "tf32": torch.float32}
+CONVOLVED = DTYPES | {"bfloat16": torch.bfloat16}
 
 
 class Scaling(NamedTuple):
@@ -40,7 +41,7 @@ class FoldedNetwork(nn.Module):
     def __init__(self, config: TrialConfig, n_classes: int, folds: Sequence[tuple[int, str]]) -> None:
         super().__init__()
         plan = geometry(config, n_classes)
-        initial, self.dropout = Initial(folds, DTYPES[config.precision]), Dropout(folds, config.dropout)
+        initial, self.dropout = Initial(folds, config.precision), Dropout(folds, config.dropout)
         self.streams = nn.ModuleDict({part.region: RegionStream(config, part, initial) for part in plan.streams})
         self.hidden = nn.ModuleList([HiddenLayer(config, layer, initial) for layer in plan.dense[:-1]])
         self.output = DenseLayer(plan.dense[-1], initial)
@@ -52,7 +53,7 @@ class FoldedNetwork(nn.Module):
         """
         drop = nothing if step is None else self.dropout.at(step)
         parts = [part(inputs[region], scaling[region], drop) for region, part in self.streams.items()]
-        x = torch.cat(parts, dim=2)
+        x = torch.cat(parts, dim=2) if len(parts) > 1 else parts[0]
         for layer in self.hidden:
             x = layer(x, drop)
         return self.output(x)
@@ -61,13 +62,15 @@ class FoldedNetwork(nn.Module):
 class Initial:
     """Initial weights: Glorot-uniform (Keras's default, as in the paper's code), of the stream (seed, fold, layer)."""
 
-    def __init__(self, folds: Sequence[tuple[int, str]], dtype: torch.dtype) -> None:
-        self.folds, self.dtype, self.arithmetic = folds, dtype, dtype
+    def __init__(self, folds: Sequence[tuple[int, str]], precision: str) -> None:
+        self.folds, self.dtype, self.convolved = folds, DTYPES[precision], CONVOLVED[precision]
 
     def weight(self, layer: str, shape: tuple[int, ...], fans: int) -> nn.Parameter:
         """Weights [F, *shape] of a layer, within sqrt(6 / fans); fans: a unit's inputs and outputs (Glorot 2010)."""
-        draws = [bits.uniform(stream("weights", seed, held_out, layer), shape) for seed, held_out in self.folds]
-        return nn.Parameter(torch.from_numpy(np.stack(draws)).to(self.dtype) * sqrt(6 / fans))
+        weights = torch.empty((len(self.folds), *shape), dtype=self.dtype)
+        for own, (seed, held_out) in zip(weights, self.folds, strict=True):
+            own.copy_(torch.from_numpy(bits.uniform(stream("weights", seed, held_out, layer), shape)))
+        return nn.Parameter(weights.mul_(sqrt(6 / fans)))
 
     def bias(self, shape: tuple[int, ...]) -> nn.Parameter:
         return nn.Parameter(torch.zeros((len(self.folds), *shape), dtype=self.dtype))
@@ -107,7 +110,7 @@ class FirstBlock(nn.Module):
 
     def __init__(self, plan: Block, initial: Initial) -> None:
         super().__init__()
-        self.plan, self.arithmetic = plan, initial.arithmetic
+        self.plan, self.dtype = plan, initial.convolved
         self.weight = initial.weight(plan.name, (plan.filters, *plan.kernel), prod(plan.kernel) * (1 + plan.filters))
         self.bias = initial.bias((plan.filters,))
 
@@ -118,7 +121,7 @@ class FirstBlock(nn.Module):
         seen = F.pad(seen, (0, int(taps % 16 == 15)))  # 16 channels take less time than 15
         weight = self.weight / scaling.scale[:, None, None, None, None]
         shift = self.bias - (scaling.mean / scaling.scale)[:, None] * self.weight.sum((2, 3, 4))
-        highest = FirstConvolution.apply(seen.contiguous(), weight, self.plan, self.arithmetic)
+        highest = FirstConvolution.apply(seen.contiguous(), weight, self.plan, self.dtype)
         return _finished(highest, shift, self.plan.name, drop)
 
 
@@ -127,13 +130,13 @@ class LaterBlock(nn.Module):
 
     def __init__(self, plan: Block, initial: Initial) -> None:
         super().__init__()
-        self.plan, self.arithmetic = plan, initial.arithmetic
+        self.plan, self.dtype = plan, initial.convolved
         fans = prod(plan.kernel) * (plan.inputs + plan.filters)
         self.weight = initial.weight(plan.name, (plan.filters, plan.inputs, *plan.kernel), fans)
         self.bias = initial.bias((plan.filters,))
 
     def forward(self, x: Tensor, drop: Drop) -> Tensor:
-        highest = LaterConvolution.apply(x, self.weight, self.plan, self.arithmetic)
+        highest = LaterConvolution.apply(x, self.weight, self.plan, self.dtype)
         return _finished(highest, self.bias, self.plan.name, drop)
 
 
@@ -177,5 +180,8 @@ def _cells(size: int, grid: int) -> Tensor:
 
 
 def _finished(pooled: Tensor, bias: Tensor, name: str, drop: Drop) -> Tensor:
-    """Bias [F, filters], ReLU and dropout of a block [F, B, T, H, W, filters]."""
-    return drop(name, F.relu(pooled + bias[:, None, None, None, None]))
+    """Bias [F, filters], dropout and ReLU of a block [F, B, T, H, W, filters], in place.
+
+    Dropout first gives the same numbers (what it multiplies by is not negative), and keeps a tensor less.
+    """
+    return F.relu_(drop(name, pooled.add_(bias[:, None, None, None, None])))

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from search_spaces.config import ARCHITECTURES, TrialConfig
-from study.models.geometry import Block, Infeasible, fold_group, geometry, infeasible, training_bytes
+from study.models.geometry import INTERPRETER, Block, Infeasible, fold_group, geometry, infeasible, training_bytes
 
 # arXiv 1904.01390, CAS(ME)^2 (96 frames) and SMIC (18), three classes.
 PAPER = [
@@ -91,7 +91,7 @@ def test_every_depth_fits_wherever_the_first_block_does():
 
 def test_fold_groups_follow_declared_memory():
     config = TrialConfig()
-    one, four = (training_bytes(config, 3, folds) for folds in (1, 4))
+    one, four = (INTERPRETER + training_bytes(config, 3, folds) for folds in (1, 4))
     assert fold_group(config, 3, four, "cpu", 16) == 4
     assert fold_group(config, 3, four - 1, "cpu", 12) == 3
     assert fold_group(config, 3, one - 1, "cpu", 16) == 1
