@@ -135,5 +135,5 @@ def noise(config: TrialConfig, count: int, subjects: int) -> Clips:
         apex=frames // 2,
         fps=np.full(count, 100.0),
         pixels=pixels,
-        digests={"index": "noise"},
+        digests=dict.fromkeys(["index", *pixels], "noise"),
     )

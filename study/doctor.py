@@ -23,6 +23,7 @@ from rich.table import Table
 from search_spaces.errors import UserError
 from study import cluster
 from study.cluster import Member, Node
+from study.machine import multiplies_bfloat16
 
 _MARK = {"good": "[green]good[/]", "note": "[yellow]note[/]", "bad": "[red]bad[/]"}
 _LEAST_DISK = 2**30
@@ -119,7 +120,7 @@ def _of_node(node: Node) -> Iterator[Finding]:
     versions = ", ".join(f"{name} {node.versions[name]}" for name in ("ray", "torch"))
     yield Finding(node.name, "versions", "good", f"Python {node.python}, {versions}")
     yield Finding(node.name, "devices", "good", f"CPU with {node.cpu.capability}; GPUs: {gpus}")
-    bfloat16 = "has" if _has_bfloat16() else "lacks"
+    bfloat16 = "has" if bool(multiplies_bfloat16()) else "lacks"
     yield Finding(
         node.name, "bfloat16", "good", f"the CPU {bfloat16} bfloat16 units; without them it is slower than float32"
     )
@@ -240,8 +241,3 @@ def _tools(host: str, python: str, ray: str, rsync: str) -> Iterator[Finding]:
         yield Finding(host, "ray", "good", ray)
     if not rsync:
         yield Finding(host, "rsync", "bad", "not installed", "install rsync there")
-
-
-def _has_bfloat16() -> bool:
-    flags = Path("/proc/cpuinfo").read_text(encoding="utf-8") if Path("/proc/cpuinfo").exists() else ""
-    return "avx512_bf16" in flags or "amx_bf16" in flags

@@ -30,3 +30,11 @@ def here() -> Machine:
     if visible is not None:
         gpus = min(gpus, len([name for name in visible.split(",") if name.strip()]))
     return Machine(cores(), gpus, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+
+
+def multiplies_bfloat16() -> bool | None:
+    """Whether this processor has units for bfloat16 (AVX-512 or AMX, or Arm's); None where the system does not say."""
+    if not (file := Path("/proc/cpuinfo")).exists():
+        return None
+    words = file.read_text(encoding="utf-8").split()
+    return any(flag in words for flag in ("avx512_bf16", "amx_bf16", "bf16"))

@@ -3,7 +3,9 @@
 import ctypes
 import platform
 import resource
+import sys
 from pathlib import Path
+from types import ModuleType
 
 _STATUS = Path("/proc/self/status")
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_THRESHOLD = -1, -2, -3
@@ -18,23 +20,45 @@ def tune_malloc() -> None:
 
 
 def release_memory() -> None:
-    """Give freed memory back to the system, between the trials of a process that stays."""
+    """Give freed memory back to the system, between the trials of a process that stays; a GPU's, too."""
     if libc := _glibc():
         libc.malloc_trim(0)
+    if (torch := _torch_on_gpu()) is not None:
+        torch.cuda.empty_cache()
 
 
 def reset_peak() -> None:
     """Begin to measure the peak anew, where the system can (Linux)."""
     if _STATUS.exists():
         _STATUS.with_name("clear_refs").write_text("5")
+    if (torch := _torch_on_gpu()) is not None:
+        torch.cuda.reset_peak_memory_stats()
 
 
-def peak_memory() -> float:
-    """Largest resident memory of this process in MiB: since `reset_peak` on Linux, elsewhere since it began."""
+def peak_memory(device: str = "cpu") -> float:
+    """Largest memory in MiB: resident of this process, since `reset_peak` on Linux, elsewhere since it began.
+
+    device: `cuda` asks for the card's instead, what torch allocated on it since `reset_peak`.
+    """
+    if device == "cuda" and (torch := _torch_on_gpu()) is not None:
+        return float(torch.cuda.max_memory_allocated() / 2**20)
     if _STATUS.exists():
         line = next(line for line in _STATUS.read_text().splitlines() if line.startswith("VmHWM:"))
         return int(line.split()[1]) / 2**10
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20  # bytes on a Mac
+
+
+def ran_out(error: Exception) -> bool:
+    """Whether an error says that memory did not suffice: Python's, torch's on a CPU (a RuntimeError), or a GPU's."""
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+
+
+def _torch_on_gpu() -> ModuleType | None:
+    """torch, where this process has it and has used a GPU by it."""
+    torch = sys.modules.get("torch")
+    return torch if torch is not None and torch.cuda.is_initialized() else None
 
 
 def _glibc() -> ctypes.CDLL | None:

@@ -11,11 +11,11 @@ from search_spaces.spec import Resources, Search, StudySpec, Top
 from study.costs import Costs, Size, Work
 from study.data import fitness
 from study.data.clips import ClipIndex
+from study.machine import multiplies_bfloat16
 from study.models.geometry import infeasible
-from study.models.sizes import fold_group, network_size, training_bytes
+from study.models.sizes import fold_group, network_size, trial_bytes
 from study.space import configuration, known_levels, outside, sample_space
 
-_INTERPRETER_BYTES = 500 * 2**20
 _SOME = 50  # configurations of a search's space that stand for it
 
 
@@ -84,6 +84,23 @@ class Plan:
     def memory(self) -> int:
         """Bytes that the largest trial needs."""
         return max(cost.memory for cost in self._costs())
+
+    @property
+    def warnings(self) -> list[str]:
+        """What this machine is bad at: formats that its processor has no units for, trials larger than declared."""
+        resources = self.spec.resources
+        precisions = {config.precision for config in configurations(self.spec)} if not resources.gpu else set()
+        found = []
+        if "tf32" in precisions:
+            found.append("precision: tf32 is a GPU's; on a CPU it is float32")
+        if "bfloat16" in precisions and multiplies_bfloat16() is False:
+            found.append("precision: bfloat16 takes longer than float32 on this processor, which has no units for it")
+        if self.memory > resources.host_memory and not resources.gpu:
+            need, have = self.memory / 2**30, resources.host_memory / 2**30
+            found.append(
+                f"resources.memory: a trial takes up to {need:.1f} GiB and is given {have:g}; declare {need:.1f}"
+            )
+        return found
 
     def _costs(self) -> list[Cost]:
         return [cost for _, cost in self.arms] + [stage.cost for stage in self.open]
@@ -211,6 +228,6 @@ def _cost(config: TrialConfig, trials: int, seeds: int, resources: Resources, si
     folds = seeds * size.subjects
     device = "cuda" if resources.gpu else "cpu"
     group = fold_group(config, size.classes, resources.host_memory, device, size.subjects)
-    memory = training_bytes(config, size.classes, group) + _INTERPRETER_BYTES
+    memory = trial_bytes(config, size.classes, group, size.clips, device)
     seconds = folds * costs.seconds(Work(config, size))
     return Cost(trials, folds, network_size(config, size.classes).parameters, seconds, memory)

@@ -31,7 +31,7 @@ def print_forecast(console: Console, made: Forecast, notes: tuple[str, ...]) -> 
         changes = ", ".join(f"{name}={level}" for name, level in arm.changes.items()) or "-"
         table.add_row(arm.stage, arm.name, changes, *_figures(cost, made.there(arm.stage, arm.name)))
     console.print(table)
-    for note in notes:
+    for note in [*notes, *plan.warnings]:
         console.print(f"[yellow]![/] {plain(note)}", soft_wrap=True)
     for line in [*_balance(made), *advice(plan)]:
         console.print(plain(line), soft_wrap=True)

@@ -13,8 +13,8 @@ from search_spaces.spec import Resources
 from study.course import Course, Opponent
 from study.data.clips import Clips
 from study.identity import Arithmetic, fold_key
-from study.memory import peak_memory, reset_peak, tune_malloc
-from study.models.sizes import fold_group
+from study.memory import peak_memory, ran_out, release_memory, reset_peak, tune_malloc
+from study.models.sizes import fold_group, trial_bytes
 from study.protocol import Fold, loso
 
 
@@ -57,6 +57,10 @@ class MixedArithmetic(UserError):
     """The ledger's folds of this trial were made by another arithmetic than the one at hand."""
 
 
+class OutOfMemory(MemoryError):
+    """A trial for which memory did not suffice; the message says what it needs and what to declare."""
+
+
 def trial_keys(trial: Trial, clips: Clips) -> list[str]:
     """Keys of all folds of a trial, in the order in which it trains them."""
     return [fold_key(trial.config, clips, fold) for seed in trial.seeds for fold in loso(clips, seed)]
@@ -70,6 +74,7 @@ def run_trial(trial: Trial, clips: Clips, done: Mapping[str, Done], resources: R
     them, and stops after the block in which it is hopeless. Raises MixedArithmetic where done folds were made by
     another; a fold done by None counts, whatever made it.
     """
+    release_memory()
     reset_peak()
     course, found = Course.of(clips), dict[tuple[int, str], str]()
     arithmetic = arithmetic_on(device_here(resources), trial.config, clips, resources, trial.opponent)
@@ -108,8 +113,13 @@ def _train(
 ) -> list[FoldResult]:
     from study.training import train  # torch: 1.3 CPU-seconds that only a process that trains pays
 
-    began = time.perf_counter()
-    probabilities = train(config, clips, group, "cpu" if arithmetic.device == "cpu" else "cuda")
+    began, device = time.perf_counter(), "cpu" if arithmetic.device == "cpu" else "cuda"
+    try:
+        probabilities = train(config, clips, group, device)
+    except (MemoryError, RuntimeError) as error:
+        if ran_out(error):
+            raise OutOfMemory(_needs(config, clips, arithmetic.group, device)) from None
+        raise
     seconds = (time.perf_counter() - began) / len(group)
     return [
         FoldResult(
@@ -120,11 +130,24 @@ def _train(
             held_out=fold.held_out,
             predictions=_rows(clips, fold, rows),
             seconds=seconds,
-            peak_memory=peak_memory(),
+            peak_memory=peak_memory(device),
             node=platform.node(),
         )
         for key, fold, rows in zip(keys, group, probabilities, strict=True)
     ]
+
+
+def _needs(config: TrialConfig, clips: Clips, group: int, device: str) -> str:
+    several, one = (trial_bytes(config, len(clips.classes), n, len(clips), device) / 2**30 for n in (group, 1))
+    if group > 1:
+        return (
+            f"out of memory: this trial takes about {several:.1f} GiB with {group} folds as one network, "
+            f"{one:.1f} with one; declare less in resources.memory than that, and fewer folds are trained as one"
+        )
+    return (
+        f"out of memory: this trial takes about {one:.1f} GiB; declare that in resources.memory, so that no more "
+        "trials share a machine than it holds, or take a smaller batch_size, hidden, filters or crop"
+    )
 
 
 @dataclass(frozen=True)

@@ -146,15 +146,6 @@ def training_bytes(config: TrialConfig, n_classes: int, folds: int, device: str 
     return (folds * weights + working) * value + config.batch_size * clip
 
 
-def trial_bytes(config: TrialConfig, n_classes: int, folds: int, n_clips: int, device: str = "cpu") -> int:
-    """Estimate of what a process takes at its peak that trains groups of so many folds, on clips of master arrays.
-
-    The masters themselves come beside: the processes of a machine share them. On a GPU, of the card's memory.
-    """
-    pixels = sum(prod(stream.input) for stream in geometry(config, n_classes).streams)
-    return INTERPRETER + training_bytes(config, n_classes, folds, device) + 2 * n_clips * pixels
-
-
 def _kept(config: TrialConfig) -> int:
     """Values that an optimiser keeps of every weight, and makes in a step."""
     if config.optimiser == "adamw":
@@ -184,7 +175,8 @@ def part_frames(block: Block, folds: int, device: str, size: int) -> int:
 def fold_group(config: TrialConfig, n_classes: int, memory_bytes: int, device: str, n_folds: int) -> int:
     """How many of a trial's folds to train as one network: what fits in the declared memory, at most 4 on a CPU.
 
-    Beside an interpreter, and whatever the number of clips. Evened out, so that the last group is not left with a rest (5 folds in groups of at most 4: 3 and 2).
+    Beside an interpreter, whatever the number of clips. Evened out, so that the last group is not left with a rest
+    (5 folds in groups of at most 4: 3 and 2).
     """
     most = min(n_folds, CPU_FOLDS) if device == "cpu" else n_folds
     free = memory_bytes - INTERPRETER

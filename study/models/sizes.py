@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from search_spaces.config import BLOCKS, TrialConfig
+from search_spaces.config import BLOCKS, TrialConfig, side
 from search_spaces.errors import UserError
 from study.models import geometry
 from study.models.geometry import Geometry
@@ -24,14 +24,23 @@ def known_size(config: TrialConfig, n_classes: int) -> "Geometry | Probe | None"
         return None
 
 
-def training_bytes(config: TrialConfig, n_classes: int, folds: int) -> int:
+def trial_bytes(config: TrialConfig, n_classes: int, folds: int, n_clips: int, device: str = "cpu") -> int:
+    """Estimate of what a process takes at its peak that trains groups of so many folds, on clips of master arrays.
+
+    The masters themselves come beside: the processes of a machine share them. On a GPU, of the card's memory.
+    """
+    pixels = sum(config.frames * side(config, region) ** 2 for region in config.streams())
+    return geometry.INTERPRETER + training_bytes(config, n_classes, folds, device) + 2 * n_clips * pixels
+
+
+def training_bytes(config: TrialConfig, n_classes: int, folds: int, device: str = "cpu") -> int:
     """Estimate of the bytes that training `folds` folds as one network takes, beside interpreter and clips.
 
     Of a user's own network: weights, gradients, the optimiser's two states, and what the forward pass keeps, with as
     much again for the backward pass.
     """
     if config.network == BLOCKS:
-        return geometry.training_bytes(config, n_classes, folds)
+        return geometry.training_bytes(config, n_classes, folds, device)
     own = _probe(config, n_classes)
     return folds * (4 * own.weights + 2 * config.batch_size * own.kept)
 
@@ -44,7 +53,8 @@ def fold_group(config: TrialConfig, n_classes: int, memory_bytes: int, device: s
     if config.network == BLOCKS:
         return geometry.fold_group(config, n_classes, memory_bytes, device, n_folds)
     most = 1 if device == "cpu" or _probe(config, n_classes).alone else n_folds
-    fitting = [size for size in range(1, most + 1) if training_bytes(config, n_classes, size) <= memory_bytes]
+    free = memory_bytes - geometry.INTERPRETER
+    fitting = [size for size in range(1, most + 1) if training_bytes(config, n_classes, size, device) <= free]
     return max(fitting, default=1)
 
 
