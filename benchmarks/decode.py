@@ -145,7 +145,7 @@ def videos(folder: Path) -> ClipIndex:
     return ClipIndex(pa.Table.from_pylist(rows, CLIP_INDEX), folder, "textures", ("a", "b", "c"))
 
 
-def encode(path: Path, seed: int, encoder: str, pixels: str, options: dict[str, str]) -> Path:
+def encode(path: Path, seed: int, encoder: str, pixels: str, options: dict[str, str], frames: int = FRAMES) -> Path:
     """A texture that moves, with a sensor's noise."""
     draw = np.random.default_rng(seed)
     coarse = draw.integers(30, 226, (1, 30, 40), dtype=np.uint8).repeat(32, 1).repeat(32, 2)
@@ -153,7 +153,7 @@ def encode(path: Path, seed: int, encoder: str, pixels: str, options: dict[str, 
     with av.open(str(path), "w") as container:
         video = container.add_stream(encoder, rate=100, options=options)
         video.width, video.height, video.pix_fmt = WIDTH, HEIGHT, pixels
-        for at in range(FRAMES):
+        for at in range(frames):
             x, y = at * 2 % 60, at % 60
             noisy = texture[y : y + HEIGHT, x : x + WIDTH] + draw.normal(0, 3, (HEIGHT, WIDTH))
             frame = av.VideoFrame.from_ndarray(noisy.clip(0, 255).astype(np.uint8), format="gray")

@@ -151,8 +151,8 @@ class TrialConfig:
     epochs: int = factor(100, "passes over the clips; the last epoch's network predicts", low=1, high=100_000)
     precision: Literal["float32", "float64", "bfloat16", "tf32"] = factor(
         "float32",
-        "number format: of everything; bfloat16 for convolutions, with TF32 for a GPU's other products; or TF32 for all "
-        "products (on a GPU: a CPU has none, and takes float32)",
+        "number format: of everything; bfloat16 for convolutions, with TF32 for a GPU's other products; or TF32 for "
+        "all products (on a GPU: a CPU has none, and takes float32)",
     )
     control: Control = factor("none", "a control arm: what the data loses before training")
 
