@@ -1,11 +1,12 @@
 """Designs: which arms a study file makes."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import yaml
 
-from search_spaces.designs import arms
+from search_spaces.designs import arms, arms_around
 from search_spaces.errors import UserError
 from search_spaces.study_file import READY, load_study
 
@@ -84,6 +85,33 @@ def test_ready_studies_load(path):
     spec = load_study(path)
     assert spec.name == path.stem
     assert spec.question
+
+
+def test_around_a_winner_each_of_its_choices_is_set_back(tmp_path):
+    design = {"design": "one_at_a_time", "around": "winner", "vary": {"depth": [2, 3]}, "controls": ["null"]}
+    search = {"design": "search", "proposals": 3, "factors": {"depth": [1, 2]}}
+    path = tmp_path / "study.yaml"
+    path.write_text(yaml.safe_dump({**BASE, "stages": {"search": search, "ablate": design}}))
+    spec = load_study(path)
+    baseline = spec.baseline_config()
+    assert not [arm for arm in arms(spec) if arm.stage == "ablate"]  # they are not known beforehand
+    winner = replace(baseline, regions="face", fusion="none", depth=2, grid=4)
+    found = {arm.name: arm for arm in arms_around("ablate", spec.stages["ablate"], winner, baseline)}
+    assert list(found) == ["winner", "- architecture", "- depth", "depth=3", "null"]  # grid has no effect
+    assert found["- architecture"].changes == {"regions": "eyes+mouth", "fusion": "late"}
+    assert found["null"].config == winner
+
+
+@pytest.mark.parametrize(
+    ("design", "words"),
+    [
+        ({"design": "top"}, r"stages\.ablate\.design: top takes the best of a search, and no stage before it"),
+        ({"design": "listed", "around": "winner", "arms": {"a": {"depth": 2}}}, "around: winner needs a search"),
+    ],
+)
+def test_what_follows_from_a_search_needs_one(tmp_path, design, words):
+    with pytest.raises(UserError, match=words):
+        study(tmp_path, design)
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,7 @@ def test_counts_are_those_of_the_study(small):
 @pytest.mark.parametrize("path", sorted(READY.glob("*.yaml")), ids=lambda path: path.stem)
 def test_no_ready_study_has_a_cell_that_cannot_be_built(path):
     promised = plan(path)
-    assert promised.arms
+    assert promised.arms or promised.open
     assert all(search.feasible == search.sampled for search in promised.searches)
 
 
@@ -51,6 +51,30 @@ def test_every_cell_that_cannot_be_built_is_named():
     cells = {problem.split(": ")[0] for problem in refused.value.problems}
     assert cells == {f"ablate, arm frames=8, kernel_time={time}" for time in (15, 19)}
     assert all("kernel_time" in problem and "at most 6" in problem for problem in refused.value.problems)
+
+
+@pytest.mark.parametrize(
+    ("known", "words"),
+    [
+        ([{"frames": 99}], r"stages\.search\.factors: must hold those of known\[0\], .*: frames=99"),
+        ([{"depth": 1}, {"crop": 48}], r"stages\.search\.known\[1\]: crop: no factors of this search"),
+        ([{"frames": 6, "kernel_time": 7}], r"stages\.search\.known\[0\]: kernel_time: 7 frames do not fit"),
+    ],
+)
+def test_known_configurations_must_be_in_the_space_and_possible(known, words):
+    factors = {"depth": [1, 2], "frames": [6, 8], "kernel_time": [3, 7]}
+    search = {"design": "search", "proposals": 3, "factors": factors, "known": known}
+    with pytest.raises(UserError, match=words):
+        plan(stages={"search": search})
+
+
+def test_a_stage_that_follows_is_planned_with_at_most_so_many_trials():
+    search = {"design": "search", "proposals": 3, "factors": {"depth": [1, 2], "frames": [6, 8]}}
+    confirm = {"design": "top", "best": 2, "seeds": 4, "controls": ["null"]}
+    ablate = {"design": "one_at_a_time", "around": "winner", "seeds": 2}
+    made = plan(stages={"search": search, "confirm": confirm, "ablate": ablate})
+    assert [(stage.stage, stage.cost.trials) for stage in made.following] == [("confirm", 16), ("ablate", 6)]
+    assert made.trials == 3 + 16 + 6
 
 
 def test_a_search_begins_with_the_baseline_and_must_hold_it():

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 
 from study import race
 from study.course import Course, Opponent
@@ -28,6 +29,7 @@ RACED = {
         "learning_rate": {"low": 1e-4, "high": 0.1, "log": True},
     },
 }
+STAGES = {"search": RACED}
 
 
 def rows(*hits: int, wrong: int = 0) -> str:
@@ -81,15 +83,29 @@ def test_an_equal_trial_is_not_stopped_and_what_is_hopeless_only_at_the_end_is_c
     assert COURSE.stop(opponent(), (1,), found) is None
 
 
-def outcomes(folder: Path) -> list[tuple]:
+def query(folder: Path, sql: str) -> list[tuple]:
     db = sqlite3.connect(ledger_path(folder))
     try:
-        return db.execute(
-            "select number, key, levels, rejected, opponent, state, kept, value "
-            "from proposal join outcome using (trial) order by number"
-        ).fetchall()
+        return db.execute(sql).fetchall()
     finally:
         db.close()
+
+
+def outcomes(folder: Path) -> list[tuple]:
+    return query(
+        folder,
+        "select number, key, levels, rejected, opponent, outcome.state, outcome.kept, outcome.value, told.state, told.value from proposal "
+        "join outcome using (trial) left join told using (trial) order by number",
+    )
+
+
+def folds(folder: Path) -> int:
+    if not ledger_path(folder).exists():
+        return 0
+    try:
+        return query(folder, "select count(*) from fold")[0][0]
+    except sqlite3.OperationalError:  # the table is not there yet
+        return 0
 
 
 def slowed():
@@ -120,11 +136,28 @@ def first() -> dict[str, object]:
     ],
 )
 def test_a_raced_search_is_the_same_for_any_executor_and_any_timing(small, first, executor):
-    folder = small.run(executor, dataset=EIGHT, stages={"search": RACED})
+    folder = small.run(executor, dataset=EIGHT, stages=STAGES)
     found = outcomes(folder)
     states = [row[5] for row in found]
     assert len(found) == 40
     assert states.count("pruned") >= 4, "the case tests too little"
     assert {row[6] for row in found if row[5] == "pruned"} - {4, 8}, "none stopped inside a block"
     assert first.setdefault("outcomes", found) == found
+    assert first.setdefault("rows", golden_digest(folder)) == golden_digest(folder)
+
+
+@pytest.mark.slow
+def test_the_chaos_of_kills_changes_no_proposal_and_no_row(small, first):
+    """Drivers are killed after so many folds, under both executors; the rest is run in peace."""
+    study = yaml.safe_load(small.file.read_text()) | {"dataset": EIGHT, "stages": STAGES}
+    small.file.write_text(yaml.safe_dump(study))
+    for most, options in ((40, ["--serial"]), (110, ["--slots", "2"]), (150, ["--serial"])):
+        driver = small.start(*options)
+        while driver.poll() is None and folds(small.folder) < most:
+            time.sleep(0.02)
+        assert driver.poll() is None, driver.communicate()[0]
+        driver.kill()
+        driver.communicate()
+    folder = small.run(dataset=EIGHT, stages=STAGES)
+    assert first.setdefault("outcomes", outcomes(folder)) == outcomes(folder)
     assert first.setdefault("rows", golden_digest(folder)) == golden_digest(folder)

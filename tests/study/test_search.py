@@ -5,6 +5,7 @@ from typing import get_args
 import pytest
 import yaml
 
+from search_spaces.config import architecture
 from search_spaces.spec import Search
 from search_spaces.study_file import load_study
 from study.clock import Wait
@@ -106,6 +107,36 @@ def test_a_finite_space_that_is_used_up_ends_the_search(tmp_path):
         source = proposals(spec, ledger)
         assert len(drain(source, ledger)) == 4
         assert source.next() is None
+
+
+def test_three_factors_of_three_levels_end_after_27_trials_each_once(tmp_path):
+    spec = study(tmp_path, proposals=60, factors={"depth": [1, 2, 3], "frames": [8, 12, 16], "crop": [32, 48, 64]})
+    with Ledger(tmp_path / "l") as ledger:
+        trials = drain(proposals(spec, ledger), ledger)
+    assert len(trials) == 27
+    assert len({trial.config.key() for trial in trials}) == 27
+
+
+def test_known_configurations_come_first_each_once(tmp_path):
+    known = [{"depth": 2}, {"depth": 1}, {"architecture": "full_face", "learning_rate": 0.05}]  # the second: baseline
+    spec = study(tmp_path, proposals=6, factors=SPACE, known=known)
+    with Ledger(tmp_path / "l") as ledger:
+        trials = drain(proposals(spec, ledger), ledger)
+    first = [(architecture(t.config), t.config.depth, t.config.learning_rate) for t in trials[:3]]
+    assert first == [("fusion_intermediate", 1, 0.01), ("fusion_intermediate", 2, 0.01), ("full_face", 1, 0.05)]
+
+
+def test_a_pruned_trial_is_told_as_imputed_and_is_nobodys_opponent(tmp_path):
+    spec = study(tmp_path, proposals=6, factors=SPACE)
+    with Ledger(tmp_path / "l") as ledger:
+        source = proposals(spec, ledger)
+        for number in range(6):
+            trial = source.next()
+            outcome = Outcome("complete", 5, 0.4) if number == 0 else Outcome("pruned", 4, 0.5)
+            ledger.settle(trial.number, outcome)
+        assert {(t.state.name, t.value) for t in source.study.trials[:4]} == {("COMPLETE", 0.4), ("COMPLETE", 0.5)}
+        assert ledger.told(2) == Outcome("pruned", 4, 0.5)
+        assert source.best[0].number == 1
 
 
 def test_a_failed_trial_is_tried_again_and_changes_no_later_proposal(tmp_path):

@@ -1,20 +1,25 @@
 """Stages that follow from a search: the best on fresh seeds, then changes around the winner."""
 
+from dataclasses import replace
+
 import pytest
 
+from analysis.ablation import ablations
 from analysis.report import report
 from analysis.results import Results
-from study.ledger import Ledger
+from study.clock import Wait
+from study.ledger import Ledger, Outcome
+from study.stages import Following, arms_that_follow
 
 SEARCH = {
     "design": "search",
-    "proposals": 6,
+    "proposals": 4,
     "startup": 3,
     "virtual_slots": 2,
     "factors": {"architecture": ["full_face", "fusion_intermediate"], "frames": [5, 6], "depth": [1]},
 }
 STAGES = {
-    "search": SEARCH | {"proposals": 4},
+    "search": SEARCH,
     "confirm": {"design": "top", "best": 2, "seeds": 2},
     "ablate": {"design": "one_at_a_time", "around": "winner", "seeds": 2, "vary": {"crop": [28]}, "controls": ["null"]},
 }
@@ -76,3 +81,64 @@ def test_a_stopped_study_goes_on_at_its_first_unfinished_stage(small, whole, sto
         small.run(stages=STAGES)
     monkeypatch.undo()
     assert trials(small.run(stages=STAGES)) == whole["trials"]
+
+
+@pytest.fixture
+def spec(tmp_path, small):
+    return small.prepared(stages=STAGES).spec
+
+
+def settled(spec, ledger, *values: float | None) -> list[int]:
+    """Proposals of a search that ended with these UF1, None: failed; and their trials."""
+    numbers = []
+    for number, value in enumerate(values):
+        config = replace(spec.baseline_config(), frames=5 + number // 2, hidden=8 + number)
+        trial = ledger.propose("search", None, config, (1000,), {"frames": 5 + number})
+        ledger.settle(trial.number, Outcome("failed" if value is None else "complete", 5, value))
+        numbers.append(trial.number)
+    return numbers
+
+
+def following(spec, ledger) -> Following:
+    return Following("confirm", spec, ledger, lambda config: 1.0, lambda arms: None)
+
+
+def names(spec, ledger) -> list[str]:
+    return [arm.name for arm, _ in arms_that_follow("confirm", spec, ledger)]
+
+
+def test_the_best_are_taken_ties_to_the_lower_number_and_the_baseline_once(tmp_path, spec):
+    with Ledger(tmp_path / "l") as ledger:
+        trials = settled(spec, ledger, 0.9, 0.5, 0.7, 0.7, 0.6)  # the first is the baseline but for `frames`
+        assert names(spec, ledger) == []
+        following(spec, ledger).next()
+        assert names(spec, ledger) == ["baseline", f"trial {trials[0]}", f"trial {trials[2]}"]
+
+
+def test_a_failed_trial_that_is_run_again_changes_no_arm_of_a_stage_that_has_begun(tmp_path, spec):
+    with Ledger(tmp_path / "l") as ledger:
+        trials = settled(spec, ledger, 0.4, None, 0.6)
+        following(spec, ledger).next()
+        before = names(spec, ledger)
+        ledger.settle(trials[1], Outcome("complete", 5, 0.99))
+        following(spec, ledger).next()
+        assert names(spec, ledger) == before == ["baseline", f"trial {trials[2]}", f"trial {trials[0]}"]
+
+
+def test_a_stage_waits_for_the_trials_before_it(tmp_path, spec):
+    with Ledger(tmp_path / "l") as ledger:
+        (first, *_) = settled(spec, ledger, 0.4, 0.6)
+        attempt = ledger.attempt(first)
+        with pytest.raises(Wait):
+            following(spec, ledger).next()
+        ledger.end_attempt(attempt)
+        assert following(spec, ledger).next() is not None
+
+
+def test_an_arm_that_is_impossible_around_the_winner_is_a_row_with_its_reason(small):
+    ablate = {"design": "listed", "around": "winner", "seeds": 1, "arms": {"long kernel": {"kernel_time": 63}}}
+    folder = small.run(stages={"search": SEARCH, "ablate": ablate})
+    (found,) = ablations(Results.load(folder))
+    (gap,) = [finding.gap for finding in found.findings if finding.arm.arm == "long kernel"]
+    assert gap.state == "impossible"
+    assert "kernel_time: 63 frames do not fit" in gap.reason
