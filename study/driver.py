@@ -81,7 +81,7 @@ def train(
     """
     line = Display(console, Outlook(study.plan, study.plan.costs))
     library = Library(study.spec.storage, study.spec.name)
-    sources = _sources(study, ledger, clips)
+    sources = _sources(study, ledger, clips, line.outlook)
     agenda = Agenda(sources, ledger, clips, line.saw, library, retry_failed=retry_failed)
     try:
         with line:
@@ -164,7 +164,7 @@ def _as_arm(arm: Arm, problem: str | None) -> dict[str, Any]:
     return {"arm": arm.name, "stage": arm.stage, "changes": arm.changes, "impossible": problem}
 
 
-def _sources(study: Study, ledger: Ledger, clips: Clips) -> list[Source]:
+def _sources(study: Study, ledger: Ledger, clips: Clips, outlook: Outlook) -> list[Source]:
     """Where each stage's trials come from, in the order of the stages."""
 
     def cost(config: TrialConfig) -> float:
@@ -172,6 +172,7 @@ def _sources(study: Study, ledger: Ledger, clips: Clips) -> list[Source]:
 
     def began(arms: list[Planned]) -> None:
         ledger.add_arms([_as_arm(*arm) for arm in arms], _reference(arms))
+        outlook.knows(arms[0][0].stage, sum(len(arm.seeds) for arm, problem in arms if problem is None))
 
     sources: list[Source] = []
     for stage, design in study.spec.stages.items():
@@ -179,6 +180,8 @@ def _sources(study: Study, ledger: Ledger, clips: Clips) -> list[Source]:
             sources.append(Proposals(stage, study.spec, ledger, Course.of(clips), cost, problems_of))
         elif follows(design):
             sources.append(Following(stage, study.spec, ledger, cost, began))
+            if known := ledger.proposals(stage):
+                outlook.knows(stage, len(known))
         else:
             sources.append(Listed([arm for arm, _ in study.plan.arms if arm.stage == stage], ledger, cost))
     return sources

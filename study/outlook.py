@@ -21,6 +21,7 @@ class Outlook:
         self._arms = [(arm, cost, Work(arm.config, plan.size)) for arm, cost in plan.arms]
         self._open = [(s, [Work(config, plan.size) for config in s.some]) for s in plan.open]
         self._seen: Counter[tuple[str, str | None]] = Counter()  # trials
+        self._trials = {stage.stage: stage.cost.trials for stage in plan.open}
         self._left: dict[tuple[str, str | None, TrialConfig, tuple[int, ...]], int] = {}
 
     def saw(self, trial: "Trial", folds: int) -> None:
@@ -28,6 +29,10 @@ class Outlook:
         name = trial.stage, trial.arm, trial.config, trial.seeds
         self._seen[trial.stage, trial.arm] += name not in self._left
         self._left[name] = folds
+
+    def knows(self, stage: str, trials: int) -> None:
+        """A stage that follows from a search has so many trials: it has begun."""
+        self._trials[stage] = trials
 
     def folds(self, trial: "Trial") -> int:
         """Of a whole trial."""
@@ -45,9 +50,12 @@ class Outlook:
         for arm, cost, work in self._arms:
             if unseen := cost.trials - self._seen[arm.stage, arm.name]:
                 known += [cost.folds / cost.trials * self.costs.seconds(work)] * unseen
+        seen = Counter[str]()
+        for (name, _), trials in self._seen.items():
+            seen[name] += trials
         for stage, works in self._open:
             each = stage.cost.folds / stage.cost.trials * sum(map(self.costs.seconds, works)) / len(works)
-            known += [each] * (stage.cost.trials - sum(n for (name, _), n in self._seen.items() if name == stage.stage))
+            known += [each] * (self._trials[stage.stage] - seen[stage.stage])
         return known
 
     def time_left(self, slots: int, busy: float) -> float:

@@ -23,19 +23,26 @@ STATES = ("complete", "running", "failed", "pruned", "waiting")
 
 @dataclass(frozen=True)
 class Stage:
-    """Trials of a stage by state, its folds, and its best complete trial: (arm or number, UF1)."""
+    """Trials of a stage by state, its folds, and its best complete trial: (arm or number, UF1).
+
+    never: folds of pruned trials that are never trained.
+    """
 
     name: str
     planned: int
     trials: Counter[str]
     folds: int
     planned_folds: int
+    never: int
     best: tuple[str, float] | None
 
 
 @dataclass(frozen=True)
 class Status:
-    """A study's. Times in seconds: `spent`, `saved` and `to_do` of device time, `left` on the clock while it runs."""
+    """A study's. Times in seconds: `left` on the clock while it runs, the others of device time.
+
+    saved: by reuse of folds; raced: by the race.
+    """
 
     study: str
     runs: str | None  # host and process that write it now
@@ -45,6 +52,7 @@ class Status:
     left: float | None
     spent: float
     saved: float
+    raced: float
     to_do: float
 
     def as_dict(self) -> dict[str, Any]:
@@ -79,16 +87,29 @@ def status(folder: Path) -> Status:
         ended = seen.state in ("complete", "pruned")
         outlook.saw(seen.trial, 0 if ended else max(0, outlook.folds(seen.trial) - len(own)))
         trials.append((seen, row["value"], len(own)))
+    for stage in plan.following:
+        if begun := sum(seen.trial.stage == stage.stage for seen, *_ in trials):
+            outlook.knows(stage.stage, begun)
+    never = [(seen.trial, outlook.folds(seen.trial) - own) for seen, _, own in trials if seen.state == "pruned"]
     copies = [fold for fold in folds if fold["origin"] is not None]
     now = [fold for fold in folds if fold["origin"] is None and fold["ended"] >= since] if runs else []
     return Status(
         study["name"],
         runs,
-        tuple(_stage(name, plan, [t for t in trials if t[0].trial.stage == name]) for name in plan.spec.stages),
+        tuple(
+            _stage(
+                name,
+                plan,
+                [t for t in trials if t[0].trial.stage == name],
+                sum(n for trial, n in never if trial.stage == name),
+            )
+            for name in plan.spec.stages
+        ),
         Counter(fold["origin"] for fold in copies),
         *_speed(now, outlook, sum(seen.state == "running" for seen, *_ in trials)),
         sum(fold["seconds"] for fold in folds) - sum(fold["seconds"] for fold in copies),
         sum(fold["seconds"] for fold in copies),
+        sum(n * plan.costs.seconds(Work(trial.config, size)) for trial, n in never),
         sum(outlook.seconds()),
     )
 
@@ -122,7 +143,7 @@ def _state(row: sqlite3.Row, since: float | None) -> str:
     return str(row["state"] or "waiting")
 
 
-def _stage(name: str, plan: Plan, trials: list[tuple[_Trial, float | None, int]]) -> Stage:
+def _stage(name: str, plan: Plan, trials: list[tuple[_Trial, float | None, int]], never: int) -> Stage:
     costs = [c for arm, c in plan.arms if arm.stage == name] + [s.cost for s in plan.open if s.stage == name]
     planned, folds = sum(cost.trials for cost in costs), sum(cost.folds for cost in costs)
     if trials and any(stage.stage == name for stage in plan.following):  # it has begun: all its trials are there
@@ -137,6 +158,7 @@ def _stage(name: str, plan: Plan, trials: list[tuple[_Trial, float | None, int]]
         states,
         sum(own for *_, own in trials),
         folds,
+        never,
         None if best is None or value is None else (best.arm or f"trial {best.number}", value),
     )
 

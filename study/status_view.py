@@ -53,6 +53,8 @@ def _runs(seen: Status) -> str:
 def _lines(seen: Status) -> list[str]:
     copied = ", ".join(f"{folds} from {name}" for name, folds in sorted(seen.copied.items()))
     lines = [f"{seen.spent / 3600:.2f} device-hours spent, {seen.saved / 3600:.2f} saved by reuse"]
+    never = sum(stage.never for stage in seen.stages)
+    lines += [f"{never} folds of pruned trials never trained: {seen.raced / 3600:.2f} device-hours saved"] * bool(never)
     lines += [f"folds copied: {copied}"] * bool(copied)
     if seen.folds_a_minute is not None and seen.left is not None:
         lines.append(f"{seen.folds_a_minute:.0f} folds a minute, about {duration(seen.left)} left")

@@ -94,7 +94,8 @@ def query(folder: Path, sql: str) -> list[tuple]:
 def outcomes(folder: Path) -> list[tuple]:
     return query(
         folder,
-        "select number, key, levels, rejected, opponent, outcome.state, outcome.kept, outcome.value, told.state, told.value from proposal "
+        "select number, key, levels, rejected, opponent, outcome.state, outcome.kept, outcome.value, told.state, "
+        "told.value from proposal "
         "join outcome using (trial) left join told using (trial) order by number",
     )
 

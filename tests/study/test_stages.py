@@ -10,6 +10,7 @@ from analysis.results import Results
 from study.clock import Wait
 from study.ledger import Ledger, Outcome
 from study.stages import Following, arms_that_follow
+from study.status import status
 
 SEARCH = {
     "design": "search",
@@ -60,6 +61,7 @@ def test_search_confirm_ablate_each_on_seeds_of_its_own(small, whole):
     assert made.stages[0].baseline.arm.arm == "winner"
     assert made.selection.stage == "search"
     assert len(made.selection.tried) == 4
+    assert status(folder).to_do == 0
     small.run(stages=STAGES)
     assert trials(folder) == found
 

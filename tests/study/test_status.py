@@ -7,6 +7,7 @@ import pytest
 
 from study.ledger import read_only
 from study.lock import holder
+from study.mlflow_runs import begun
 from study.status import status
 
 ABLATE = {"ablate": {"design": "one_at_a_time", "seeds": 2, "vary": {"input": ["gray"]}}}
@@ -51,7 +52,7 @@ def test_a_running_study_and_what_a_kill_leaves(small, told):
             assert driver.poll() is None, driver.stdout.read()
             assert time.monotonic() < deadline
             time.sleep(0.1)
-            seen = told(small.folder) if holder(small.folder) else None
+            seen = told(small.folder) if holder(small.folder) and begun(small.folder) else None
         assert seen["runs"].endswith(f", process {driver.pid}")
         assert sum(stage["trials"]["running"] for stage in seen["stages"]) <= 1
         assert 0 < seen["left"] < 600
