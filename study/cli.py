@@ -227,6 +227,14 @@ def sync(
 
 
 @app.command()
+def journal(folder: Folder) -> None:
+    """Write a study's searches as a journal that optuna-dashboard opens."""
+    from study.journal import write_journal
+
+    typer.echo(f"journal  {write_journal(folder)}; open it with: optuna-dashboard {folder / 'optuna.log'}")
+
+
+@app.command()
 def synthesize(
     folder: Annotated[Path, typer.Argument(help="the folder to make")],
     subjects: Annotated[int, typer.Option(min=2)] = 12,
