@@ -19,6 +19,9 @@ def download(address: str, folder: Path) -> None:
 
     Raises UserError where there are none, ModuleNotFoundError without mlflow, which the plain install lacks.
     """
+    # Its seven retries would take four minutes to say that a server is away.
+    usual = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "20"}
+    os.environ |= usual | {"MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false"} | os.environ
     from mlflow import MlflowClient
     from mlflow.exceptions import MlflowException
 

@@ -12,7 +12,6 @@ from pathlib import Path
 from urllib.request import urlopen
 
 from mlflow import MlflowClient
-from mlflow.entities import ViewType
 from sklearn.metrics import f1_score
 
 from search_spaces.config import TrialConfig
@@ -30,15 +29,15 @@ NOWHERE = "http://127.0.0.1:9"  # the port "discard", on which nothing listens
 STATUS = {"complete": "FINISHED", "failed": "FAILED", "pruned": "KILLED"}
 
 
-def begin(ledger: Ledger, subjects=SUBJECTS, **resolved) -> None:
+def begin(ledger: Ledger, subjects=SUBJECTS, arms=(), **resolved) -> None:
     description = {
         "question": "Does fusion help?",
         "dataset": "made-up",
         "dataset_digest": "d1" * 32,
         "protocol": "loso",
         "classes": CLASSES,
-        "baseline": "baseline",
-        "arms": [],
+        "baseline": arms[0] if arms else None,
+        "arms": [{"arm": name, "stage": "ablate", "changes": {}, "impossible": None} for name in arms],
         "truth": None,
         "notes": [],
         "clips": [[f"{subject}{i}", "made-up", subject, f"{subject}{i}"] for subject in subjects for i in range(6)],
@@ -91,7 +90,7 @@ def in_store(folder: Path, uri: str | None = None) -> dict:
     """All that a store has of a study, by the runs' keys."""
     client = MlflowClient(place(folder, uri).uri)
     experiment = client.get_experiment_by_name(study_runs(folder).name)
-    runs = client.search_runs([experiment.experiment_id], run_view_type=ViewType.ALL)
+    runs = client.search_runs([experiment.experiment_id])
     assert len(runs) == len({run.data.tags["losolab.key"] for run in runs})
     return {
         run.data.tags["losolab.key"].partition("/")[2]: {
