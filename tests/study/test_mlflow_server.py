@@ -175,8 +175,8 @@ WATCH = """
 import json, os, sys
 def watch(event, given):
     what = None
-    if event == "import" and given[0] in ("mlflow", "torch"):
-        what = f"import {given[0]}"
+    if event == "import" and given[0].startswith(("mlflow.", "torch.")):  # the parts of it: there is no stopping now
+        what = f"import {given[0].partition('.')[0]}"
     elif event == "socket.connect" and isinstance(given[1], tuple) and str(given[1][1]) == os.environ["WATCHED_PORT"]:
         what = f"connect {given[1][1]}"
     if what:
