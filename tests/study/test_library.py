@@ -1,6 +1,8 @@
 """Folds of other studies of the same storage: served where key and arithmetic are the same, and not otherwise."""
 
+import importlib
 import shutil
+import sys
 
 import pytest
 
@@ -95,3 +97,44 @@ def test_a_fold_is_copied_from_ledgers_of_this_version_alone(small):
     db.execute("pragma user_version = 99")
     db.close()
     assert counts(small.run(**ONE, name="other"))[1:3] == (0, 10)
+
+
+NETWORK = """
+from torch import nn
+
+def factory(shapes, n_classes):
+    ((channels, frames, height, width),) = shapes.values()
+    return nn.Sequential(nn.Flatten(), nn.Linear(channels * frames * height * width, n_classes))
+"""
+
+
+def test_an_edited_network_is_not_served_from_old_folds(small, tmp_path, monkeypatch):
+    from study import dotted
+
+    monkeypatch.syspath_prepend(tmp_path)
+    baseline = {"architecture": "full_face", "frames": 6, "epochs": 2, "network": "edited_network:factory"}
+    baseline["input"] = "frame_difference"
+
+    def run(source: str, name: str):
+        """As if in a process of its own: a module is imported once."""
+        (tmp_path / "edited_network.py").write_text(source)
+        sys.modules.pop("edited_network", None)
+        importlib.invalidate_caches()
+        dotted.source_digest.cache_clear()
+        return small.run(**ONE, name=name, baseline=baseline)
+
+    run(NETWORK, "first")
+    assert counts(run(NETWORK, "same"))[1:3] == (10, 0)
+    edited = NETWORK.replace("nn.Flatten(), ", "nn.Flatten(), nn.ReLU(), ")
+    assert counts(run(edited, "edited"))[1:3] == (0, 10)
+    with pytest.raises(UserError, match=r"source of edited_network:factory was .* give the changed study a new name"):
+        run(edited, "first")
+
+
+@pytest.mark.slow
+def test_ray_serves_them_as_well(small):
+    from study.tune import RayTune
+
+    first = small.run(**ONE)
+    assert counts(second := small.run(RayTune(slots=2), **ONE, name="second")) == (10, 10, 0, {"small"})
+    assert golden_digest(second) == golden_digest(first)
