@@ -73,8 +73,8 @@ def _of_keys(record: Record, folds: list[sqlite3.Row], complete: set[int]) -> It
         if fold["key"] not in known:
             yield (
                 f"seed {fold['seed']}, held out {fold['held_out']}, configuration {fold['configuration'][:12]}: was "
-                "made from other data or another source of its network, by another TRAINING_VERSION, or for no trial of "
-                "the study"
+                "made from other data or another source of its network, by another TRAINING_VERSION, or for no trial "
+                "of the study"
             )
 
 

@@ -96,7 +96,7 @@ def test_a_stage_that_has_begun_stays(small):
         ({"seeds": 2}, "seeds was null"),
         ({"sampler": "random"}, "sampler was null"),
         ({"startup": 5}, "startup was 4"),
-        ({"race": {"p": 0.1}}, "race was"),
+        ({"race": {"p": 0.1}}, 'race was "none"'),
         ({"factors": {"depth": [1, 2, 3]}}, "factors.depth was [1, 2]"),
     ],
     ids=lambda value: next(iter(value), "") if isinstance(value, dict) else "",
