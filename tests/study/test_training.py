@@ -7,6 +7,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from search_spaces.config import TrialConfig
 from search_spaces.identity import stream
@@ -15,7 +16,7 @@ from study.models import bits
 from study.models.geometry import geometry
 from study.models.networks import FoldedNetwork
 from study.protocol import loso
-from study.training import Diverged, batches, loss, permuted, train
+from study.training import Diverged, Material, batches, fit, loss, permuted, train
 
 SMALL = TrialConfig(
     frames=9,
@@ -294,3 +295,42 @@ assert "torch._dynamo" not in sys.modules  # 1.2 CPU-seconds
 
 def test_training_needs_torch_numpy_and_pyarrow_only():
     subprocess.run([sys.executable, "-c", BARE], check=True)
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "tf32"])
+def test_coarser_products_are_near_and_leave_torch_as_it_was(precision, random_clips):
+    clips = random_clips()
+    config = replace(SMALL, precision="float32", depth=2)
+    folds, before = loso(clips, 0), torch.backends.cuda.matmul.allow_tf32
+    exact, coarse = (train(replace(config, precision=p), clips, folds) for p in ("float32", precision))
+    assert torch.backends.cuda.matmul.allow_tf32 == before
+    for a, b in zip(exact, coarse, strict=True):
+        np.testing.assert_allclose(a, b, atol=0.1)
+        assert np.array_equal(a, b) == (precision == "tf32")  # which a CPU does not have
+
+
+class Waits(TorchDispatchMode):
+    """The operations that make a program wait for a GPU: those whose result it reads."""
+
+    def __init__(self):
+        super().__init__()
+        self.found = []
+
+    def __torch_dispatch__(self, operation, types, args=(), kwargs=None):
+        if operation.overloadpacket.__name__ in ("_local_scalar_dense", "nonzero", "equal", "masked_select"):
+            self.found.append(operation)
+        return operation(*args, **(kwargs or {}))
+
+
+def test_an_epoch_reads_nothing_back_from_the_device(random_clips):
+    clips = random_clips()
+    config = replace(SMALL, epochs=1, flip=0.5, class_weights="balanced", schedule="cosine", precision="float32")
+    folds = loso(clips, 0)
+    material = Material(config, clips, folds, "cpu")
+    network = FoldedNetwork(config, 3, [(fold.seed, fold.held_out) for fold in folds])
+    with Waits() as waits:
+        fit(network, material, config)
+    assert waits.found == []
+    with Waits() as waits:
+        torch.ones(1).item()
+    assert waits.found
