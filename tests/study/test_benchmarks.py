@@ -5,6 +5,7 @@ from itertools import product
 import numpy as np
 
 from benchmarks import race as racing
+from benchmarks import search, utilisation
 
 
 def test_the_default_race_saves_a_third_and_loses_little():
@@ -24,3 +25,18 @@ def test_blocks_of_all_subjects_save_nothing_and_small_ones_most():
     raced = [racing.race(table, 8, racing.P, racing.FIRST) for table in tables]
     saved = [np.mean([one.saved(racing.ends(size)) for one in raced]) for size in (1, 4, 16, racing.SUBJECTS)]
     assert saved == sorted(saved, reverse=True) and saved[-1] == 0
+
+
+def test_tpe_after_40_trials_is_not_above_random_after_80():
+    for kind in ("smooth", "rough"):
+        guided, random = (search.measure(kind, sampler, 12, n) for sampler, n in (("tpe", 40), ("random", 80)))
+        difference, error = search.told_apart(guided, random)
+        assert difference <= 2 * error, kind
+        assert guided[:, 39].mean() < random[:, 39].mean(), f"{kind}: at 40 trials each"
+
+
+def test_workers_are_busy_nine_tenths_of_the_time_that_asking_freely_would_have_them():
+    for workers in utilisation.WORKERS:
+        found = utilisation.busy(0.9, True, workers, 3)
+        assert found["virtual clock"][1] >= 0.9
+        assert found["fixed lag"][1] < found["virtual clock"][1] <= 1.02

@@ -20,6 +20,7 @@ from optuna.storages.journal import JournalFileBackend
 from search_spaces.config import TrialConfig
 from search_spaces.errors import UserError
 from search_spaces.study_file import load_study
+from study.cli import main
 from study.course import Course
 from study.identity import Arithmetic
 from study.journal import write_journal
@@ -90,7 +91,7 @@ def read(folder):
     return optuna.load_study(study_name="x search", storage=JournalStorage(backend))
 
 
-def test_states_values_and_levels_are_the_ledgers(folder):
+def test_states_values_and_levels_are_the_ledgers(folder, capsys):
     trials = read(folder).trials
     states = ["COMPLETE", "COMPLETE", "PRUNED", "FAIL", "RUNNING"]
     assert [trial.state.name for trial in trials] == states
@@ -98,7 +99,9 @@ def test_states_values_and_levels_are_the_ledgers(folder):
     assert trials[2].params == {"depth": 3, "learning_rate": 0.03}
     assert trials[2].user_attrs["imputed"] and "imputed" not in trials[1].user_attrs
     assert read(folder).best_trial.number == 0
-    write_journal(folder)
+    with pytest.raises(SystemExit, match="0"):
+        main(["journal", str(folder)])
+    assert "optuna-dashboard" in capsys.readouterr().out
     assert len(read(folder).trials) == 5, "written anew, not twice"
 
 
