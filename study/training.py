@@ -37,16 +37,24 @@ def train(
     `folds` are a group: of one seed, trained as one network. A fold's result depends on the others by rounding alone.
     The caller sets the threads. Raises Diverged, and geometry.Infeasible.
     """
-    material = Material(config, clips, folds, device)
-    names = [(fold.seed, fold.held_out) for fold in folds]
-    network = _network(config, len(clips.classes), names).to(device)
     with products(config.precision):
-        fit(network, material, config)
+        network, material = fitted(config, clips, folds, device)
         probabilities = _probabilities(network, material, config.batch_size)
     found = [probabilities[fold][fold_.test] for fold, fold_ in enumerate(folds)]
     if lost := [fold.held_out for fold, own in zip(folds, found, strict=True) if not np.isfinite(own).all()]:
         raise Diverged(f"learning_rate: {config.learning_rate} makes the network diverge (held out: {', '.join(lost)})")
     return found
+
+
+def fitted(
+    config: TrialConfig, clips: Clips, folds: Sequence[Fold], device: str = "cpu"
+) -> tuple[nn.Module, "Material"]:
+    """The folds' networks after the last epoch, and the clips as they saw them."""
+    material = Material(config, clips, folds, device)
+    names = [(fold.seed, fold.held_out) for fold in folds]
+    network = _network(config, len(clips.classes), names).to(device)
+    fit(network, material, config)
+    return network, material
 
 
 def _network(config: TrialConfig, n_classes: int, folds: Sequence[tuple[int, str]]) -> nn.Module:

@@ -6,14 +6,9 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from search_spaces.config import TrialConfig
-from search_spaces.identity import stream
-from study.data.sampling import sample
-from study.models import bits
-from study.models.geometry import geometry
 from study.models.networks import FoldedNetwork
 from study.protocol import loso
 from study.training import Diverged, Material, batches, fit, loss, permuted, train
@@ -30,143 +25,6 @@ SMALL = TrialConfig(
     dropout=0.3,
     precision="float64",
 )
-CASES = {
-    "full face": {"dense_activation": "relu"},
-    "eyes alone, mean and maximum": {"regions": "eyes", "normalisation": "mean_max"},
-    "intermediate, depth 2, pooled": {
-        "regions": "eyes+mouth",
-        "fusion": "intermediate",
-        "depth": 2,
-        "head": "pool",
-        "dense_activation": "none",
-    },
-    "late, depth 3, difference": {
-        "regions": "face+eyes+mouth",
-        "fusion": "late",
-        "depth": 3,
-        "input": "frame_difference",
-    },
-    "clips by themselves": {"normalisation": "clip", "depth": 2},
-}
-
-
-class Plain(nn.Module):
-    """One fold's network as anybody would write it, with the weights and dropout masks of fold f of a folded one."""
-
-    def __init__(self, config, folded, f, name):
-        super().__init__()
-        self.config, self.name = config, name
-        self.plan = geometry(config, 3)
-        state = {key: value[f] for key, value in folded.state_dict().items() if not key.endswith("cells")}
-        self.layers = nn.ModuleDict()
-        for part in self.plan.streams:
-            at = f"streams.{part.region}."
-            places = ["first", *(f"later.{i}" for i in range(len(part.blocks) - 1))]
-            for block, place in zip(part.blocks, places, strict=True):
-                conv = nn.Conv3d(
-                    block.inputs, block.filters, block.kernel, padding="valid" if place == "first" else "same"
-                )
-                self.put(block.name, conv, state[f"{at}{place}.weight"], state[f"{at}{place}.bias"])
-            for i, layer in enumerate(part.dense):
-                self.linear(layer, state, f"{at}hidden.{i}.dense")
-        for i, layer in enumerate(self.plan.dense[:-1]):
-            self.linear(layer, state, f"hidden.{i}.dense")
-        self.linear(self.plan.dense[-1], state, "output")
-
-    def linear(self, layer, state, at):
-        self.put(layer.name, nn.Linear(layer.inputs, layer.units), state[f"{at}.weight"].T, state[f"{at}.bias"])
-
-    def put(self, name, module, weight, bias):
-        module.double()
-        module.load_state_dict({"weight": weight.reshape(module.weight.shape), "bias": bias.flatten()})
-        self.layers[name.replace(".", "_")] = module
-
-    def call(self, name, x):
-        return self.layers[name.replace(".", "_")](x)
-
-    def drop(self, name, x, step):
-        """Masks are drawn with the channels last."""
-        if step is None:
-            return x
-        kept = round((1 - self.config.dropout) * 65536) / 65536
-        last = x.movedim(1, -1)
-        mask = bits.keep(stream("dropout", *self.name, name), step, kept, tuple(last.shape))
-        return (last * torch.from_numpy(mask) / kept).movedim(-1, 1)
-
-    def hidden(self, layers, x, step):
-        for layer in layers:
-            x = self.call(layer.name, x)
-            x = self.drop(layer.name, F.relu(x) if self.config.dense_activation == "relu" else x, step)
-        return x
-
-    def forward(self, inputs, step):
-        parts = []
-        for part in self.plan.streams:
-            x = inputs[part.region][:, None]
-            for block in part.blocks:
-                x = F.max_pool3d(F.relu(self.call(block.name, x)), block.pool)
-                x = self.drop(block.name, x, step)
-            if self.config.head == "pool":
-                x = F.adaptive_avg_pool3d(x, self.config.grid)
-            parts.append(self.hidden(part.dense, x.movedim(1, -1).flatten(1), step))
-        x = self.hidden(self.plan.dense[:-1], torch.cat(parts, 1), step)
-        return self.call(self.plan.dense[-1].name, x)
-
-
-def plain_loop(config, clips, folds):
-    """Fold by fold: normalised by its training clips, stepped by torch.optim.SGD, predicted clip set by clip set."""
-    names = [(fold.seed, fold.held_out) for fold in folds]
-    folded = FoldedNetwork(config, 3, names)
-    labels = torch.from_numpy(clips.labels)
-    found = []
-    for f, fold in enumerate(folds):
-        inputs = {region: normalised(config, x, fold) for region, x in sample(clips, config, fold.seed).items()}
-        network = Plain(config, folded, f, names[f])
-        optimiser = torch.optim.SGD(network.parameters(), lr=config.learning_rate, momentum=config.momentum)
-        order = list(zip(clips.subjects.tolist(), clips.ids.tolist(), strict=True))
-        for step, rows in enumerate(batches(order, fold.seed, config.epochs, config.batch_size)):
-            logits = network({region: x[rows] for region, x in inputs.items()}, step)
-            mine = torch.from_numpy(fold.train[rows])
-            optimiser.zero_grad(set_to_none=False)
-            cost = F.cross_entropy(logits[mine], labels[rows][mine]) if mine.any() else 0 * logits.sum()
-            cost.backward()
-            optimiser.step()
-        with torch.no_grad():
-            logits = network({region: x[fold.test] for region, x in inputs.items()}, None)
-        found.append(torch.softmax(logits, 1).numpy())
-    return found
-
-
-def normalised(config, pixels, fold):
-    x = pixels.astype(np.float64)
-    if config.input == "frame_difference":
-        x = x - x[:, :1]
-    if config.normalisation == "clip":
-        return torch.from_numpy((x - x.mean((1, 2, 3), keepdims=True)) / x.std((1, 2, 3), keepdims=True))
-    mean = x[fold.train].mean()
-    scale = x[fold.train].std() if config.normalisation == "standard" else (x[fold.train] - mean).max()
-    return torch.from_numpy((x - mean) / scale)
-
-
-@pytest.mark.parametrize("case", CASES)
-def test_folded_training_equals_a_plain_loop_over_folds(case, random_clips):
-    config, clips = replace(SMALL, **CASES[case]), random_clips()
-    folds = loso(clips, 1)
-    for ours, theirs in zip(train(config, clips, folds), plain_loop(config, clips, folds), strict=True):
-        assert np.ptp(ours, axis=0).min() > 0.001  # not a dead network, which would equal another in its bias alone
-        np.testing.assert_allclose(ours, theirs, rtol=1e-9)
-
-
-@pytest.mark.parametrize("precision", ["float32", "float64"])
-def test_results_do_not_depend_on_the_group(precision, random_clips):
-    config, clips = replace(SMALL, precision=precision, **CASES["late, depth 3, difference"]), random_clips()
-    folds = loso(clips, 0)
-    together = train(config, clips, folds)
-    backwards = train(config, clips, folds[::-1])[::-1]
-    alone = [train(config, clips, [fold])[0] for fold in folds]
-    for a, b, c in zip(together, backwards, alone, strict=True):
-        for other in (b, c):
-            np.testing.assert_allclose(a, other, rtol=1e-10 if precision == "float64" else 1e-3)
 
 
 def test_the_same_bytes_twice_and_for_any_order_of_rows(random_clips):
@@ -207,15 +65,6 @@ def test_a_batch_without_a_training_clip_costs_a_fold_nothing():
     torch.testing.assert_close(cost, F.cross_entropy(logits[1, [0, 2]], torch.tensor([0, 2])))
     cost.backward()
     assert (logits.grad[0] == 0).all()
-
-
-def test_batches_of_one_clip_train_every_fold(random_clips):
-    clips = random_clips(count=6, subjects=3)
-    config = replace(SMALL, batch_size=1)
-    for ours, theirs in zip(
-        train(config, clips, loso(clips, 0)), plain_loop(config, clips, loso(clips, 0)), strict=True
-    ):
-        np.testing.assert_allclose(ours, theirs, rtol=1e-9)
 
 
 def test_every_epoch_shows_every_clip_once_in_an_order_of_its_own():

@@ -1,0 +1,272 @@
+"""Folded training equals fold-by-fold training of a plain nn.Module by torch.optim, under every option."""
+
+from dataclasses import replace
+from functools import cache
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from sklearn.utils.class_weight import compute_class_weight
+from torch import nn
+
+from search_spaces.config import TrialConfig
+from search_spaces.identity import stream
+from study.augmentation import views
+from study.data.sampling import sample
+from study.models import bits
+from study.models.geometry import geometry
+from study.models.networks import DTYPES, FoldedNetwork
+from study.protocol import loso
+from study.training import batches, fitted, train
+
+SMALL = TrialConfig(
+    frames=9,
+    crop=24,
+    kernel_time=3,
+    filters=3,
+    hidden=16,
+    epochs=3,
+    batch_size=6,
+    momentum=0.5,
+    dropout=0.3,
+    precision="float64",
+)
+ARCHITECTURES = {
+    "full face": {},
+    "intermediate": {"regions": "eyes+mouth", "fusion": "intermediate", "dense_activation": "none"},
+    "late": {"regions": "face+eyes+mouth", "fusion": "late", "input": "frame_difference"},
+}
+INTERMEDIATE = ARCHITECTURES["intermediate"] | {"depth": 2}
+OPTIONS = {
+    "plain SGD": {"momentum": 0.0},
+    "weight decay": {"weight_decay": 0.1},
+    "Nesterov": {"optimiser": "nesterov", "momentum": 0.9, "weight_decay": 0.01},
+    "AdamW": {"optimiser": "adamw", "weight_decay": 0.1, "learning_rate": 1e-3},
+    "cosine": {"schedule": "cosine", "learning_rate": 0.05},
+    "balanced": {"class_weights": "balanced"},
+    "mirrored": {"flip": 0.5},
+    "shifted": {"crop_shift": 3},
+    "jittered": {"temporal_jitter": 2, "input": "frame_difference"},
+    "scaled by mean and maximum": {"normalisation": "mean_max"},
+    "scaled clip by clip": {"normalisation": "clip"},
+    "pooled": {"head": "pool", "grid": 2},
+    "batches of one clip": {"batch_size": 1, "optimiser": "adamw", "weight_decay": 0.1, "learning_rate": 1e-3},
+    "all at once": {"optimiser": "adamw", "weight_decay": 0.1, "learning_rate": 1e-3, "schedule": "cosine"}
+    | {"class_weights": "balanced", "flip": 0.5, "crop_shift": 3, "temporal_jitter": 2, "normalisation": "clip"},
+}
+
+
+class Plain(nn.Module):
+    """One fold's network as anybody would write it, with the weights and dropout masks of fold f of a folded one."""
+
+    def __init__(self, config, folded, f, name):
+        super().__init__()
+        self.config, self.name = config, name
+        self.plan = geometry(config, 3)
+        state = {key: value[f] for key, value in folded.state_dict().items() if not key.endswith("cells")}
+        self.layers = nn.ModuleDict()
+        for part in self.plan.streams:
+            at = f"streams.{part.region}."
+            places = ["first", *(f"later.{i}" for i in range(len(part.blocks) - 1))]
+            for block, place in zip(part.blocks, places, strict=True):
+                conv = nn.Conv3d(
+                    block.inputs, block.filters, block.kernel, padding="valid" if place == "first" else "same"
+                )
+                self.put(block.name, conv, state[f"{at}{place}.weight"], state[f"{at}{place}.bias"])
+            for i, layer in enumerate(part.dense):
+                self.linear(layer, state, f"{at}hidden.{i}.dense")
+        for i, layer in enumerate(self.plan.dense[:-1]):
+            self.linear(layer, state, f"hidden.{i}.dense")
+        self.linear(self.plan.dense[-1], state, "output")
+
+    def linear(self, layer, state, at):
+        self.put(layer.name, nn.Linear(layer.inputs, layer.units), state[f"{at}.weight"].T, state[f"{at}.bias"])
+
+    def put(self, name, module, weight, bias):
+        module.to(weight.dtype)
+        module.load_state_dict({"weight": weight.reshape(module.weight.shape), "bias": bias.flatten()})
+        self.layers[name.replace(".", "_")] = module
+
+    def call(self, name, x):
+        return self.layers[name.replace(".", "_")](x)
+
+    def drop(self, name, x, step):
+        """Masks are drawn with the channels last."""
+        if step is None:
+            return x
+        kept = round((1 - self.config.dropout) * 65536) / 65536
+        last = x.movedim(1, -1)
+        mask = bits.keep(stream("dropout", *self.name, name), step, kept, tuple(last.shape))
+        return (last * torch.from_numpy(mask) / kept).movedim(-1, 1)
+
+    def hidden(self, layers, x, step):
+        for layer in layers:
+            x = self.call(layer.name, x)
+            x = self.drop(layer.name, F.relu(x) if self.config.dense_activation == "relu" else x, step)
+        return x
+
+    def forward(self, inputs, step):
+        parts = []
+        for part in self.plan.streams:
+            x = inputs[part.region][:, None]
+            for block in part.blocks:
+                x = F.max_pool3d(F.relu(self.call(block.name, x)), block.pool)
+                x = self.drop(block.name, x, step)
+            if self.config.head == "pool":
+                x = F.adaptive_avg_pool3d(x, self.config.grid)
+            parts.append(self.hidden(part.dense, x.movedim(1, -1).flatten(1), step))
+        x = self.hidden(self.plan.dense[:-1], torch.cat(parts, 1), step)
+        return self.call(self.plan.dense[-1].name, x)
+
+
+@cache
+def plain_loop(config, clips, f):
+    """Fold f as anybody would train it: the network after the last epoch, and what it says of the clips held out."""
+    fold = loso(clips, 1)[f]
+    inputs = {region: normalised(config, x, fold) for region, x in sample(clips, config, 1).items()}
+    name = (1, fold.held_out)
+    network = Plain(config, FoldedNetwork(config, 3, [name]), 0, name)
+    names = list(zip(clips.subjects.tolist(), clips.ids.tolist(), strict=True))
+    labels, steps = torch.from_numpy(clips.labels), -(-len(names) // config.batch_size)
+    optimiser, criterion = optimiser_of(config, network), criterion_of(config, clips, fold)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps * config.epochs)
+    for step, rows in enumerate(batches(names, 1, config.epochs, config.batch_size)):
+        seen = {
+            region: shown(config, x[rows], [names[row] for row in rows], step // steps) for region, x in inputs.items()
+        }
+        logits, mine = network(seen, step), torch.from_numpy(fold.train[rows])
+        optimiser.zero_grad(set_to_none=False)
+        cost = criterion(logits[mine], labels[rows][mine]) if mine.any() else 0 * logits.sum()
+        cost.backward()
+        optimiser.step()
+        if config.schedule == "cosine":
+            schedule.step()
+    with torch.no_grad():
+        logits = network({region: x[fold.test] for region, x in inputs.items()}, None)
+    return network, torch.softmax(logits.double(), 1).numpy()
+
+
+def optimiser_of(config, network):
+    given = {"lr": config.learning_rate, "weight_decay": config.weight_decay}
+    if config.optimiser == "adamw":
+        return torch.optim.AdamW(network.parameters(), **given)
+    nesterov = config.optimiser == "nesterov"
+    return torch.optim.SGD(network.parameters(), momentum=config.momentum, nesterov=nesterov, **given)
+
+
+def criterion_of(config, clips, fold):
+    if config.class_weights == "none":
+        return nn.CrossEntropyLoss()
+    own = clips.labels[fold.train]
+    return nn.CrossEntropyLoss(torch.from_numpy(compute_class_weight("balanced", classes=np.arange(3), y=own)))
+
+
+def shown(config, clips, names, epoch):
+    """Clips moved and mirrored one by one, by padding and cutting."""
+    out, pad = clips.clone(), 10
+    for clip, name in enumerate(names):
+        if drawn := views(config, 1, epoch, [name], "cpu"):
+            mirrored, *moves = (int(part) for part in drawn)
+            padded = np.pad(clips[clip].numpy(), pad, mode="edge")
+            starts = [pad - by for by in (moves[2], moves[0], moves[1])]
+            cut = padded[tuple(slice(at, at + size) for at, size in zip(starts, clips.shape[1:], strict=True))]
+            out[clip] = torch.from_numpy(np.flip(cut, 2).copy() if mirrored else cut)
+    return out
+
+
+def normalised(config, pixels, fold):
+    x = pixels.astype(np.float64)
+    if config.input == "frame_difference":
+        x = x - x[:, :1]
+    if config.normalisation == "clip":
+        scaled = (x - x.mean((1, 2, 3), keepdims=True)) / x.std((1, 2, 3), keepdims=True)
+        return torch.from_numpy(scaled).to(DTYPES[config.precision])
+    mean = x[fold.train].mean()
+    scale = x[fold.train].std() if config.normalisation == "standard" else (x[fold.train] - mean).max()
+    return torch.from_numpy((x - mean) / scale).to(DTYPES[config.precision])
+
+
+def groups(folds, size):
+    return [folds[start : start + size] for start in range(0, len(folds), size)]
+
+
+def difference(config, clips, size):
+    """Largest relative difference of any fold's parameters to the plain loop's, in groups of this size."""
+    worst, f = 0.0, 0
+    for group in groups(loso(clips, 1), size):
+        folded, _ = fitted(config, clips, group)
+        for place, fold in enumerate(group):
+            ours = Plain(config, folded, place, (1, fold.held_out)).parameters()
+            for mine, theirs in zip(ours, plain_loop(config, clips, f)[0].parameters(), strict=True):
+                worst = max(worst, float((mine - theirs).abs().max().detach() / theirs.abs().max().detach()))
+            f += 1
+    return worst
+
+
+@pytest.fixture(scope="module")
+def clips(random_clips):
+    return random_clips()
+
+
+@pytest.mark.parametrize("depth", [1, 2, 3])
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_parameters_are_those_of_fold_by_fold_training(architecture, depth, clips):
+    config = replace(SMALL, depth=depth, **ARCHITECTURES[architecture])
+    assert max(difference(config, clips, size) for size in (1, 3, 4)) < 1e-10
+
+
+@pytest.mark.parametrize("option", OPTIONS)
+def test_under_every_option_in_a_group_and_alone(option, clips):
+    config = replace(SMALL, **INTERMEDIATE | OPTIONS[option])
+    assert max(difference(config, clips, size) for size in (1, 4)) < 1e-10
+
+
+@pytest.mark.parametrize("option", [option for option in OPTIONS if option != "plain SGD"])
+def test_every_option_changes_what_is_learnt(option, clips):
+    usual, changed = (
+        train(replace(SMALL, **INTERMEDIATE | o), clips, loso(clips, 1)[:1]) for o in ({}, OPTIONS[option])
+    )
+    assert np.abs(usual[0] - changed[0]).max() > 1e-6
+
+
+@pytest.mark.parametrize("option", ["plain SGD", "AdamW", "all at once"])
+def test_predictions_are_those_of_fold_by_fold_training(option, clips):
+    config = replace(SMALL, **INTERMEDIATE | OPTIONS[option])
+    for f, ours in enumerate(train(config, clips, loso(clips, 1))):
+        assert np.ptp(ours, axis=0).min() > 1e-4  # not a dead network, which would equal another in its bias alone
+        np.testing.assert_allclose(ours, plain_loop(config, clips, f)[1], rtol=1e-9)
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("option", ["plain SGD", "AdamW"])
+def test_classes_agree_in_float32_on_synthetic_clips(option, architecture, small):
+    config = replace(SMALL, precision="float32", depth=2, **ARCHITECTURES[architecture] | OPTIONS[option])
+    clips = small.clips()
+    for f, ours in enumerate(train(config, clips, loso(clips, 1))):
+        theirs = plain_loop(config, clips, f)[1]
+        assert (ours.argmax(1) == theirs.argmax(1)).all()
+        np.testing.assert_allclose(ours, theirs, rtol=2e-3)
+
+
+@pytest.mark.parametrize("wide", [{"depth": 1}, {"depth": 2, "filters": 32, "epochs": 1}])
+@pytest.mark.parametrize("option", OPTIONS)
+def test_a_fold_alone_has_the_same_bits_in_any_group(option, wide, clips):
+    config = replace(SMALL, precision="float32", **INTERMEDIATE | OPTIONS[option] | wide)
+    folds = loso(clips, 1)
+    alone = [train(config, clips, [fold])[0] for fold in folds[:2]]
+    for group in (folds, folds[1::-1]):
+        found = dict(zip([fold.held_out for fold in group], train(config, clips, group), strict=True))
+        for fold, own in zip(folds, alone, strict=False):
+            assert found[fold.held_out].tobytes() == own.tobytes()
+
+
+@pytest.mark.parametrize("option", OPTIONS)
+def test_where_narrow_folds_share_a_convolution_the_last_digits_differ(option, clips):
+    """Several folds with few filters are one convolution, whose kernel sums in the order that fits its width."""
+    config = replace(SMALL, precision="float32", **INTERMEDIATE | OPTIONS[option])
+    folds = loso(clips, 1)
+    for fold, together in zip(folds[:2], train(config, clips, folds), strict=False):
+        alone = train(config, clips, [fold])[0]
+        assert (alone.argmax(1) == together.argmax(1)).all()
+        np.testing.assert_allclose(alone, together, rtol=1e-4)  # 3e-7 was seen
