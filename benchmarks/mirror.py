@@ -58,10 +58,13 @@ def make(uri: str) -> None:
 
 
 def run(root: Path, name: str, address: str | None) -> tuple[float, float]:
-    """Wall seconds of a study from its first trial to the mirror's end, and CPU-seconds of the processes that ended."""
+    """Wall seconds of a study from its first trial to the mirror's end, and CPU-seconds of the processes that ended.
+
+    In a storage of its own: folds that another study of it has would be copied.
+    """
     file = root / f"{name}.yaml"
     file.write_text(STUDY.replace("NAME", name))
-    study = driver.prepare(load_study(file, {"storage": str(root)}), file.read_text())
+    study = driver.prepare(load_study(file, {"storage": str(root / name)}), file.read_text())
     quiet = Console(quiet=True)
     clips = driver.load_clips(study, quiet)
     before, began = children(), time.perf_counter()
