@@ -38,24 +38,28 @@ def write_tables(folder: Folder) -> None:
 
 
 @app.command()
-def copy(folder: Folder, target: Annotated[Path, typer.Argument(help="the folder to make")]) -> None:
-    """Copy the ledger as it is at this moment, beside a running driver too."""
+def copy(
+    folder: Folder,
+    target: Annotated[Path, typer.Argument(help="a study's folder to make, or a file NAME.sqlite")],
+) -> None:
+    """Copy the ledger as it is at this moment, beside a running driver too; never copy a live file."""
     copy_ledger(folder, target)
-    console.print(f"copied to {plain(str(target))}: a study's folder, for report, status and run")
+    console.print(f"copied to {plain(str(target))}")
 
 
 def copy_ledger(folder: Path, target: Path) -> None:
-    """Whole or not at all. Raises UserError where `target` has a ledger already."""
+    """To a study's folder, or a file *.sqlite: whole or not at all. Raises UserError where it is there already."""
     from study.schema import ledger_path, read_only
 
-    if ledger_path(target).exists():
-        raise UserError(f"{target}: has a ledger already; give another folder")
+    path = target if target.suffix == ".sqlite" else ledger_path(target)
+    if path.exists():
+        raise UserError(f"{path}: is there already; give another place")
     db = read_only(folder)
-    draft = ledger_path(target).with_suffix(f".{os.getpid()}.partial")
+    draft = path.with_suffix(f".{os.getpid()}.partial")
     try:
-        target.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         db.execute("vacuum into ?", (str(draft),))
-        draft.rename(ledger_path(target))
+        draft.rename(path)
     finally:
         db.close()
         draft.unlink(missing_ok=True)

@@ -98,8 +98,10 @@ def test_a_copy_is_a_study_of_its_own_place(small, folder, tmp_path):
     for name in ("predictions.parquet", "trials.parquet"):
         copied, first = (pq.read_table(place / name) for place in (tmp_path / "backup" / "small", folder))
         assert copied.equals(first)
-    with pytest.raises(UserError, match="has a ledger already"):
+    with pytest.raises(UserError, match="is there already"):
         copy_ledger(folder, tmp_path / "backup" / "small")
+    copy_ledger(folder, tmp_path / "small.sqlite")
+    assert (tmp_path / "small.sqlite").is_file()
 
 
 def test_a_copy_beside_a_running_driver_is_whole(small, tmp_path):
