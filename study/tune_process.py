@@ -116,7 +116,7 @@ def _fit(trainable: Any, proposals: "Proposals", scratch: str, stop: Stop) -> No
     )
     try:
         tuner.fit()
-    except Exception:  # Ray's memory monitor killed a process, which ends `fit`
+    except Exception:  # Ray's memory monitor killed a process, which ends `fit`; or Ray died
         for trial in proposals.running.values():
             proposals.connection.send(("lost", trial))
         raise
@@ -214,23 +214,28 @@ def _device(resources: Resources) -> Device:
 
 
 class Slots:
-    """How many trials fit on the cluster at a time, at most `most`. Nodes come and go."""
+    """How many trials fit on the cluster at a time, at most `most`. Nodes come and go, but for this process's own."""
 
     def __init__(self, resources: Resources, most: int | None) -> None:
         self.need = {"CPU": resources.cpu, "GPU": resources.gpu or 0, "memory": resources.host_memory}
         self.most = most or sys.maxsize
+        self.home = ray.get_runtime_context().get_node_id()
         self.counted, self.known = -_FRESH, 0
 
     def count(self) -> int:
+        """Raises RuntimeError when Ray is dead on this machine: what runs may go on, but nothing more would start."""
         if time.monotonic() - self.counted >= _FRESH:
-            self.known = min(self.most, sum(map(self._on, _machines())))
+            nodes = _nodes()
+            if self.home not in nodes:
+                raise RuntimeError("the raylet of this machine has died")
+            self.known = min(self.most, sum(map(self._on, nodes.values())))
             self.counted = time.monotonic()
         return self.known
 
     def require(self) -> None:
         """Raises UserError when no machine holds one trial."""
         if self.count() < 1:
-            machines = _machines()
+            machines = list(_nodes().values())
             most = {name: max((have.get(name, 0) for have in machines), default=0) for name in self.need}
             short = [f"{name} {most[name]:g} of {self.need[name]:g}" for name in most if most[name] < self.need[name]]
             lacking = ", ".join(short) or "not all of it"
@@ -240,8 +245,9 @@ class Slots:
         return min(int(machine.get(name, 0) / amount) for name, amount in self.need.items() if amount)
 
 
-def _machines() -> list[dict[str, float]]:
-    return [node["Resources"] for node in ray.nodes() if node["Alive"]]
+def _nodes() -> dict[str, dict[str, float]]:
+    """The resources of each living node, by its id."""
+    return {node["NodeID"]: node["Resources"] for node in ray.nodes() if node["Alive"]}
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ import os
 import signal
 import sqlite3
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from search_spaces.errors import UserError
 from study import executors
 from study.ledger import golden_digest, ledger_path
+from study.trials import run_trial
 from study.tune import RayTune
 
 FOLDS = (12 + 4 * 2) * 5  # proposals and arms x seeds, by subjects
@@ -91,22 +93,23 @@ def _folds(folder: Path) -> int:
         return 0
 
 
-def test_a_trial_that_raises_fails_alone_and_is_tried_again_on_request(small, monkeypatch):
-    import study.training
-
-    real = study.training.train
-
-    def train(config, *arguments):
-        if config.input == "gray" and config.control == "none":
+@pytest.mark.parametrize(
+    "executor",
+    [
+        pytest.param(lambda run: partial(executors.serial, run=run), id="serial"),
+        pytest.param(lambda run: RayTune(slots=2, run=run), id="ray-2", marks=pytest.mark.slow),
+    ],
+)
+def test_a_trial_that_raises_fails_alone_and_is_tried_again_on_request(small, executor):
+    def run(trial, *arguments):
+        if trial.config.input == "gray" and trial.config.control == "none":
             raise ArithmeticError("diverged")
-        return real(config, *arguments)
+        yield from run_trial(trial, *arguments)
 
-    monkeypatch.setattr(study.training, "train", train)
-    folder = small.run()
+    folder = small.run(executor(run))
     failed = query(folder, "select arm, why from outcome join proposal using (trial) where state = 'failed'")
     assert [arm for arm, _ in failed] == ["input=gray"] * 2
     assert "diverged" in failed[0][1]
-    monkeypatch.undo()
     small.run()
     assert query(folder, "select count(*) from outcome where state = 'failed'") == [(2,)]
     small.run(retry_failed=True)
