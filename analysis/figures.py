@@ -15,6 +15,7 @@ from analysis.effects import Effects
 from analysis.importance import Importances
 from analysis.inference import ROPE, Comparison
 from analysis.metrics import Floats, accuracy
+from analysis.pareto import Point
 from analysis.tables import interval, number
 
 STYLE: dict[Any, Any] = {
@@ -174,6 +175,27 @@ def importances(found: Importances) -> Figure:
         axes.set_yticks(range(len(found.found)), [one.factor for one in found.found])
         axes.set_ylim(len(found.found) - 0.4, -0.6)
         axes.set_xlabel("share of the variance (line: spread; orange tick: noise floor)")
+    return figure
+
+
+def front(points: Sequence[Point]) -> Figure:
+    """UF1 against the first size of a search's complete trials; a line joins the front, the others are grey."""
+    name = next(iter(points[0].sizes))
+    with rc_context(STYLE):
+        figure = Figure(figsize=(6.4, 3.6), layout="constrained")
+        axes = figure.add_subplot()
+        beaten = [point for point in points if not point.on_front]
+        axes.plot([p.sizes[name] for p in beaten], [p.uf1 for p in beaten], "o", color=COLOURS["null"], markersize=4)
+        best = sorted((point for point in points if point.on_front), key=lambda point: (point.sizes[name], point.uf1))
+        axes.plot([p.sizes[name] for p in best], [p.uf1 for p in best], "o-", color=COLOURS["variant"], markersize=5)
+        for point in best:
+            axes.annotate(
+                f"trial {point.trial}", (point.sizes[name], point.uf1), (4, 4), textcoords="offset points", fontsize=7
+            )
+        axes.set_xscale("log")
+        axes.set_xlabel(name.replace("_", "-"))
+        axes.set_ylabel("UF1 (naive)")
+        axes.spines["left"].set_visible(True)
     return figure
 
 

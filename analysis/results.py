@@ -83,13 +83,15 @@ class Metadata:
     truth: Mapping[str, Any] | None
     provenance: Mapping[str, Any]
     notes: tuple[str, ...]
+    objectives: tuple[str, ...] = ("uf1",)  # of the search: UF1 up, sizes down
 
     @classmethod
     def decode(cls, text: bytes | str) -> "Metadata":
         """From JSON. Raises KeyError or TypeError where a key is missing or one too many."""
         raw = json.loads(text)
         arms = tuple(Arm(**arm) for arm in raw["arms"])
-        return cls(**{**raw, "classes": tuple(raw["classes"]), "arms": arms, "notes": tuple(raw["notes"])})
+        lists = {name: tuple(raw[name]) for name in ("classes", "notes", "objectives") if name in raw}
+        return cls(**{**raw, **lists, "arms": arms})
 
 
 @dataclass(frozen=True)

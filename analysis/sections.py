@@ -13,6 +13,7 @@ from analysis import (
     figures,
     headline,
     importance,
+    pareto,
     path,
     ranking,
     selection,
@@ -114,6 +115,10 @@ def _search(results: Results, counted: Confusions, chosen: selection.Selection |
     elif tried:
         said = "It cannot be told: fewer than two configurations are complete."
         yield Section("Is the best of the search as good as its score?", said, (tried,))
+    if points := pareto.pareto(results, counted):
+        caption = "Blue: the Pareto front; grey: configurations that another beats in everything."
+        drawing = Drawing("pareto-front", figures.front(points), "Pareto front of the search", caption)
+        yield Section("What does a smaller network cost?", pareto.answer(points), (pareto.table(points),), (drawing,))
     asks = "Which factors do the search's scores vary with?"
     try:
         shares = importance.importances(results, counted)

@@ -3,13 +3,14 @@
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import AfterValidator, Discriminator, Field, Tag, field_validator
+from pydantic import AfterValidator, Discriminator, Field, Tag, field_validator, model_validator
 
 from search_spaces.config import TrialConfig, resolve
 from search_spaces.levels import LevelLists, Levels, Space, Strict
 
 Stage = Literal["search", "confirm", "ablate"]
 Centre = Literal["baseline", "winner"]  # of the stages before: the configuration that arms change
+Objective = Literal["uf1", "parameters", "multiply_adds"]
 ControlArm = Literal["null", "permuted_labels", "single_frame", "shuffled_time"]
 
 
@@ -81,13 +82,17 @@ class Race(Strict):
 
 
 class Search(Strict):
-    """Configurations proposed by Optuna, after the baseline and the `known`. A trial holds all its seeds."""
+    """Configurations proposed by Optuna, after the baseline and the `known`. A trial holds all its seeds.
+
+    With sizes among the `objectives` (UF1 up, sizes down) there is no race.
+    """
 
     design: Literal["search"]
     proposals: Annotated[int, Field(ge=1)]
     factors: Space
     known: list[Levels] = []
     seeds: Annotated[int, Field(ge=1, le=999)] = 1
+    objectives: Annotated[list[Objective], Field(min_length=1)] = ["uf1"]
     sampler: Literal["tpe", "gp", "qmc", "random"] = "tpe"
     startup: Annotated[int, Field(ge=1)] = 10  # random proposals before TPE and GP begin
     virtual_slots: Annotated[int, Field(ge=1)] = 8
@@ -95,6 +100,21 @@ class Search(Strict):
         Annotated[Race, Tag("raced")] | Annotated[Literal["none"], Tag("none")],
         Discriminator(lambda value: "raced" if isinstance(value, dict | Race) else "none"),
     ] = Race()
+
+    @model_validator(mode="before")
+    @classmethod
+    def no_race_among_several(cls, given: Any) -> Any:
+        """One that is given is an error; the default is no race."""
+        several = isinstance(given, dict) and isinstance(given.get("objectives"), list) and len(given["objectives"]) > 1
+        return {"race": "none"} | given if several else given
+
+    @model_validator(mode="after")
+    def objectives_begin_with_uf1(self) -> "Search":
+        if self.objectives[0] != "uf1" or len(set(self.objectives)) < len(self.objectives):
+            raise ValueError("objectives must be uf1, then parameters, multiply_adds or both, each once")
+        if len(self.objectives) > 1 and self.race != "none":
+            raise ValueError("race must be none where there are several objectives: leave it out")
+        return self
 
 
 Design = Annotated[Listed | Factorial | OneAtATime | Top | Search, Field(discriminator="design")]

@@ -145,6 +145,7 @@ def _description(study: Study, clips: Clips, ledger: Ledger) -> dict[str, Any]:
         "dataset_digest": clips.data_digest(tuple(_masters(study))),
         "protocol": study.spec.protocol,
         "classes": list(clips.classes),
+        "objectives": next((s.design.objectives for s in study.plan.searches), ["uf1"]),
         "baseline": _reference(planned),
         "arms": [_as_arm(*arm) for arm in planned],
         "truth": study.index.truth,

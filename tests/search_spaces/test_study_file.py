@@ -90,6 +90,20 @@ def test_arms_that_contradict_themselves_are_named(tmp_path):
             "factors: {dropout: {low: 0.5, high: 0.1}}}}",
             "low must be below high",
         ),
+        *(
+            (
+                f"name: a\ndataset: {{}}\nstages: {{search: {{design: search, proposals: 3, factors: {{}}, {k}}}}}",
+                words,
+            )
+            for k, words in (
+                ("race: {pp: 0.1}", "stages.search.race.pp: unknown key; did you mean p? valid here: p, first"),
+                ("race: {p: 0.7}", "stages.search.race.p: 0.7 is not valid"),
+                ("race: often", "stages.search.race: 'often' is not valid: input should be 'none'"),
+                ("race: {p: 0.1}, objectives: [uf1, parameters]", "race must be none where there are several"),
+                ("objectives: [parameters]", "objectives must be uf1, then parameters"),
+                ("sampler: nsga2", "stages.search.sampler: 'nsga2'"),
+            )
+        ),
     ],
 )
 def test_each_mistake_is_told(tmp_path, text, words):

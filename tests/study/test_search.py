@@ -6,11 +6,12 @@ import pytest
 import yaml
 
 from search_spaces.config import architecture
-from search_spaces.spec import Search
+from search_spaces.spec import Search, StudySpec
 from search_spaces.study_file import load_study
 from study.clock import Wait
 from study.course import Course
 from study.ledger import Ledger, Outcome
+from study.models.geometry import geometry
 from study.plan import fold_cost, problems_of
 from study.search import Proposals
 
@@ -86,6 +87,28 @@ def test_nobody_waits_for_a_trial_that_is_known_to_end_later(tmp_path):
             source.next()
         ledger.settle(cheap.number, Outcome("complete", 5, 0.5))
         assert source.next() is not None, f"nothing of {dear.number} is trained, and it ends after {cheap.number}"
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "gp"])
+def test_several_objectives_are_told_and_replayed_without_a_race(tmp_path, sampler):
+    path, objectives = tmp_path / "study.yaml", ["uf1", "parameters", "multiply_adds"]
+    search = {"design": "search", "startup": 4, "virtual_slots": 2, "proposals": 9, "factors": SPACE}
+    stages = {"search": search | {"objectives": objectives, "sampler": sampler}}
+    path.write_text(yaml.safe_dump({**BASE, "stages": stages}))
+    spec = load_study(path)
+    assert spec.stages["search"].race == "none"
+    assert StudySpec.model_validate(spec.model_dump(mode="json", exclude_none=True)) == spec
+    with Ledger(tmp_path / "whole") as ledger:
+        source = proposals(spec, ledger)
+        whole = drain(source, ledger)
+        first = source.study.trials[0]
+        layers = geometry(whole[0].config, 3)
+        assert first.values == [score(whole[0]), layers.parameters, layers.multiply_adds]
+    with Ledger(tmp_path / "broken") as ledger:
+        drain(proposals(spec, ledger), ledger, 6)
+    with Ledger(tmp_path / "broken") as ledger:
+        drain(proposals(spec, ledger), ledger)
+        assert [p.trial.config for p in ledger.proposals("search")] == [t.config for t in whole]
 
 
 def test_what_optuna_was_told_never_changes(tmp_path):

@@ -1,0 +1,89 @@
+"""The Pareto front of a search with several objectives: configurations that none beats in everything."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from analysis.confusion import Confusions
+from analysis.results import Results, Trial
+from analysis.scores import Score
+from analysis.tables import Cell, Column, Row, Table, number
+
+SIZES = {"parameters": "Params", "multiply_adds": "M mult-adds"}
+
+
+@dataclass(frozen=True)
+class Point:
+    """A complete trial: its naive UF1 and its sizes by objective, and whether it is on the front."""
+
+    trial: int
+    uf1: float
+    sizes: Mapping[str, int]
+    on_front: bool
+
+
+def pareto(results: Results, counted: Confusions) -> tuple[Point, ...]:
+    """The complete trials of a search with several objectives, the front first, best UF1 first; none without.
+
+    One trial beats another where its UF1 is as high and its sizes are as low, and one of them is better.
+    """
+    names = [name for name in results.metadata.objectives if name in SIZES]
+    trials = [trial for trial in results.trials if trial.stage == "search" and trial.complete]
+    if not names or not trials:
+        return ()
+    scores = {trial.trial: Score.of(counted.of([trial.trial])).interval.estimate for trial in trials}
+    values = {trial.trial: (-scores[trial.trial], *_sizes(trial, names).values()) for trial in trials}
+    points = [
+        Point(t.trial, scores[t.trial], _sizes(t, names), not any(_beats(o, values[t.trial]) for o in values.values()))
+        for t in trials
+    ]
+    return tuple(sorted(points, key=lambda point: (not point.on_front, -point.uf1, point.trial)))
+
+
+def table(points: Sequence[Point]) -> Table:
+    """The front, best UF1 first."""
+    names = list(points[0].sizes)
+    columns = (
+        Column("Trial", ("trial",)),
+        Column("UF1 (naive)", ("uf1_naive",)),
+        *(Column(SIZES[name], (_column(name),)) for name in names),
+    )
+    front = [point for point in points if point.on_front]
+    rows = tuple(
+        Row("plain", (number(p.trial), number(p.uf1, 3), *(_size(name, p.sizes[name]) for name in names)))
+        for p in front
+    )
+    caption = (
+        f"{len(front)} of {len(points)} complete configurations of the search: no other has at least their UF1 with no "
+        "more of each size, and less of one or a higher UF1. Pooled UF1, mean over seeds, not corrected for the choice."
+    )
+    return Table("pareto", "Pareto front", caption, columns, rows)
+
+
+def answer(points: Sequence[Point]) -> str:
+    """The ends of the front in a sentence."""
+    front = [point for point in points if point.on_front]
+    best, name = front[0], next(iter(front[0].sizes))
+    small = min(front, key=lambda point: (point.sizes[name], -point.uf1))
+    words = {"parameters": "parameters", "multiply_adds": "multiply-adds"}[name]
+    if small.trial == best.trial:
+        return f"Nothing: trial {best.trial} has the highest UF1, {best.uf1:.3f}, and the fewest {words}."
+    return (
+        f"The best, trial {best.trial}, reaches UF1 {best.uf1:.3f} with {best.sizes[name]:,} {words}; the smallest on "
+        f"the front, trial {small.trial}, reaches {small.uf1:.3f} with {small.sizes[name]:,}."
+    )
+
+
+def _sizes(trial: Trial, names: Sequence[str]) -> dict[str, int]:
+    return {name: int(getattr(trial, name) or 0) for name in names}
+
+
+def _beats(one: Sequence[float], other: Sequence[float]) -> bool:
+    return tuple(one) != tuple(other) and all(a <= b for a, b in zip(one, other, strict=True))
+
+
+def _column(name: str) -> str:
+    return "million_multiply_adds" if name == "multiply_adds" else name
+
+
+def _size(name: str, value: int) -> Cell:
+    return number(value / 1e6, 2) if name == "multiply_adds" else number(value)
