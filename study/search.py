@@ -74,7 +74,10 @@ class Proposals:
             self.clock.begin(len(self.trials), self._least_cost(trial))
             self.trials.append(trial)
             outcome = self.ledger.outcome(trial.number)
-            if outcome is None or outcome.state == "failed":
+            if outcome is None:
+                return trial
+            if outcome.state == "failed":  # told before it may be run again: that changes no proposal
+                self.ledger.tell(trial.number, outcome)
                 return trial
         return None
 

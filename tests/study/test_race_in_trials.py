@@ -2,6 +2,8 @@
 
 import json
 import random
+import shutil
+import signal
 import sqlite3
 import time
 from pathlib import Path
@@ -11,11 +13,14 @@ import pytest
 import yaml
 
 from study import race
+from study.agenda import Agenda
 from study.course import Course, Opponent
 from study.executors import serial
 from study.ledger import golden_digest, ledger_path
 from study.trials import run_trial
 from study.tune import RayTune
+from tests.conftest import Small
+from tests.processes import MARK, kill
 
 EIGHT = {"reader": "synthetic", "options": {"subjects": 8, "clips": 5}}
 RACED = {
@@ -148,17 +153,61 @@ def test_a_raced_search_is_the_same_for_any_executor_and_any_timing(small, first
 
 
 @pytest.mark.slow
-def test_the_chaos_of_kills_changes_no_proposal_and_no_row(small, first):
-    """Drivers are killed after so many folds, under both executors; the rest is run in peace."""
+def test_whatever_is_killed_a_search_proposes_prunes_and_predicts_the_same(small, first):
+    """Processes are killed at so many folds in the ledger, and the study is run again when its driver was."""
     study = yaml.safe_load(small.file.read_text()) | {"dataset": EIGHT, "stages": STAGES}
     small.file.write_text(yaml.safe_dump(study))
-    for most, options in ((40, ["--serial"]), (110, ["--slots", "2"]), (150, ["--serial"])):
-        driver = small.start(*options)
-        while driver.poll() is None and folds(small.folder) < most:
-            time.sleep(0.02)
-        assert driver.poll() is None, driver.communicate()[0]
+    mark = str(small.folder)
+    victims = [(30, "ray::LosoTrial"), (60, "study/run.py"), (100, "raylet/raylet"), (150, "ray::LosoTrial")]
+    driver = small.start("--slots", "2", env={MARK: mark})
+    try:
+        while victims or driver.poll() is None:
+            if driver.poll() is not None:
+                assert driver.returncode == -signal.SIGKILL, driver.stdout.read()
+                driver = small.start("--slots", "2", env={MARK: mark})
+            if victims and folds(small.folder) >= victims[0][0] and kill(mark, victims[0][1]):
+                victims.pop(0)
+            time.sleep(0.05)
+        assert driver.returncode == 0, driver.stdout.read()
+    finally:
         driver.kill()
         driver.communicate()
-    folder = small.run(dataset=EIGHT, stages=STAGES)
-    assert first.setdefault("outcomes", outcomes(folder)) == outcomes(folder)
-    assert first.setdefault("rows", golden_digest(folder)) == golden_digest(folder)
+    assert first.setdefault("outcomes", outcomes(small.folder)) == outcomes(small.folder)
+    assert first.setdefault("rows", golden_digest(small.folder)) == golden_digest(small.folder)
+
+
+def test_failed_trials_that_are_run_again_change_no_later_proposal(small, tmp_path, monkeypatch):
+    """Trials fail until half of the search is proposed; it goes on with and without them run again."""
+    import study.training
+
+    stages, real, doomed, takes = {"search": RACED | {"proposals": 16}}, study.training.train, set(), []
+
+    def train(config, *arguments):
+        if len(takes) < 8 and config.frames == 5:
+            doomed.add(config.key())
+        if config.key() in doomed:
+            raise ArithmeticError("diverged")
+        return real(config, *arguments)
+
+    def stopped(agenda):
+        takes.append(1)
+        if len(takes) == 8:
+            raise KeyboardInterrupt
+        return take(agenda)
+
+    take = Agenda.take
+    monkeypatch.setattr(study.training, "train", train)
+    monkeypatch.setattr(Agenda, "take", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        small.run(dataset=EIGHT, stages=stages)
+    assert doomed
+    (tmp_path / "again").mkdir()
+    again = Small(tmp_path / "again", small.storage)
+    shutil.copytree(small.folder, again.folder)
+    small.run(dataset=EIGHT, stages=stages)
+    monkeypatch.undo()
+    again.run(dataset=EIGHT, stages=stages, retry_failed=True)
+    failed = "select count(*) from outcome where state = 'failed'"
+    assert (query(small.folder, failed), query(again.folder, failed)) == ([(len(doomed),)], [(0,)])
+    told = "select number, key, levels, rejected, opponent, told.* from proposal left join told using (trial)"
+    assert query(small.folder, told) == query(again.folder, told)
