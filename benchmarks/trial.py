@@ -62,7 +62,7 @@ def main() -> None:
             made: list[Material] = []
             sampled = seconds(lambda made=made: made.append(Material(config, clips, group, "cpu")))
             once.append(decoded + sampled * SUBJECTS / len(group))
-            epoch.append(seconds(lambda made=made: fit(network, made[0], config, names)) / len(group))
+            epoch.append(seconds(lambda made=made: fit(network, made[0], config)) / len(group))
     ratios = [EPOCHS * SUBJECTS * a / (b + EPOCHS * SUBJECTS * c) for a, b, c in zip(theirs, once, epoch, strict=True)]
     a, b, c = map(statistics.median, (theirs, once, epoch))
     print(f"usual: {a:.2f} s an epoch of a fold, {EPOCHS * SUBJECTS * a:.0f} s a trial of {SUBJECTS} folds")
