@@ -15,6 +15,7 @@ from search_spaces.config import TrialConfig
 from study.audit import marks
 from study.ledger import read_only
 from study.models.sizes import known_size
+from study.protocol import shuffled
 
 
 def export(folder: Path) -> None:
@@ -35,7 +36,8 @@ def export(folder: Path) -> None:
         by_run[fold["configuration"], fold["seed"]].append(fold)
     description = json.loads(study["description"])
     places = {clip: (dataset, subject, name) for clip, dataset, subject, name in description.pop("clips")}
-    predictions = [row for trial in trials for row in _predictions(trial, by_run, places)]
+    order = shuffled((subject for _, subject, _ in places.values()), json.loads(study["identity"])["data"]["index"])
+    predictions = [row for trial in trials for row in _predictions(trial, by_run, places, order)]
     runs = [_trial(trial, by_run, len(description["classes"])) for trial in trials]
     description["notes"] += marks(folds)
     metadata = description | {"name": study["name"], "provenance": json.loads(study["provenance"])}
@@ -49,14 +51,18 @@ def _predictions(
     trial: dict[str, Any],
     by_run: dict[tuple[str, int], list[sqlite3.Row]],
     places: dict[str, tuple[str, str, str]],
+    order: list[str],
 ) -> list[dict[str, Any]]:
+    seeds = json.loads(trial["seeds"])
+    counted = order[: trial["kept"] // len(seeds)] if trial["state"] == "pruned" else order  # not what came after
     return [
         {name: trial[name] for name in ("trial", "stage", "arm")}
         | {"configuration": trial["key"], "seed": seed, "held_out": fold["held_out"]}
         | dict(zip(("dataset", "subject", "clip_id"), places[clip], strict=True))
         | {"y_true": y_true, "y_pred": y_pred, "probabilities": probabilities}
-        for seed in json.loads(trial["seeds"])
+        for seed in seeds
         for fold in by_run[trial["key"], seed]
+        if fold["held_out"] in counted
         for clip, y_true, y_pred, probabilities in json.loads(fold["predictions"])
     ]
 

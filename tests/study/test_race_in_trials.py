@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import yaml
 
@@ -148,6 +149,9 @@ def test_a_raced_search_is_the_same_for_any_executor_and_any_timing(small, first
     assert len(found) == 40
     assert states.count("pruned") >= 4, "the case tests too little"
     assert {row[6] for row in found if row[5] == "pruned"} - {4, 8}, "none stopped inside a block"
+    exported = pq.read_table(folder / "predictions.parquet", columns=["trial", "held_out"]).to_pandas()
+    kept = exported.groupby("trial").held_out.nunique().to_dict()
+    assert kept == dict(query(folder, "select trial, kept from outcome"))
     assert first.setdefault("outcomes", found) == found
     assert first.setdefault("rows", golden_digest(folder)) == golden_digest(folder)
 
