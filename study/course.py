@@ -8,6 +8,7 @@ from itertools import accumulate, pairwise
 import numpy as np
 import numpy.typing as npt
 
+from study import race
 from study.data.clips import Clips
 from study.protocol import shuffled
 
@@ -53,9 +54,7 @@ class Course:
         """Positions of the subjects between two judgements: 4, 4, 8, 16, ... in a race, else all at once."""
         if opponent is None:
             return [range(len(self.subjects))]
-        from study.race import block_sizes
-
-        ends = [0, *accumulate(block_sizes(len(self.subjects)))]
+        ends = [0, *accumulate(race.block_sizes(len(self.subjects)))]
         return [range(start, end) for start, end in pairwise(ends)]
 
     def decided(self, opponent: Opponent, seeds: Sequence[int], found: Collection[tuple[int, str]]) -> int:
@@ -68,8 +67,6 @@ class Course:
 
         A trial that is only hopeless with all subjects known is complete.
         """
-        from study import race  # scipy.stats: a CPU-second that only processes pay whose trials race
-
         mine = self.counts(seeds, found, self.decided(opponent, seeds, found))
         kept = race.hopeless(mine, opponent.counts, opponent.p, opponent.first)
         return None if kept is None else Stop(kept, race.imputed(opponent.uf1, mine[:kept], opponent.counts))
