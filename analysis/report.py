@@ -23,6 +23,7 @@ from analysis.results import Results
 from analysis.sections import Drawing, Section, sections
 from analysis.selection import DRAWS, Selection, select
 from analysis.tables import Column, Row, Table, number, text
+from search_spaces.errors import UserError
 
 PACKAGES = ("losolab", "numpy", "scipy", "statsmodels", "pandas", "pyarrow", "matplotlib")
 
@@ -56,7 +57,12 @@ class Report:
 
 
 def report(results: Results, published: Sequence[Published] = ()) -> Report:
-    """Compute everything once. published: rows of the literature, shown beside."""
+    """Compute everything once. published: rows of the literature, shown beside.
+
+    Raises UserError where no trial is complete, with why each is not.
+    """
+    if results.predictions.empty:
+        raise UserError(_nothing(results))
     counted = confusions(results)
     stages = ablations(results, counted)
     chosen = select(results, counted)
@@ -127,6 +133,13 @@ def _warnings(found: Ablation) -> list[str]:
     if missing:
         said.append(f"No score for {len(missing)} of {len(found.findings)} arms: {', '.join(missing)}.")
     return said
+
+
+def _nothing(results: Results) -> str:
+    """That there is nothing to report, and the reasons, each once."""
+    lines = (trial.why.strip().splitlines()[-1] for trial in results.trials if trial.why and trial.why.strip())
+    why = "; ".join(dict.fromkeys(lines))
+    return f"nothing to report: none of {len(results.trials)} trials is complete" + (f" ({why})" if why else "")
 
 
 def failures(results: Results) -> Table | None:

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from analysis.report import report
+from analysis.results import Results
 from search_spaces.errors import UserError
 from study import executors
 from study.ledger import golden_digest, ledger_path
@@ -114,6 +116,15 @@ def test_a_trial_that_raises_fails_alone_and_is_tried_again_on_request(small, ex
     assert query(folder, "select count(*) from outcome where state = 'failed'") == [(2,)]
     small.run(retry_failed=True)
     assert query(folder, "select count(*) from outcome where state = 'complete'") == [(20,)]
+
+
+def test_a_study_whose_trials_all_fail_is_told_why(small):
+    def run(*_):
+        raise ArithmeticError("diverged")
+
+    folder = small.run(partial(executors.serial, run=run))
+    with pytest.raises(UserError, match=r"none of 20 trials is complete \(ArithmeticError: diverged\)"):
+        report(Results.load(folder))
 
 
 @pytest.mark.slow
