@@ -20,9 +20,9 @@ from rich.console import Console
 from search_spaces.spec import Resources
 from search_spaces.study_file import load_study
 from study import driver
-from study.plan import fold_cost
 from study.data.clips import Clips
 from study.identity import Arithmetic, fold_key
+from study.plan import fold_cost
 from study.protocol import loso
 from study.trials import Done, FoldResult, Trial
 from study.tune import RayTune
@@ -62,8 +62,9 @@ class Sleep:
         for seed in trial.seeds:
             for fold in loso(clips, seed):
                 time.sleep(seconds)
-                truth = [(i, clips.classes[t]) for i, t in zip(clips.ids[fold.test], clips.labels[fold.test], strict=True)]
-                rows = json.dumps([[i, t, t, [float(c == t) for c in clips.classes]] for i, t in truth])
+                true = [clips.classes[label] for label in clips.labels[fold.test]]
+                said = [[float(c == t) for c in clips.classes] for t in true]
+                rows = json.dumps(list(zip(clips.ids[fold.test].tolist(), true, true, said, strict=True)))
                 key, made = fold_key(trial.config, clips, fold), Arithmetic("cpu", "", 1, "", "float32", 1)
                 yield [FoldResult(key, made, trial.config.key(), seed, fold.held_out, rows, seconds, 1.0, "here")]
 
