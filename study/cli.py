@@ -1,4 +1,4 @@
-"""The command line: `losolab run | plan | check | report | ui | sync | synthesize | ...`."""
+"""The command line: `losolab run | plan | check | report | journal | ui | sync | synthesize | ...`."""
 
 import logging
 import os

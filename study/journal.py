@@ -13,13 +13,14 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from analysis.metrics import uf1
+from search_spaces.config import TrialConfig
 from search_spaces.errors import UserError
 from search_spaces.spec import Search, StudySpec
 from study.course import Counts, Course
 from study.protocol import shuffled
 from study.race import scores
 from study.schema import read_only
-from study.space import distributions
+from study.space import directions, distributions, values
 
 Row = dict[str, Any]
 
@@ -52,7 +53,7 @@ def write_journal(folder: Path) -> Path:
     for stage, design in searches.items():
         name = f"{study['name']} {stage}"
         optuna.logging.set_verbosity(optuna.logging.ERROR)
-        made = optuna.create_study(study_name=name, storage=storage, direction="maximize")
+        made = optuna.create_study(study_name=name, storage=storage, directions=directions(design))
         made.add_trials([_trial(row, design, trials[stage], counted) for row in trials[stage]])
     temporary.replace(path)
     return path
@@ -78,11 +79,12 @@ class _Counted:
 def _trial(row: Row, design: Search, trials: list[Row], counted: _Counted) -> FrozenTrial:
     """A proposal as Optuna has trials. A pruned one has the imputed UF1 for its value, and says so."""
     space, levels = distributions(design), json.loads(row["levels"])
+    config = TrialConfig(**json.loads(row["configuration"]))
     state = STATES.get(row["state"], TrialState.WAITING if row["began"] is None else TrialState.RUNNING)
     told = {"trial": row["trial"], "kept": row["kept"], "opponent": row["opponent"], "why": row["why"]}
     made = create_trial(
         state=state,
-        value=row["value"] if state in (TrialState.COMPLETE, TrialState.PRUNED) else None,
+        values=None if row["value"] is None else values(design, config, row["value"], len(counted.course.classes)),
         params=levels,
         distributions={name: space[name] for name in levels},
         intermediate_values=_subject_scores(row, trials, counted),
@@ -106,5 +108,5 @@ def _subject_scores(row: Row, trials: list[Row], counted: _Counted) -> dict[int,
     judge = next(trial for trial in trials if trial["trial"] == row["opponent"]) if pruned else row
     pooled = counted.whole(judge).sum(0)
     own = counted.of(row, row["kept"] // len(json.loads(row["seeds"])))
-    values = float(uf1(pooled)) + len(counted.course.subjects) * scores(own, pooled)
-    return {subject: float(value) for subject, value in enumerate(values, start=1)}
+    shown = float(uf1(pooled)) + len(counted.course.subjects) * scores(own, pooled)
+    return {subject: float(value) for subject, value in enumerate(shown, start=1)}

@@ -8,7 +8,6 @@ from typing import Any
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
 from optuna.samplers import BaseSampler, GPSampler, QMCSampler, RandomSampler, TPESampler
-from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
 from search_spaces.config import TrialConfig
@@ -18,8 +17,16 @@ from search_spaces.spec import Race, Search, StudySpec
 from study.clock import VirtualClock
 from study.course import Course, Opponent
 from study.ledger import Ledger, Outcome
-from study.models.geometry import geometry
-from study.space import Levels, configuration, distributions, everything, is_active, known_levels
+from study.space import (
+    Levels,
+    configuration,
+    directions,
+    distributions,
+    everything,
+    is_active,
+    known_levels,
+    values,
+)
 from study.trials import Trial
 
 _REPEATED_ASKS = 5  # then the next unseen configuration in a seeded order is taken
@@ -60,9 +67,7 @@ class Proposals:
         self.best: tuple[Trial, float] | None = None  # of the complete trials that were told
         self.unseen = self._unseen()
         optuna.logging.set_verbosity(optuna.logging.ERROR)
-        up, down = StudyDirection.MAXIMIZE, StudyDirection.MINIMIZE
-        directions = [up if name == "uf1" else down for name in design.objectives]
-        self.study = optuna.create_study(directions=directions)
+        self.study = optuna.create_study(directions=directions(design))
 
     def next(self) -> Trial | None:
         """The next trial that is not done, None when there are no more; raises Wait when that is still open."""
@@ -105,9 +110,7 @@ class Proposals:
         if outcome.value is None:
             self.study.tell(self.asked[number], state=TrialState.FAIL)
             return
-        layers = geometry(trial.config, len(self.course.classes))
-        sizes = [float(getattr(layers, name)) for name in self.design.objectives[1:]]
-        self.study.tell(self.asked[number], [outcome.value, *sizes])
+        self.study.tell(self.asked[number], values(self.design, trial.config, outcome.value, len(self.course.classes)))
         if outcome.state == "complete" and (self.best is None or outcome.value > self.best[1]):
             self.best = trial, outcome.value
 

@@ -7,10 +7,12 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
+from optuna.study import StudyDirection
 
 from search_spaces.config import FACTORS, TrialConfig, architecture, resolve
 from search_spaces.levels import Range
 from search_spaces.spec import Search
+from study.models.geometry import geometry
 
 _FINITE = 100_000  # configurations that are counted one by one
 
@@ -22,6 +24,17 @@ def distributions(design: Search) -> dict[str, BaseDistribution]:
     given = design.factors.given()
     ordered = [name for name in ("architecture", *FACTORS) if name in given]
     return {name: _distribution(given[name]) for name in ordered}
+
+
+def directions(design: Search) -> list[StudyDirection]:
+    """UF1 up, sizes down."""
+    return [StudyDirection.MAXIMIZE if name == "uf1" else StudyDirection.MINIMIZE for name in design.objectives]
+
+
+def values(design: Search, config: TrialConfig, uf1: float, n_classes: int) -> list[float]:
+    """What Optuna is told of a trial, by objective: UF1, then sizes, which are computed."""
+    layers = geometry(config, n_classes)
+    return [uf1, *(float(getattr(layers, name)) for name in design.objectives[1:])]
 
 
 def combinations(design: Search, names: Sequence[str]) -> list[Levels]:

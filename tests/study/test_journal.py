@@ -25,6 +25,7 @@ from study.course import Course
 from study.identity import Arithmetic
 from study.journal import write_journal
 from study.ledger import Ledger, Outcome, StudyRecord
+from study.models.geometry import geometry
 from study.protocol import shuffled
 from study.race import differences
 from study.trials import FoldResult
@@ -71,9 +72,9 @@ def begun(folder, stages) -> StudyRecord:
     return StudyRecord("x", file.read_text(), resolved, {"data": {"index": INDEX}}, described)
 
 
-def add(ledger, number, right, outcome, opponent=None):
+def add(ledger, number, right, outcome, opponent=None, levels=None):
     """A proposal whose folds have so many of 6 clips right."""
-    levels = {"depth": 1 + number % 3, "learning_rate": 0.01 * (number + 1)}
+    levels = levels or {"depth": 1 + number % 3, "learning_rate": 0.01 * (number + 1)}
     config = TrialConfig(**levels)
     trial = ledger.propose("search", None, config, (1,), levels, (), opponent)
     attempt = ledger.attempt(trial.number)
@@ -103,6 +104,16 @@ def test_states_values_and_levels_are_the_ledgers(folder, capsys):
         main(["journal", str(folder)])
     assert "optuna-dashboard" in capsys.readouterr().out
     assert len(read(folder).trials) == 5, "written anew, not twice"
+
+
+def test_sizes_are_objectives_too(tmp_path):
+    stage = {"design": "search", "proposals": 5, "factors": {"depth": [1, 2, 3]}, "objectives": ["uf1", "parameters"]}
+    with Ledger(tmp_path) as ledger:
+        ledger.begin(begun(tmp_path, {"search": stage}))
+        add(ledger, 0, 6, Outcome("complete", 8, 1.0), levels={"depth": 1})
+    write_journal(tmp_path)
+    (trial,) = read(tmp_path).trials
+    assert trial.values == [1.0, geometry(TrialConfig(depth=1), 3).parameters]
 
 
 def test_subject_scores_average_to_uf1_and_differ_from_the_opponents_as_the_race_saw_it(folder):
