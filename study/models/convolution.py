@@ -92,7 +92,7 @@ class LaterConvolution(torch.autograd.Function):
             for folds, kernel in kernels:
                 seen, groups = _channels(x[folds, part.clips], ctx.dtype), len(x[folds])
                 back = _unpool(part.of(grad, folds), part.of(places, folds), block, ctx.dtype)
-                own_x, own = _gradients(back, seen, kernel, [1] * 3, groups, [True, True])
+                own_x, own = _later_gradients(back, seen, kernel, groups, weight.dtype)
                 to_x[folds, part.clips] = _folds_first(own_x, groups)
                 to_weight[folds] += own.unflatten(0, (-1, block.filters))
         return to_x, to_weight, None, None
@@ -161,6 +161,21 @@ def _unpool(grad: Tensor, places: Tensor, block: Block, dtype: torch.dtype) -> T
     shape = (*own.shape[:2], frames, *rows)
     before = torch.empty(shape, dtype=dtype, device=grad.device, memory_format=torch.channels_last_3d)
     return _max_unpool(own, before, block.pool, block.pool, [0] * 3, [1] * 3, False, index)
+
+
+def _later_gradients(
+    grad: Tensor, seen: Tensor, kernel: Tensor, groups: int, exact: torch.dtype
+) -> tuple[Tensor, Tensor]:
+    """Gradients of a later block's input and kernel.
+
+    On a CPU oneDNN's bfloat16 gradient of a 3-D kernel reads memory that nobody wrote (torch 2.13: NaN, or another sum
+    every time), so that one is computed in the weights' own type.
+    """
+    if grad.dtype == exact or grad.device.type != "cpu":
+        return _gradients(grad, seen, kernel, [1] * 3, groups, [True, True])
+    to_seen = _gradients(grad, seen, kernel, [1] * 3, groups, [True, False])[0]
+    grad, seen, kernel = grad.to(exact), seen.to(exact), kernel.to(exact)
+    return to_seen, _gradients(grad, seen, kernel, [1] * 3, groups, [False, True])[1]
 
 
 def _gradients(

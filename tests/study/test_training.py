@@ -158,6 +158,18 @@ def test_coarser_products_are_near_and_leave_torch_as_it_was(precision, random_c
         assert np.array_equal(a, b) == (precision == "tf32")  # which a CPU does not have
 
 
+def test_bfloat16_hangs_on_nothing_that_lay_in_memory(random_clips):
+    clips = random_clips()
+    config, folds = replace(SMALL, precision="bfloat16", depth=2, epochs=1), loso(clips, 0)
+
+    def trained():
+        for size in (2**exponent for exponent in range(8, 20)):  # what the allocator hands out next
+            torch.full((size,), torch.nan)
+        return b"".join(rows.tobytes() for rows in train(config, clips, folds))
+
+    assert len({trained() for _ in range(4)}) == 1
+
+
 class Waits(TorchDispatchMode):
     """The operations that make a program wait for a GPU: those whose result it reads."""
 
