@@ -32,7 +32,7 @@ def submitted(script: Path, arguments: Sequence[str]) -> list[str]:
     `ray submit` copies the script alone (to the folder `script`) and runs it in the head's home; a job runs in a
     snapshot that ends with it. So files named relative to the checkout are found there, and results go to the home.
     """
-    if script == ROOT / "study" and _JOB not in os.environ:
+    if (script / Path(__file__).name).is_file() and _JOB not in os.environ:
         return list(arguments)
     os.environ.setdefault("RAY_ADDRESS", "auto")
     named = [next((p for p in (Path(text).absolute(), ROOT / text) if p.is_file()), text) for text in arguments]
@@ -61,7 +61,7 @@ def join(address: str) -> None:
         if port.isdigit():  # not `auto`, which Ray answers at once
             socket.create_connection((host, int(port)), timeout=10).close()
         ray.init(address, runtime_env=snapshot(), **QUIET)
-    except (OSError, ValueError, RuntimeError) as problem:
+    except (OSError, ValueError, RuntimeError, ray.exceptions.RayError) as problem:
         raise UserError(f"--address {address}: no Ray answers there ({problem}); is the cluster up?") from None
 
 
@@ -123,7 +123,10 @@ def node_here() -> Node:
 
 
 def members() -> list[Member]:
-    """The living nodes of the cluster that this process has joined, each asked by a task of its own."""
+    """The living nodes of the cluster that this process has joined, each asked by a task of its own.
+
+    Raises UserError with all that could not answer, a package that is missing there for one.
+    """
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
@@ -131,11 +134,19 @@ def members() -> list[Member]:
     ask = ray.remote(num_cpus=0, max_retries=1, runtime_env=shown)(node_here)
     alive = [node for node in ray.nodes() if node["Alive"]]
     where = [NodeAffinitySchedulingStrategy(node["NodeID"], soft=False) for node in alive]
-    answers = ray.get([ask.options(scheduling_strategy=place).remote() for place in where], timeout=120)
-    return [
-        Member(node["NodeManagerAddress"], node["Resources"], answer)
-        for node, answer in zip(alive, answers, strict=True)
-    ]
+    answers = [ask.options(scheduling_strategy=place).remote() for place in where]
+    ray.wait(answers, num_returns=len(answers), timeout=120)
+    found, problems = [], []
+    for node, answer in zip(alive, answers, strict=True):
+        address = node["NodeManagerAddress"]
+        try:
+            found.append(Member(address, node["Resources"], ray.get(answer, timeout=1)))
+        except ray.exceptions.RayError as problem:
+            why = str(problem).strip().splitlines()[-1]
+            problems.append(f"node {address} cannot say what it has ({why}); install ~/losolab there, or take it out")
+    if problems:
+        raise UserError(problems)
+    return found
 
 
 def refuse_unfit(members: Sequence[Member], clips: Clips, resources: Resources, *, mixed: bool) -> None:

@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -37,9 +37,10 @@ try:
     ray = installed.version("ray")
 except installed.PackageNotFoundError:
     ray = "none"
-print("%d.%d" % sys.version_info[:2], ray)
+print("its Python: %d.%d" % sys.version_info[:2])
+print("its ray:", ray)
 END
-command -v rsync
+echo "its rsync: $(command -v rsync)"
 """
 
 
@@ -77,14 +78,16 @@ def launchable(path: Path) -> list[Finding]:
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
         provider, auth = content["provider"], content["auth"]
-        hosts = [provider["head_ip"], *provider.get("worker_ips", [])]
-    except (OSError, yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
+        hosts, user = [provider["head_ip"], *(provider.get("worker_ips") or [])], auth["ssh_user"]
+    except (OSError, ValueError, yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{path}: not readable as a cluster file of machines over SSH: {error!r}") from None
-    left = [text for text in map(str, [*hosts, auth["ssh_user"]]) if _PLACEHOLDERS.fullmatch(text)]
+    left = [text for text in map(str, [*hosts, user]) if _PLACEHOLDERS.fullmatch(text)]
     if left:
         remedy = f"write your machines and user into the lines marked EDIT of {path}"
         return [Finding(path.name, "placeholders", "bad", f"not edited: {', '.join(left)}", remedy)]
     found = [Finding(path.name, "placeholders", "good", "all edited"), *_laptop(auth)]
+    if any(finding.what == "ssh" for finding in found):
+        return found
     with ThreadPoolExecutor(16) as pool:
         return found + [f for of_host in pool.map(lambda host: _of_host(host, auth), hosts) for f in of_host]
 
@@ -221,12 +224,13 @@ def _of_host(host: str, auth: dict[str, Any]) -> list[Finding]:
         words = asked.stderr.strip().splitlines()
         remedy = f"switch it on, and let your key in: ssh-copy-id -i {key} {target}"
         return [Finding(host, "ssh", "bad", words[-1] if words else "no answer", remedy)]
-    python, ray, rsync = [*asked.stdout.split(), "none", "none", ""][:3]
-    return [Finding(host, "ssh", "good", f"answers to {target}"), *_tools(host, python, ray, rsync)]
+    said = dict(re.findall(r"^its (\w+): (.+)$", asked.stdout, re.MULTILINE))  # a login shell may greet
+    return [Finding(host, "ssh", "good", f"answers to {target}"), *_tools(host, said)]
 
 
-def _tools(host: str, python: str, ray: str, rsync: str) -> Iterator[Finding]:
+def _tools(host: str, said: Mapping[str, str]) -> Iterator[Finding]:
     own = "{}.{}".format(*sys.version_info)
+    python, ray = said.get("Python", "none"), said.get("ray", "none")
     if python == own:
         yield Finding(host, "Python", "good", python)
     else:
@@ -239,5 +243,5 @@ def _tools(host: str, python: str, ray: str, rsync: str) -> Iterator[Finding]:
         yield Finding(host, "ray", "bad", f"{ray}, this machine has {version('ray')}", remedy)
     else:
         yield Finding(host, "ray", "good", ray)
-    if not rsync:
+    if "rsync" not in said:
         yield Finding(host, "rsync", "bad", "not installed", "install rsync there")

@@ -21,6 +21,10 @@ RESOURCES = {"CPU": 8.0, "memory": 2.0**34, "object_store_memory": 2.0**30}
 ONE = Member("10.0.0.1", RESOURCES, NODE)
 
 
+def lacking_torch() -> Node:
+    raise ModuleNotFoundError("No module named 'torch'", name="torch")
+
+
 def other(name: str, resources: dict[str, float] | None = None, **changes) -> Member:
     return Member("10.0.0.2", RESOURCES | (resources or {}), replace(NODE, name=name, **changes))
 
@@ -49,6 +53,14 @@ def test_a_copied_script_joins_and_finds_a_study_of_the_checkout(at_home):
     assert found == [str(ROOT / "search_spaces/default.yaml"), "--data", "clips", "--resources", "cpu=1"]
     assert cluster.submitted(at_home, ["own.yaml"]) == [str(at_home / "own.yaml")]
     assert os.environ.pop("RAY_ADDRESS") == "auto"
+
+
+def test_a_script_in_another_checkout_is_not_submitted_either(at_home):
+    """The package may be installed elsewhere, and not editable."""
+    (at_home / "study").mkdir()
+    (at_home / "study/cluster.py").touch()
+    assert cluster.submitted(at_home / "study", ["first.yaml"]) == ["first.yaml"]
+    assert "RAY_ADDRESS" not in os.environ
 
 
 def test_a_job_writes_to_the_home_and_not_into_its_snapshot(at_home, monkeypatch):
@@ -124,16 +136,39 @@ def test_a_cluster_file_as_shipped_is_not_edited():
 
 
 def test_a_machine_that_does_not_answer(tmp_path, at_home):
-    content = yaml.safe_load((ROOT / "ray_cluster.yaml").read_text())
-    content["provider"] |= {"head_ip": "127.0.0.1", "worker_ips": []}
-    content["auth"] |= {"ssh_user": "nobody", "ssh_private_key": str(tmp_path / "none")}
-    (tmp_path / "cluster.yaml").write_text(yaml.safe_dump(content))
-    found = doctor.launchable(tmp_path / "cluster.yaml")
+    found = doctor.launchable(edited(tmp_path))
     assert {("this machine", "key"), ("this machine", "token"), ("127.0.0.1", "ssh")} <= set(bad(found))
 
 
-def test_a_file_that_is_no_cluster_file(tmp_path):
-    (tmp_path / "study.yaml").write_text("name: study")
+def edited(folder: Path) -> Path:
+    content = yaml.safe_load((ROOT / "ray_cluster.yaml").read_text())
+    content["provider"] |= {"head_ip": "127.0.0.1", "worker_ips": None}
+    content["auth"] |= {"ssh_user": "nobody", "ssh_private_key": str(folder / "none")}
+    (folder / "cluster.yaml").write_text(yaml.safe_dump(content))
+    return folder / "cluster.yaml"
+
+
+def test_a_login_shell_may_greet_and_python_may_be_missing(tmp_path, at_home, monkeypatch):
+    ssh = tmp_path / "bin/ssh"
+    ssh.parent.mkdir()
+    ssh.write_text("#!/bin/sh\necho Welcome to 42\necho 'its ray: 0.1'\necho 'its rsync: /usr/bin/rsync'\n")
+    ssh.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{ssh.parent}:{os.environ['PATH']}")
+    found = [finding for finding in doctor.launchable(edited(tmp_path)) if finding.where == "127.0.0.1"]
+    assert bad(found) == [("127.0.0.1", "Python"), ("127.0.0.1", "ray")]
+    assert "none, this machine has" in found[1].found
+
+
+def test_a_machine_without_ssh(tmp_path, at_home, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert ("this machine", "ssh") in bad(doctor.launchable(edited(tmp_path)))
+
+
+@pytest.mark.parametrize(
+    "content", [b"name: study", b"{provider: {head_ip: h}, auth: {}}", b"{provider: {head_ip: h}, auth: }", b"\xff"]
+)
+def test_a_file_that_is_no_cluster_file(content, tmp_path):
+    (tmp_path / "study.yaml").write_bytes(content)
     with pytest.raises(UserError, match="not readable as a cluster file"):
         doctor.launchable(tmp_path / "study.yaml")
 
@@ -150,5 +185,8 @@ def test_a_real_ray_is_asked(tmp_path, monkeypatch):
         assert member.node.code == cluster.node_here().code
         found = bad(doctor.of_cluster([member], 2**30, tmp_path, None))
         assert {what for _, what in found} == {"object store", "token"}
+        monkeypatch.setattr(cluster, "node_here", lacking_torch)
+        with pytest.raises(UserError, match=r"node [\d.]+ cannot say .*No module named 'torch'"):
+            cluster.members()
     finally:
         ray.shutdown()
