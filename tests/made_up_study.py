@@ -42,7 +42,7 @@ def begin(ledger: Ledger, subjects=SUBJECTS, arms=(), **resolved) -> None:
         "notes": [],
         "clips": [[f"{subject}{i}", "made-up", subject, f"{subject}{i}"] for subject in subjects for i in range(6)],
     }
-    ledger.begin(StudyRecord(ledger.folder.name, "name: it\n", resolved, {"data": {}}, description))
+    ledger.begin(StudyRecord(ledger.folder.name, "name: it\n", resolved, {"data": {"index": "index"}}, description))
 
 
 def fold(trial: Trial, seed: int, subject: str) -> FoldResult:
