@@ -9,7 +9,7 @@ from search_spaces.errors import UserError
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-PREFIX = "mlflow:"
+PREFIX, _SQLITE = "mlflow:", "sqlite:///"
 ARTIFACTS = "losolab.artifacts"  # the tag of the run that holds a study's tables
 TABLES = ("predictions.parquet", "trials.parquet")
 
@@ -29,11 +29,14 @@ def download(address: str, folder: Path) -> None:
     uri = uri or os.environ.get("MLFLOW_TRACKING_URI", "")
     if not uri:
         raise UserError(f"{address}: no tracking URI; write mlflow:URI#{name}, or set MLFLOW_TRACKING_URI")
+    if uri.startswith(_SQLITE) and not Path(uri.removeprefix(_SQLITE)).is_file():  # mlflow would make one
+        raise UserError(f"{address}: there is no MLflow store {uri.removeprefix(_SQLITE)}")
     try:
         _download(MlflowClient(uri), address, name, folder)
     except MlflowException as error:
+        why = str(error).splitlines()[0].replace(uri, "the server")  # it may hold a password
         raise UserError(
-            f"{address}: MLflow cannot read it ({str(error).splitlines()[0]}); expected mlflow:URI#EXPERIMENT with a "
+            f"{address}: MLflow cannot read it ({why}); expected mlflow:URI#EXPERIMENT with a "
             "URI such as sqlite:///mlflow.db or https://host"
         ) from None
 

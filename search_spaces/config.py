@@ -183,6 +183,11 @@ class TrialConfig:
             found.append(f"regions: {self.regions} has one stream, so fusion: {self.fusion} must be none")
         if self.optimiser == "nesterov" and not self.momentum:
             found.append("optimiser: nesterov needs momentum above 0, e.g. 0.9")
+        if self.precision == "bfloat16" and not _of_blocks(self):
+            found.append(
+                f"precision: bfloat16 is of losolab's own convolutions, and network {self.network} computes with its "
+                "own; take float32, tf32 or float64, or cast inside the network (torch.autocast)"
+            )
         smallest = min(side(self, region) for region in self.streams())
         for name, size, unit in ("crop_shift", smallest, "pixels"), ("temporal_jitter", self.frames, "frames"):
             if 2 * (most := getattr(self, name)) > size:

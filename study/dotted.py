@@ -34,9 +34,11 @@ def source_digest(path: str) -> str:
     Raises UserError where there is none.
     """
     top = path.partition(":")[0].split(".")[0]
-    spec = find_spec(top)
+    spec = None if top == "__main__" else find_spec(top)  # a script is no module in the processes that train
     if spec is None:
         raise UserError(f"network {path!r}: there is no module {top}; install it, or put its folder on PYTHONPATH")
+    if spec.origin in ("built-in", "frozen"):
+        raise UserError(f"network {path!r}: {top} is Python's own, and no network's module")
     folders = [Path(folder) for folder in spec.submodule_search_locations or ()]
     files = [(file.relative_to(folder), file) for folder in folders for file in folder.rglob("*.py")]
     if not files and spec.origin:

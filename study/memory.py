@@ -4,6 +4,7 @@ import ctypes
 import platform
 import resource
 import sys
+from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
 
@@ -29,7 +30,7 @@ def release_memory() -> None:
 
 def reset_peak() -> None:
     """Begin to measure the peak anew, where the system can (Linux)."""
-    if _STATUS.exists():
+    with suppress(OSError):  # a kernel, or a container's policy, may lack it: then the peak is since the process began
         _STATUS.with_name("clear_refs").write_text("5")
     if (torch := _torch_on_gpu()) is not None:
         torch.cuda.reset_peak_memory_stats()

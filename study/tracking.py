@@ -13,6 +13,7 @@ import ssl
 import subprocess
 import sys
 import time
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -55,6 +56,10 @@ class Place:
         parts = urlsplit(self.uri)
         return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
 
+    def without_password(self, text: str) -> str:
+        """What a client says of it: mlflow's names the whole address."""
+        return text.replace(self.uri.rstrip("/"), str(self).rstrip("/"))
+
 
 def place(folder: Path, uri: str | None) -> Place:
     """Where a study that runs now is mirrored to: `uri`, else STORAGE/mlflow.db."""
@@ -80,7 +85,8 @@ def mirror(folder: Path, uri: str | None) -> str:
         except UserError:
             raise
         except Exception as error:  # mlflow, sqlalchemy and requests each raise their own
-            raise UserError(f"{to}: not everything could be sent to this MLflow store: {_brief(error)}") from error
+            why = to.without_password(_brief(error))
+            raise UserError(f"{to}: not everything could be sent to this MLflow store: {why}") from error
     return f"{runs} runs in {to}"
 
 
@@ -177,7 +183,8 @@ def _follow(folder: Path, to: Place) -> tuple[int, int]:
         except Exception as error:  # whatever it is, the study goes on and the next pass tries again
             pause = min(2 * pause, _LONGEST)
             if complaint != (complaint := _brief(error)):
-                log.exception("%s: the runs of %s were not all sent", to, folder)
+                trace = to.without_password(traceback.format_exc())
+                log.error("%s: the runs of %s were not all sent\n%s", to, folder, trace)
             whole = store.whole()[0] if store else whole
             store = None
     return store.whole() if store else (whole, len(study_runs(folder).runs))

@@ -85,13 +85,13 @@ def built(config: TrialConfig, n_classes: int, fold: Name) -> nn.Module:
     torch.manual_seed(stream("weights", *fold, "network"))
     try:
         network = factory(given, n_classes)
+        if isinstance(network, nn.Module) and any(is_lazy(weight) for weight in network.parameters()):
+            with torch.no_grad(), predicting(network):
+                network(*(torch.zeros(1, *shape) for shape in given.values()))
     except Exception as error:
         raise UserError(f"{asked}, raises {type(error).__name__}: {error}") from error
     if not isinstance(network, nn.Module):
         raise UserError(f"{asked}, returns {type(network).__name__}; expected: a torch.nn.Module")
-    if any(is_lazy(weight) for weight in network.parameters()):
-        with torch.no_grad(), predicting(network):
-            network(*(torch.zeros(1, *shape) for shape in given.values()))
     return network.to(DTYPES[config.precision])
 
 

@@ -62,6 +62,10 @@ def _probe(config: TrialConfig, n_classes: int) -> Probe:
     if not isinstance(logits, Tensor) or logits.shape != (_CLIPS, n_classes) or not logits.is_floating_point():
         given = "x".join(map(str, logits.shape)) if isinstance(logits, Tensor) else type(logits).__name__
         raise UserError(f"{what} gives {given} for {_CLIPS} clips; expected: logits {_CLIPS}x{n_classes}")
+    if not (logits.isfinite().all() and few.isfinite().all()):
+        raise UserError(f"{what} gives NaN or infinite logits before any training")
+    if (few >= 0).all() and _same(few.sum(1), torch.ones_like(few[:, 0])):
+        raise UserError(f"{what} gives probabilities; expected: logits, for the loss takes their softmax itself")
     if not (_same(one, again) and _same(few[:1], one)):
         raise UserError(f"{what} predicts a clip by chance, or by the clips beside it, in eval mode too")
     for weight in weights:

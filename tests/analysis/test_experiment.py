@@ -44,3 +44,16 @@ def test_what_is_not_there_is_told(store, monkeypatch):
 def test_an_address_that_mlflow_cannot_read_is_told():
     with pytest.raises(UserError, match="MLflow cannot read it"):
         Results.load("mlflow:bogus://x#y")
+
+
+def test_a_store_that_is_not_there_is_told_and_not_made(tmp_path):
+    with pytest.raises(UserError, match="there is no MLflow store"):
+        Results.load(f"mlflow:sqlite:///{tmp_path}/typo/mlflow.db#toy")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_password_of_the_environment_is_not_printed(monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://me:secret@127.0.0.1:9")  # nobody listens there
+    with pytest.raises(UserError, match="MLflow cannot read it") as refused:
+        Results.load("mlflow:toy")
+    assert "secret" not in str(refused.value)

@@ -269,6 +269,8 @@ def test_which_store(tmp_path):
     assert place(folder, None) == Place(f"sqlite:///{tmp_path}/mlflow.db", tmp_path / "mlartifacts")
     assert place(folder, "https://me:secret@host:5000/a") == Place("https://me:secret@host:5000/a", None)
     assert str(place(folder, "https://me:secret@host:5000/a")) == "https://host:5000/a"
+    told = "API request to https://me:secret@host:5000/a/api failed"
+    assert place(folder, "https://me:secret@host:5000/a/").without_password(told) == told.replace("me:secret@", "")
     assert str(place(folder, "postgresql://me:secret@host/mlflow")) == "postgresql://host/mlflow"
     with Ledger(folder) as ledger:
         begin(ledger, tracking_uri="http://host:5000")

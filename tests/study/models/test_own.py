@@ -59,6 +59,20 @@ def raises(inputs, classes):
     raise RuntimeError("kernel too large")
 
 
+def large(inputs, classes):
+    return nn.Sequential(nn.Conv3d(1, 4, 25), nn.Flatten(), nn.LazyLinear(classes))
+
+
+def softened(inputs, classes):
+    return nn.Sequential(TinyNet(inputs, classes), nn.Softmax(1))
+
+
+def undefined(inputs, classes):
+    network = TinyNet(inputs, classes)
+    nn.init.constant_(network.out.bias, float("nan"))
+    return network
+
+
 def narrow(inputs, classes):
     return TinyNet(inputs, 2)
 
@@ -171,6 +185,9 @@ def test_what_it_takes(config):
         ("text", "raises TypeError: 'str' object is not callable"),
         ("nothing", "returns NoneType; expected: a torch.nn.Module"),
         ("raises", "asked for face 1x9x24x24 and 3 classes, raises RuntimeError: kernel too large"),
+        ("large", "asked for face 1x9x24x24 and 3 classes, raises RuntimeError: Calculated padded input size"),
+        ("softened", "gives probabilities; expected: logits"),
+        ("undefined", "gives NaN or infinite logits before any training"),
         ("narrow", "gives 4x2 for 4 clips; expected: logits 4x3"),
         ("untrainable", "has no weights to train"),
         ("mixing", "predicts a clip by chance, or by the clips beside it"),
@@ -202,6 +219,21 @@ def test_losolabs_factors_have_no_effect_on_it(config):
     assert config("TinyNet", depth=3, filters=4, dropout=0.1, hidden=7).key() == config("TinyNet").key()
     assert config("TinyNet", regions="eyes+mouth").conflicts() == []
     assert config("TinyNet", weight_decay=0.1).key() != config("TinyNet").key()
+
+
+def test_bfloat16_is_refused_for_it_with_the_reason(config, small, nets):
+    (problem,) = config("TinyNet", precision="bfloat16").conflicts()
+    assert problem.startswith("precision: bfloat16") and "TinyNet" in problem and "torch.autocast" in problem
+    assert TrialConfig(precision="bfloat16").conflicts() == []
+    arms = {"mine": {"network": f"{nets}:TinyNet", "precision": "bfloat16"}}
+    with pytest.raises(UserError, match="arm mine: precision: bfloat16"):
+        small.prepared(stages={"ablate": {"design": "listed", "seeds": 1, "arms": arms}})
+
+
+@pytest.mark.parametrize("module", ["sys", "__main__"])
+def test_a_module_without_source_is_told(module):
+    with pytest.raises(UserError, match=f"network '{module}:Net'"):
+        dotted.source_digest(f"{module}:Net")
 
 
 @pytest.mark.parametrize("package", [False, True])
