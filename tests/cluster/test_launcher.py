@@ -1,5 +1,6 @@
 """docs/cluster.md, followed literally on four hosts: what comes home is what a serial run gives, whatever happens."""
 
+import os
 import re
 import signal
 import sqlite3
@@ -12,14 +13,15 @@ import pytest
 from study.ledger import golden_digest
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
+long = pytest.mark.skipif("LOSOLAB_SOAK" not in os.environ, reason="some minutes; make soak runs it")
 
 REPOSITORY = Path(__file__).parents[2]
-# A study of some half a minute on this machine: 18 trials of 8 folds.
+# A study of some twenty seconds on this machine: 12 trials of 8 folds.
 STUDY = """
 name: my_study
 dataset: {reader: synthetic, options: {subjects: 8, clips: 4}}
-baseline: {architecture: full_face, frames: 6, crop: 24, kernel_time: 3, filters: 8, epochs: 40}
-stages: {ablate: {design: one_at_a_time, seeds: 3, vary: {depth: [2], crop: [16, 32], frames: [12]}, controls: [null]}}
+baseline: {architecture: full_face, frames: 6, crop: 24, kernel_time: 3, filters: 8, epochs: 30}
+stages: {ablate: {design: one_at_a_time, seeds: 2, vary: {depth: [2], crop: [16, 32], frames: [12]}, controls: [null]}}
 resources: {memory: 0.5}
 """
 DOC = (REPOSITORY / "docs/cluster.md").read_text(encoding="utf-8")
@@ -135,6 +137,7 @@ def test_a_submitted_study_comes_home(cluster, serial):
     assert "report" in cluster.laptop("losolab report results/my_study")
 
 
+@long
 def test_a_worker_without_power_that_comes_back(cluster, serial):
     study, worker = cluster.submit("power"), cluster.lab.workers[0]
     cluster.until(lambda: cluster.folds("power") > 8, "the first folds", 120)
@@ -146,6 +149,7 @@ def test_a_worker_without_power_that_comes_back(cluster, serial):
     cluster.ready()
 
 
+@long
 def test_a_pulled_cable(cluster, serial):
     study, worker = cluster.submit("cable"), cluster.lab.workers[1]
     cluster.until(lambda: cluster.folds("cable") > 8, "the first folds", 120)
@@ -156,6 +160,7 @@ def test_a_pulled_cable(cluster, serial):
     cluster.ready()
 
 
+@long
 def test_a_job_outlives_who_submitted_it(cluster, serial):
     forward = cluster.lab.laptop.start(f"cd losolab; exec {FORWARD.rstrip(' &')}")
     cluster.until(
@@ -182,11 +187,12 @@ def test_a_closed_laptop_ends_a_study_cleanly_and_running_again_completes_it(clu
     study.send_signal(signal.SIGKILL)
     print(f"the driver ended {time.monotonic() - began:.1f} s after the connection")
     cluster.lab.head.run("losolab ledger check lid/my_study")
-    assert cluster.folds("lid") < 144
+    assert cluster.folds("lid") < 96
     assert "report" in cluster.submit("lid").communicate(timeout=300)[0]
     assert cluster.digest("lid") == serial
 
 
+@long
 def test_code_that_trains_differently_is_refused_until_it_is_accepted(cluster):
     training = cluster.lab.laptop.home / "losolab/study/training.py"
     training.write_text(training.read_text() + "\n# another code\n")
