@@ -30,8 +30,8 @@ def advice(plan: Plan) -> list[str]:
             f"{stage}: {many}, {data}: a UF1 difference of {own:.3f} is found in four cases of five, a smaller one "
             "less often (expected from other datasets' variance)"
         )
-        if isinstance(design, Factorial):
-            said.append(f"{stage}: {_of_factorial(_levels(design), plan.size, seeds)}")
+        if isinstance(design, Factorial) and (levels := _levels(design)):
+            said.append(f"{stage}: {_of_factorial(levels, plan.size, seeds)}")
         if isinstance(design, OneAtATime):
             said += [f"{stage}: {line}" for line in _instead(_levels(design), plan.size, seeds, own)]
     return said

@@ -4,6 +4,7 @@ import logging
 import os
 import sys
 from pathlib import Path
+from sqlite3 import DatabaseError
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -47,6 +48,10 @@ def main(arguments: list[str] | None = None) -> None:
     except UserError as mistake:
         for problem in mistake.problems:
             errors.print(f"[red]error:[/] {plain(problem)}", soft_wrap=True)
+        sys.exit(2)
+    except DatabaseError as problem:  # a damaged page, or a disk that fills up while a ledger is copied
+        errors.print(f"[red]error:[/] the ledger cannot be read or copied: {plain(str(problem))}", soft_wrap=True)
+        errors.print("losolab ledger check FOLDER says whether it is damaged", soft_wrap=True)
         sys.exit(2)
     except OSError as problem:  # a full disk, a folder that may not be written: the system's own words say it best
         errors.print(f"[red]error:[/] {plain(str(problem))}", soft_wrap=True)

@@ -30,10 +30,10 @@ def _of_stage(spec: StudySpec, stage: str, ledger: Ledger) -> Iterator[str]:
 
 
 def _of_search(spec: StudySpec, stage: str, design: Search, ledger: Ledger) -> Iterator[str]:
-    before = ledger.resolved()
-    if before is None:
+    before = ledger.resolved() or {"stages": {}}
+    asked = before["stages"].get(stage, {}).get("proposals")
+    if asked is None:  # a search that is new; the study's identity knows no such stage and says so
         return
-    asked = before["stages"][stage]["proposals"]
     names: list[str] = list(spec.stages)
     later = names[names.index(stage) + 1 :]
     if design.proposals < len(ledger.proposals(stage)):

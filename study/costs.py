@@ -4,10 +4,12 @@ import heapq
 import json
 from collections import defaultdict
 from collections.abc import Iterable
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from functools import cache, cached_property
 from math import ceil, exp, log
 from pathlib import Path
+from sqlite3 import DatabaseError
 from typing import Any
 
 from search_spaces.config import TrialConfig
@@ -130,19 +132,18 @@ def timed_in(storage: Path, threads: int, on_gpu: bool) -> Costs:
     for folder in sorted(path.parent for path in storage.glob("*/ledger.sqlite")):
         try:
             _add_timed(found, folder, threads, on_gpu)
-        except UserError:  # of another version: its own commands say so
+        except (UserError, DatabaseError):  # of another version, or damaged: its own commands say so
             continue
     return found
 
 
 def _add_timed(costs: Costs, folder: Path, threads: int, on_gpu: bool) -> None:
-    db = read_only(folder)
-    study = db.execute("select description from study").fetchone()
-    proposals = db.execute("select distinct key, configuration from proposal").fetchall()
     query = """select configuration, arithmetic, count(*) as folds, avg(seconds) as seconds from fold
         where origin is null group by configuration, arithmetic"""
-    rows = db.execute(query).fetchall()
-    db.close()
+    with closing(read_only(folder)) as db:
+        study = db.execute("select description from study").fetchone()
+        proposals = db.execute("select distinct key, configuration from proposal").fetchall()
+        rows = db.execute(query).fetchall()
     if study is None:
         return
     configs = {row["key"]: TrialConfig(**json.loads(row["configuration"])) for row in proposals}

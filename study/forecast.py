@@ -24,12 +24,14 @@ class Forecast:
     """What is left to train of a plan. `seconds`: of device time; `wall`: on `slots` devices of this machine.
 
     here: folds in this study's ledger, by (stage, arm). elsewhere: those that will be copied, by (stage, arm), then by
-    study. timed, measured: cost classes that a ledger or a few steps here have timed, of `classes`.
+    study. never: folds of pruned trials, which nobody trains. timed, measured: cost classes that a ledger or a few
+    steps here have timed, of `classes`.
     """
 
     plan: Plan
     here: Counter[tuple[str, str | None]]
     elsewhere: dict[tuple[str, str | None], Counter[str]]
+    never: int
     seconds: float
     wall: float
     slots: int
@@ -53,7 +55,7 @@ class Forecast:
 
     @property
     def to_train(self) -> int:
-        return self.plan.folds - self.here.total() - self.copied.total()
+        return self.plan.folds - self.here.total() - self.copied.total() - self.never
 
 
 def forecast(study: Study, slots: int | None = None) -> Forecast:
@@ -66,12 +68,25 @@ def forecast(study: Study, slots: int | None = None) -> Forecast:
     plan = planned(study.spec, study.plan.size, costs)  # the same, with what was measured
     there = _There(study)
     outlook = Outlook(plan, costs)
+    never = 0
     for trial in there.trials():
-        outlook.saw(trial, outlook.folds(trial) - there.look_up(trial))
+        missing = outlook.folds(trial) - there.look_up(trial)
+        pruned = there.record is not None and trial.number in there.record.pruned
+        never += missing * pruned
+        outlook.saw(trial, missing * (not pruned))
     slots = slots or max(1, here.slots(resources))
     seconds = outlook.seconds()
     return Forecast(
-        plan, there.here, there.elsewhere, sum(seconds), makespan(seconds, slots), slots, len(works), timed, measured
+        plan,
+        there.here,
+        there.elsewhere,
+        never,
+        sum(seconds),
+        makespan(seconds, slots),
+        slots,
+        len(works),
+        timed,
+        measured,
     )
 
 

@@ -16,7 +16,7 @@ from search_spaces.identity import digest
 from study.identity import Arithmetic, changed_code, code, provenance
 from study.library import Copy
 from study.lock import locked, refuse_network
-from study.schema import SCHEMA, check_version, ledger_path, read_only
+from study.schema import SCHEMA, check_version, is_blank, ledger_path, read_only
 from study.trials import Done, FoldResult, Trial
 
 # Errors of attempts: the trial's process was killed, or all that ran was left.
@@ -85,11 +85,12 @@ class Ledger:
             ledger_path(folder), isolation_level=None, timeout=60, factory=_Writer
         )
         self.db.row_factory = sqlite3.Row
-        self.db.execute("pragma journal_mode = wal")
-        self.db.execute("pragma synchronous = full")
-        if not self.db.execute("select 1 from sqlite_master").fetchone():
-            self.db.executescript(f"begin; {SCHEMA} commit;")
         try:
+            blank = is_blank(self.db, ledger_path(folder))
+            self.db.execute("pragma journal_mode = wal")
+            self.db.execute("pragma synchronous = full")
+            if blank:
+                self.db.executescript(f"begin; {SCHEMA} commit;")
             check_version(self.db, ledger_path(folder))
         except BaseException:
             self.close()

@@ -58,6 +58,7 @@ def copy_ledger(folder: Path, target: Path) -> None:
     draft = path.with_suffix(f".{os.getpid()}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        db.rollback()  # it copies one moment by itself, and not inside a transaction
         db.execute("vacuum into ?", (str(draft),))
         draft.rename(path)
     finally:

@@ -3,8 +3,10 @@
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from sqlite3 import DatabaseError
 
 from search_spaces.errors import UserError
 from search_spaces.identity import digest
@@ -51,26 +53,25 @@ class Library:
 
     def _add(self, folder: Path) -> None:
         try:
-            db = read_only(folder)
-        except UserError:  # of another version, or half made: its own commands say so
+            with closing(read_only(folder)) as db:
+                attempts = db.execute("select id, provenance from attempt").fetchall()
+                rows = db.execute("select key, arithmetic, attempt from fold").fetchall()
+        except (UserError, DatabaseError):  # of another version, half made or damaged: its own commands say so
             return
-        codes = {row["id"]: json.loads(row["provenance"])["code"] for row in db.execute("select * from attempt")}
-        rows = db.execute("select key, arithmetic, attempt from fold").fetchall()
-        db.close()
+        codes = {row["id"]: json.loads(row["provenance"])["code"] for row in attempts}
         now = digest(code())
         for row in rows:
             if codes[row["attempt"]] == now:
                 self._where[row["key"]].append((folder.name, row["arithmetic"]))
 
     def _read(self, name: str, keys: list[str], arithmetic: Arithmetic | None) -> list[Copy]:
-        try:
-            db = read_only(self.storage / name)
-        except UserError:
-            return []
         query = """select fold.*, attempt.node, attempt.provenance from fold join attempt on attempt.id = fold.attempt
             where key=?"""
-        rows = [row for key in keys for row in db.execute(query, (key,)).fetchall()]
-        db.close()
+        try:
+            with closing(read_only(self.storage / name)) as db:
+                rows = [row for key in keys for row in db.execute(query, (key,)).fetchall()]
+        except (UserError, DatabaseError):
+            return []
         found: dict[str, Copy] = {}
         for row in rows:
             made_by = Arithmetic(**json.loads(row["arithmetic"]))

@@ -51,6 +51,7 @@ def _balance(made: Forecast) -> list[str]:
     plan = made.plan
     copied = ", ".join(f"{folds} will be copied from {name}" for name, folds in sorted(made.copied.items()))
     there = [f"{made.here.total()} are in this study's ledger"] * bool(made.here.total()) + [copied] * bool(copied)
+    there += [f"{made.never} of pruned trials are never trained"] * bool(made.never)
     known = [f"{made.timed} timed in ledgers"] * bool(made.timed) + [f"{made.measured} by a few steps here"] * bool(
         made.measured
     )

@@ -26,6 +26,7 @@ class Record:
     description: dict[str, Any]
     clips: Clips
     trials: tuple[Trial, ...]
+    pruned: frozenset[int]  # of them, by number
     keys: frozenset[str]
 
 
@@ -34,6 +35,7 @@ def recorded(folder: Path) -> Record | None:
     db = read_only(folder)
     study = db.execute("select resolved, identity, description from study").fetchone()
     proposals = db.execute("select * from proposal order by trial").fetchall()
+    pruned = frozenset(row["trial"] for row in db.execute("select trial from outcome where state = 'pruned'"))
     keys = frozenset(row["key"] for row in db.execute("select key from fold"))
     db.close()
     if study is None:
@@ -45,7 +47,8 @@ def recorded(folder: Path) -> Record | None:
         for seeds in [json.loads(row["seeds"])]
     )
     spec = StudySpec.model_validate(json.loads(study["resolved"]))
-    return Record(spec, identity, description, named_clips(description, identity["data"]), tuple(trials), keys)
+    clips = named_clips(description, identity["data"])
+    return Record(spec, identity, description, clips, tuple(trials), pruned, keys)
 
 
 def named_clips(description: dict[str, Any], digests: dict[str, str]) -> Clips:

@@ -36,8 +36,9 @@ def ledger_path(folder: Path) -> Path:
 
 
 def read_only(folder: Path) -> sqlite3.Connection:
-    """A reader's connection. Fetch all, close, and only then do slow things: an open cursor blocks the writer.
+    """A reader's connection: all that it reads is of one moment, whatever a driver writes beside it.
 
+    Fetch all, close, and only then do slow things: an open reader keeps the writer's log from being folded in.
     Raises UserError where no ledger is, or one of another version.
     """
     path = ledger_path(folder)
@@ -45,6 +46,7 @@ def read_only(folder: Path) -> sqlite3.Connection:
         raise UserError(f"{folder}: there is no study here (no {path.name}); run one first, or give the folder of one")
     db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=60)
     db.row_factory = sqlite3.Row
+    db.execute("begin")
     try:
         check_version(db, path)
     except BaseException:
@@ -53,14 +55,21 @@ def read_only(folder: Path) -> sqlite3.Connection:
     return db
 
 
-def check_version(db: sqlite3.Connection, path: Path) -> None:
-    """Raises UserError where a ledger was written by an older or a newer losolab, or is none."""
+def is_blank(db: sqlite3.Connection, path: Path) -> bool:
+    """Whether nothing was written yet: a run begins, or was stopped then. Raises UserError where it is no ledger."""
     try:
-        version = db.execute("pragma user_version").fetchone()[0]
+        return db.execute("select 1 from sqlite_master").fetchone() is None
     except sqlite3.DatabaseError as problem:
         raise UserError(
             f"{path}: is not a ledger, or damaged ({problem}); put a copy of it back in its place"
         ) from None
+
+
+def check_version(db: sqlite3.Connection, path: Path) -> None:
+    """Raises UserError where a ledger was written by an older or a newer losolab, is blank, or is none."""
+    if is_blank(db, path):
+        raise UserError(f"{path}: holds no study yet: its run has only just begun, or was stopped then; run it again")
+    version = db.execute("pragma user_version").fetchone()[0]
     if version < SCHEMA_VERSION:
         raise UserError(
             f"{path}: written by an older losolab (schema {version}, this one has {SCHEMA_VERSION}), which alone "

@@ -26,6 +26,7 @@ import time
 import traceback
 from collections.abc import Iterator
 from contextlib import suppress
+from math import ceil
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -89,7 +90,7 @@ def _start(executor: RayTune, resources: Resources, clips: Clips) -> None:
     if executor.address:
         cluster.join(executor.address)
     else:
-        cpus = executor.slots and max(1, round(executor.slots * resources.cpu))
+        cpus = executor.slots and ceil(executor.slots * resources.cpu)
         store = cluster.store_for(clips)
         ray.init("local", num_cpus=cpus, object_store_memory=store, include_dashboard=False, **cluster.QUIET)
 

@@ -43,6 +43,15 @@ def test_proposals_may_be_added_until_a_later_stage_begins(small):
     assert "was 5, and a later stage has begun" in refused(small, stages=later)
 
 
+def test_a_search_that_is_new_or_takes_the_place_of_arms_is_another_study(small):
+    from search_spaces.study_file import load_study
+
+    search = load_study(small.file).stages["search"].model_dump(mode="json", exclude_defaults=True)
+    small.run(stages=ONE)
+    assert "stages.search was null" in refused(small, stages={"search": search, **ONE})
+    assert "stages.ablate was null" in refused(small, stages={"ablate": search})
+
+
 def test_baseline_and_resources_that_decide_digits_stay(small):
     small.run(stages=ONE)
     small.run(stages=ONE, **{"baseline.kernel_space": 3})  # the default, written out

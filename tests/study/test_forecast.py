@@ -1,6 +1,7 @@
 """What the plan says before is what the ledger has after: folds exactly, device time as far as the machine allows."""
 
 import os
+import sqlite3
 import time
 
 import pytest
@@ -9,7 +10,7 @@ from search_spaces.spec import Resources
 from study import executors
 from study.driver import cached_clips
 from study.forecast import forecast
-from study.ledger import read_only
+from study.ledger import ledger_path, read_only
 from study.machine import Machine
 from study.measuring import measure
 from study.progress import Display
@@ -52,6 +53,19 @@ def test_a_search_that_has_begun(small):
     small.run(stages={"search": search | {"proposals": 3}})
     left = forecast(small.prepared(stages={"search": search | {"proposals": 5}}))
     assert (left.plan.folds, left.to_train, left.here["search", None]) == (25, 10, 15)
+
+
+def test_what_a_race_left_out_is_not_to_be_trained(small):
+    search = small.prepared().spec.stages["search"].model_dump(mode="json", exclude_defaults=True)
+    folder = small.run(stages={"search": search | {"proposals": 3}})
+    with sqlite3.connect(ledger_path(folder)) as db:  # as a race that was lost after four subjects leaves it
+        db.execute(
+            "delete from fold where key = (select max(fold.key) from fold join attempt on id=attempt and trial=2)"
+        )
+        db.execute("update outcome set state = 'pruned', kept = 4 where trial = 2")
+    db.close()
+    left = forecast(small.prepared(stages={"search": search | {"proposals": 3}}))
+    assert (left.never, left.to_train, left.seconds, left.here["search", None]) == (1, 0, 0, 14)
 
 
 def test_a_plan_writes_nothing_even_where_nothing_is_cached(small):

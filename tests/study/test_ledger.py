@@ -88,6 +88,15 @@ def test_a_reader_reads_beside_the_writer_and_cannot_write(ledger):
             db.execute("delete from proposal")
 
 
+def test_all_that_a_reader_reads_is_of_one_moment(ledger):
+    db = read_only(ledger.folder)
+    trial = ledger.propose("ablate", "baseline", TrialConfig(), (1,))
+    ledger.settle(trial.number, Outcome("complete", 5, 0.7))
+    counted = [db.execute(f"select count(*) from {table}").fetchone()[0] for table in ("proposal", "outcome")]
+    db.close()
+    assert counted == [0, 0]
+
+
 @pytest.mark.parametrize(("version", "advice"), [(1, "older losolab .*install that version"), (99, "newer .*update")])
 def test_another_schema_is_refused_with_what_to_do(tmp_path, version, advice):
     Ledger(tmp_path / "x").close()
@@ -98,8 +107,17 @@ def test_another_schema_is_refused_with_what_to_do(tmp_path, version, advice):
         with pytest.raises(UserError, match=advice):
             opened(tmp_path / "x")
     ledger_path(tmp_path / "x").write_text("no database at all, but longer than a header of one hundred bytes" * 3)
-    with pytest.raises(UserError, match="is not a ledger"):
-        read_only(tmp_path / "x")
+    for opened in (Ledger, read_only):
+        with pytest.raises(UserError, match="is not a ledger"):
+            opened(tmp_path / "x")
+
+
+def test_a_ledger_of_a_run_that_was_stopped_before_it_began(tmp_path):
+    ledger_path(tmp_path).touch()
+    with pytest.raises(UserError, match="holds no study yet"):
+        read_only(tmp_path)
+    with Ledger(tmp_path) as ledger:
+        assert ledger.resolved() is None
 
 
 def test_no_study_there(tmp_path):

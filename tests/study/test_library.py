@@ -99,6 +99,14 @@ def test_a_fold_is_copied_from_ledgers_of_this_version_alone(small):
     assert counts(small.run(**ONE, name="other"))[1:3] == (0, 10)
 
 
+def test_a_damaged_ledger_of_another_study_stops_nobody(small):
+    """Its first page is whole, so that it opens; its rows cannot be read."""
+    path = ledger.ledger_path(small.run(**ONE))
+    content = path.read_bytes()
+    path.write_bytes(content[:8192] + b"\xff" * (len(content) - 8192))
+    assert counts(small.run(**ONE, name="other"))[1:3] == (0, 10)
+
+
 NETWORK = """
 from torch import nn
 
