@@ -16,6 +16,7 @@ class Outlook:
 
     def __init__(self, plan: Plan, costs: Costs) -> None:
         self.plan, self.costs = plan, costs
+        self.trials, self.folds_of_all = plan.trials, plan.folds
         self._planned: dict[tuple[str, str | None], Cost] = {(arm.stage, arm.name): cost for arm, cost in plan.arms}
         self._planned |= {(stage.stage, None): stage.cost for stage in plan.open}
         self._arms = [(arm, cost, Work(arm.config, plan.size)) for arm, cost in plan.arms]
@@ -32,6 +33,9 @@ class Outlook:
 
     def knows(self, stage: str, trials: int) -> None:
         """A stage that follows from a search has so many trials: it has begun."""
+        cost, fewer = self._planned[stage, None], self._trials[stage] - trials
+        self.trials -= fewer
+        self.folds_of_all -= fewer * (cost.folds // cost.trials)
         self._trials[stage] = trials
 
     def folds(self, trial: "Trial") -> int:

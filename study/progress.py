@@ -26,7 +26,6 @@ class Display:
 
     def __init__(self, console: Console, outlook: Outlook, clock: Callable[[], float] = time.monotonic) -> None:
         self.console, self.outlook, self.clock = console, outlook, clock
-        self.trials, self.folds = outlook.plan.trials, outlook.plan.folds
         self.began = clock()
         self.training_began: float | None = None
         self.ended = self.failed = self.pruned = self.trained = self.reused = self.copied = 0
@@ -97,14 +96,14 @@ class Display:
 
     def _render(self) -> Group:
         done = self.trained + self.reused + self.copied + self.never
-        bar = ProgressBar(total=max(1, self.folds), completed=done, width=48)
+        bar = ProgressBar(total=max(1, self.outlook.folds_of_all), completed=done, width=48)
         return Group(bar, *(Text(" · ".join(parts)) for parts in (self._counts(), self._times())))
 
     def _counts(self) -> list[str]:
-        parts = [f"trials {self.ended + self.pruned}/{self.trials}"]
+        parts = [f"trials {self.ended + self.pruned}/{self.outlook.trials}"]
         for number, name in ((len(self.running), "running"), (self.failed, "failed"), (self.pruned, "pruned")):
             parts += [f"{number} {name}"] * bool(number)
-        parts.append(f"folds {self.trained + self.reused + self.copied}/{self.folds}")
+        parts.append(f"folds {self.trained + self.reused + self.copied}/{self.outlook.folds_of_all}")
         parts += [f"{self.never} never trained"] * bool(self.never)
         parts += [f"{self.reused} from the ledger"] * bool(self.reused)
         return parts + [f"{self.copied} copied from other studies"] * bool(self.copied)

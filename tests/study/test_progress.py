@@ -124,3 +124,15 @@ def test_a_lost_trial_is_still_to_do():
     assert sum(display.outlook.seconds()) == pytest.approx(before)
     display.saw(trials[0], "failed", 0)
     assert sum(display.outlook.seconds()) < before
+
+
+def test_what_follows_from_a_search_is_counted_as_it_is_once_it_has_begun():
+    search = {"design": "search", "proposals": 4, "factors": {"epochs": [10, 16], "crop": [16, 24]}}
+    stages = {"search": search, "ablate": {"design": "one_at_a_time", "around": "winner", "seeds": 1}}
+    given = load_study(READY / "default.yaml", {"stages": stages, "baseline": BASELINE})
+    plan = planned(given, SIZE, Costs())
+    display = Display(Console(quiet=True), Outlook(plan, plan.costs))
+    assert display.text().startswith("trials 0/7 · folds 0/56")  # the winner, and at most two factors set back
+    for _ in range(2):
+        display.outlook.knows("ablate", 2)
+        assert display.text().startswith("trials 0/6 · folds 0/48")
