@@ -161,14 +161,17 @@ class Agenda:
         self.failed += 1
         self._watch_end(trial)
 
-    def lost(self, trial: Trial) -> None:
-        """The trial's process died: give it out again, unless that happens time and again without a new fold."""
+    def lost(self, trial: Trial, said: str = "") -> None:
+        """The trial's process died: give it out again, unless that happens time and again without a new fold.
+
+        said: the last words of who saw it die.
+        """
         if trial.number not in self.running:
             return  # its last block had come
         self.ledger.end_attempt(self.running[trial.number][1], LOST)
         if self.ledger.losses(trial.number) >= _LOSSES:
             why = f"{LOST} {_LOSSES} times without a new fold (out of memory? fewer --slots, or more memory a trial)"
-            self.fail(trial, why)
+            self.fail(trial, f"{why}: {said}" if said else why)
         else:
             self._put_back(trial)
 

@@ -28,6 +28,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from math import ceil
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any
 
 import ray
@@ -170,6 +171,13 @@ class Recorder(tune.Callback):
         if "failed" in result:
             self.connection.send(("fail", own, result["failed"]))
 
+    def on_trial_error(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
+        """Its process died, or could not begin: Tune has told the searcher before."""
+        file = Path(trial.local_path, "error.txt")
+        said = file.read_text(encoding="utf-8", errors="replace").strip() if file.exists() else ""
+        print(said, flush=True)  # to ray.log
+        self.connection.send(("lost", trial.config["task"].trial, said.splitlines()[-1] if said else ""))
+
 
 class Proposals(Searcher):
     """The driver's agenda as Tune's searcher. A trial whose process died is given out again by it, not by Tune."""
@@ -196,9 +204,7 @@ class Proposals(Searcher):
         return {"task": task}
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        trial = self.running.pop(trial_id)
-        if error:
-            self.connection.send(("lost", trial))
+        del self.running[trial_id]
 
     def save(self, checkpoint_path: str) -> None:
         """Nothing: the ledger is the memory."""

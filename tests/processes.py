@@ -19,9 +19,21 @@ def marked(mark: str) -> dict[int, str]:
     return {pid: command for pid, command in found.items() if command}  # without zombies
 
 
-def kill(mark: str, word: str) -> int:
-    """SIGKILL the oldest process whose command has this word; returns how many were killed: 0 or 1."""
-    for pid in sorted(pid for pid, command in marked(mark).items() if word in command):
+TRIAL = ("ray::LosoTrial", "ray::ResourceTrainable")  # what a process that trains is called, idle and at work
+
+
+def training(mark: str) -> list[int]:
+    """Those that train, the oldest first."""
+    return sorted(pid for pid, command in marked(mark).items() if command.startswith(TRIAL))
+
+
+def parent(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+
+
+def kill(mark: str, words: tuple[str, ...]) -> int:
+    """SIGKILL the oldest process whose command has one of these words; returns how many were killed: 0 or 1."""
+    for pid in sorted(pid for pid, command in marked(mark).items() if any(word in command for word in words)):
         try:
             os.kill(pid, signal.SIGKILL)
             return 1

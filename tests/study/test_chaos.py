@@ -9,10 +9,10 @@ from collections import Counter
 
 import pytest
 
-from tests.processes import MARK, kill, marked
+from tests.processes import MARK, TRIAL, kill, marked
 
 KILLS = 30 if os.environ.get("LOSOLAB_SOAK") else 6
-WORDS = {"trial process": "ray::LosoTrial", "driver": "study/run.py", "raylet": "raylet/raylet", "reader": "fetchmany"}
+WORDS = {"trial process": TRIAL, "driver": ("study/run.py",), "raylet": ("raylet/raylet",), "reader": ("fetchmany",)}
 READER = """
 import sys, time
 from pathlib import Path
