@@ -68,6 +68,7 @@ def _probe(config: TrialConfig, n_classes: int) -> Probe:
         raise UserError(f"{what} gives probabilities; expected: logits, for the loss takes their softmax itself")
     if not (_same(one, again) and _same(few[:1], one)):
         raise UserError(f"{what} predicts a clip by chance, or by the clips beside it, in eval mode too")
+    _refuse_where_one_clip_is_too_few(what, network, x)
     for weight in weights:
         kept.pop(weight.untyped_storage().data_ptr(), None)
     return Probe(
@@ -77,6 +78,18 @@ def _probe(config: TrialConfig, n_classes: int) -> Probe:
         kept=sum(kept.values()) // _CLIPS,
         alone=_alone(config, n_classes, network, x),
     )
+
+
+def _refuse_where_one_clip_is_too_few(what: str, network: nn.Module, x: list[Tensor]) -> None:
+    """A batch may leave a fold one clip to train on, which BatchNorm1d refuses: better now than in a late epoch."""
+    try:
+        with torch.no_grad():
+            network(*(part[:1] for part in x))
+    except Exception as error:
+        raise UserError(
+            f"{what} cannot train on one clip, all that a batch may leave of a fold: {type(error).__name__}: {error}; "
+            "take GroupNorm or LayerNorm, or freeze BatchNorm by its .eval()"
+        ) from error
 
 
 def _alone(config: TrialConfig, n_classes: int, network: nn.Module, x: list[Tensor]) -> str | None:

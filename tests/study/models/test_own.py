@@ -63,6 +63,10 @@ def large(inputs, classes):
     return nn.Sequential(nn.Conv3d(1, 4, 25), nn.Flatten(), nn.LazyLinear(classes))
 
 
+def flat_normed(inputs, classes):
+    return nn.Sequential(nn.Flatten(), nn.LazyLinear(8), nn.BatchNorm1d(8), nn.Linear(8, classes))
+
+
 def softened(inputs, classes):
     return nn.Sequential(TinyNet(inputs, classes), nn.Softmax(1))
 
@@ -186,6 +190,7 @@ def test_what_it_takes(config):
         ("nothing", "returns NoneType; expected: a torch.nn.Module"),
         ("raises", "asked for face 1x9x24x24 and 3 classes, raises RuntimeError: kernel too large"),
         ("large", "asked for face 1x9x24x24 and 3 classes, raises RuntimeError: Calculated padded input size"),
+        ("flat_normed", "cannot train on one clip, all that a batch may leave of a fold: ValueError: Expected"),
         ("softened", "gives probabilities; expected: logits"),
         ("undefined", "gives NaN or infinite logits before any training"),
         ("narrow", "gives 4x2 for 4 clips; expected: logits 4x3"),
