@@ -151,10 +151,14 @@ def test_killed_workers_cost_the_block_they_were_in(small, golden):
 @pytest.mark.parametrize("options", [("--serial",), ("--slots", "2")], ids=["serial", "ray-2"])
 def test_ctrl_c_ends_with_a_word_and_the_same_command_goes_on(small, golden, options):
     driver = small.start(*options)
-    while driver.poll() is None and not _folds(small.folder) > FOLDS // 3:
-        time.sleep(0.02)
-    driver.send_signal(signal.SIGINT)
-    output, _ = driver.communicate(timeout=60)
+    try:
+        while driver.poll() is None and not _folds(small.folder) > FOLDS // 3:
+            time.sleep(0.02)
+        driver.send_signal(signal.SIGINT)
+        output, _ = driver.communicate(timeout=180)
+    finally:
+        driver.kill()
+        driver.communicate()
     assert driver.returncode == 130, output
     assert "the same command goes on from there" in output
     assert "Traceback" not in output

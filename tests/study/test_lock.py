@@ -27,7 +27,7 @@ def test_a_second_driver_is_refused_and_starts_at_once_when_the_first_is_killed(
     try:
         forty.until(16, first)
         others.append(forty.start("--serial"))
-        output, _ = others[0].communicate(timeout=60)
+        output, _ = others[0].communicate(timeout=180)
         assert others[0].returncode == 2, output
         assert f"{platform.node()}, process {first.pid}" in " ".join(output.split())
         first.kill()
