@@ -80,3 +80,8 @@ class Course:
                 for _, true, predicted, _ in json.loads(found[seed, subject]):
                     counts[i, position[true], position[predicted]] += 1
         return counts
+
+
+def counted(state: str | None, kept: int | None, seeds: int, order: Sequence[str]) -> Sequence[str]:
+    """The subjects whose folds count for a trial: of a pruned one those up to its race's end, not what came after."""
+    return order[: (kept or 0) // seeds] if state == "pruned" else order

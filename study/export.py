@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 from analysis.results import METADATA_KEY, PREDICTIONS, TRIALS
 from search_spaces.config import TrialConfig
 from study.audit import marks
+from study.course import counted
 from study.ledger import read_only
 from study.models.sizes import known_size
 from study.protocol import shuffled
@@ -54,7 +55,7 @@ def _predictions(
     order: list[str],
 ) -> list[dict[str, Any]]:
     seeds = json.loads(trial["seeds"])
-    counted = order[: trial["kept"] // len(seeds)] if trial["state"] == "pruned" else order  # not what came after
+    subjects = counted(trial["state"], trial["kept"], len(seeds), order)
     return [
         {name: trial[name] for name in ("trial", "stage", "arm")}
         | {"configuration": trial["key"], "seed": seed, "held_out": fold["held_out"]}
@@ -62,7 +63,7 @@ def _predictions(
         | {"y_true": y_true, "y_pred": y_pred, "probabilities": probabilities}
         for seed in seeds
         for fold in by_run[trial["key"], seed]
-        if fold["held_out"] in counted
+        if fold["held_out"] in subjects
         for clip, y_true, y_pred, probabilities in json.loads(fold["predictions"])
     ]
 

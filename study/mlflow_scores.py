@@ -12,26 +12,32 @@ import numpy.typing as npt
 from analysis.confusion import Counts
 from analysis.metrics import uf1
 from analysis.scores import Score
+from study.course import counted
 from study.ledger import read_only
 from study.mlflow_runs import STATUS, Run, StudyRuns
+from study.protocol import shuffled
 
 _CELL, _MARGIN = 72, 110  # pixels
 
 
 def counts(folder: Path, run: Run, study: StudyRuns) -> Counts:
-    """A trial's confusions [N subjects, S seeds, K true, K predicted]."""
+    """A trial's confusions [N subjects, S seeds, K true, K predicted]; of a pruned one up to its race's end."""
     db = read_only(folder)
     rows = db.execute(
-        "select seed, predictions, seeds from fold join proposal on fold.configuration = proposal.key where trial = ?",
+        "select seed, held_out, predictions, seeds, state, kept from fold "
+        "join proposal on fold.configuration = proposal.key join outcome using (trial) where trial = ?",
         (run.trial,),
     ).fetchall()
+    index = json.loads(db.execute("select identity from study").fetchone()[0])["data"]["index"]
     db.close()
     seeds = {seed: place for place, seed in enumerate(json.loads(rows[0]["seeds"]))}
+    order = shuffled((subject for _, subject in study.subjects.values()), index)
+    subjects = counted(rows[0]["state"], rows[0]["kept"], len(seeds), order)
     classes = {name: place for place, name in enumerate(study.classes)}
     blank = (len(seeds), len(classes), len(classes))
     found: dict[tuple[str, str], Counts] = defaultdict(lambda: np.zeros(blank, dtype=np.int64))
     for row in rows:
-        if row["seed"] in seeds:
+        if row["seed"] in seeds and row["held_out"] in subjects:
             for clip, true, predicted, *_ in json.loads(row["predictions"]):
                 found[study.subjects[clip]][seeds[row["seed"]], classes[true], classes[predicted]] += 1
     return np.stack([found[subject] for subject in sorted(found)])

@@ -20,10 +20,11 @@ from analysis.metrics import uf1
 from search_spaces.config import TrialConfig
 from search_spaces.identity import stream
 from study.ledger import Ledger, Outcome
+from study.protocol import shuffled
 from study.tracking import mirror
 from study.trials import FoldResult, Trial
 
-SUBJECTS = [f"s{n:02d}" for n in range(12)]
+SUBJECTS = shuffled((f"s{n:02d}" for n in range(12)), "index")  # as the trials of a race take them
 NETWORKS = ({}, {"regions": "eyes+mouth", "fusion": "intermediate"}, {"regions": "eyes+mouth", "fusion": "late"})
 FACTORS = ("architecture", "depth", "frames", "learning_rate")
 PICTURES = os.environ.get("LOSOLAB_PICTURES")  # a folder: `LOSOLAB_PICTURES=docs/images` makes those of the docs anew

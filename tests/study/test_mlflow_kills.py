@@ -15,9 +15,9 @@ from study.tracking import mirror
 
 KILLS = 20
 OUTCOMES = (
-    Outcome("complete", 3, 0.8222),
-    Outcome("pruned", 2, 0.5),
-    Outcome("failed", 1, None, "ValueError: no"),
+    Outcome("complete", 6, 0.8222),
+    Outcome("pruned", 4, 0.5),
+    Outcome("failed", 2, None, "ValueError: no"),
     None,
 )
 
@@ -48,7 +48,7 @@ def _advance(ledger: Ledger, n: int) -> None:
     """A trial more, in some state; and the one that was left running ends."""
     trial = ledger.propose("ablate", f"arm {n}", TrialConfig(hidden=100 + n), (3000, 3001))
     outcome = OUTCOMES[n % len(OUTCOMES)]
-    train(ledger, trial, outcome, SUBJECTS[: outcome.kept if outcome else 1])
+    train(ledger, trial, outcome, SUBJECTS[: outcome.kept // 2 if outcome else 1])
     if n and OUTCOMES[(n - 1) % len(OUTCOMES)] is None:
         left = next(own for own in ledger.trials() if own.arm == f"arm {n - 1}")
         train(ledger, left, OUTCOMES[0])

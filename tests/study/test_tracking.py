@@ -90,6 +90,15 @@ def test_every_state_as_a_run(folder):
     assert "trial/6" not in runs
 
 
+def test_of_a_pruned_trial_counts_what_came_before_its_end(folder):
+    with Ledger(folder) as ledger:
+        begin(ledger)
+        trial = ledger.propose("search", None, TrialConfig(depth=3), (1, 2))
+        train(ledger, trial, Outcome("pruned", 4, 0.61))  # its last block had r besides, who is all right
+    mirror(folder, None)
+    assert last(in_store(folder)["trial/1"])["partial/uf1"] == 0.7091
+
+
 def test_times_are_the_ledgers(folder):
     every_state(folder)
     with Ledger(folder) as ledger:
