@@ -34,11 +34,13 @@ QUERY = """
 def write_journal(folder: Path) -> Path:
     """Write `optuna.log` into a study's folder anew: a study of Optuna's for each of its searches; returns its path.
 
-    Raises UserError for a study without a search.
+    Raises UserError for a study without a search, or one that has not begun.
     """
     db = read_only(folder)
     with db:
-        study = dict(db.execute("select name, resolved, identity, description from study").fetchone())
+        study = db.execute("select name, resolved, identity, description from study").fetchone()
+        if study is None:
+            raise UserError(f"{folder}: its run never began: there is nothing to write")
         spec = StudySpec.model_validate(json.loads(study["resolved"]))
         searches = {stage: design for stage, design in spec.stages.items() if isinstance(design, Search)}
         trials = {stage: [dict(row) for row in db.execute(QUERY, (stage,))] for stage in searches}

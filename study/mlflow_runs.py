@@ -14,6 +14,7 @@ from search_spaces.config import FACTORS, TrialConfig, architecture
 from search_spaces.identity import digest
 from study.ledger import read_only
 from study.models.sizes import known_size
+from study.schema import is_blank, ledger_path
 
 STATUS = {"complete": "FINISHED", "failed": "FAILED", "pruned": "KILLED", "running": "RUNNING"}
 Metric = tuple[str, float, int, int]  # name, value, time in ms, step
@@ -56,12 +57,11 @@ class StudyRuns:
 
 def begun(folder: Path) -> bool:
     """Whether the folder's ledger knows of a study yet."""
-    if not (folder / "ledger.sqlite").is_file():
+    if not (path := ledger_path(folder)).is_file():
         return False
-    db = read_only(folder)
+    db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=60)
     try:
-        made = db.execute("select count(*) from sqlite_master where name = 'study'").fetchone()[0]
-        return bool(made and db.execute("select count(*) from study").fetchone()[0])
+        return not is_blank(db, path) and db.execute("select 1 from study").fetchone() is not None
     finally:
         db.close()
 

@@ -3,6 +3,7 @@
 import json
 import shutil
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
@@ -20,6 +21,7 @@ from optuna.storages.journal import JournalFileBackend
 from search_spaces.config import TrialConfig
 from search_spaces.errors import UserError
 from search_spaces.study_file import load_study
+from study import mlflow_runs
 from study.cli import main
 from study.course import Course
 from study.identity import Arithmetic
@@ -28,6 +30,7 @@ from study.ledger import Ledger, Outcome, StudyRecord
 from study.models.geometry import geometry
 from study.protocol import shuffled
 from study.race import differences
+from study.schema import ledger_path
 from study.trials import FoldResult
 
 SUBJECTS, CLASSES, INDEX = [f"s{i}" for i in range(8)], ("a", "b", "c"), "0" * 64
@@ -131,6 +134,16 @@ def test_a_study_without_a_search_has_no_journal(tmp_path):
     with Ledger(tmp_path) as ledger:
         ledger.begin(record)
     with pytest.raises(UserError, match="no search"):
+        write_journal(tmp_path)
+
+
+def test_a_study_that_never_began_has_none_either(tmp_path):
+    sqlite3.connect(ledger_path(tmp_path)).close()
+    ledger_path(tmp_path).touch()
+    assert not mlflow_runs.begun(tmp_path)
+    Ledger(tmp_path).close()
+    assert not mlflow_runs.begun(tmp_path)
+    with pytest.raises(UserError):
         write_journal(tmp_path)
 
 
