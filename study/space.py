@@ -33,8 +33,9 @@ def directions(design: Search) -> list[StudyDirection]:
 
 def values(design: Search, config: TrialConfig, uf1: float, n_classes: int) -> list[float]:
     """What Optuna is told of a trial, by objective: UF1, then sizes, which are computed."""
-    layers = geometry(config, n_classes)
-    return [uf1, *(float(getattr(layers, name)) for name in design.objectives[1:])]
+    sizes = design.objectives[1:]
+    layers = geometry(config, n_classes) if sizes else None
+    return [uf1, *(float(getattr(layers, name)) for name in sizes)]
 
 
 def combinations(design: Search, names: Sequence[str]) -> list[Levels]:
