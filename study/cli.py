@@ -113,7 +113,7 @@ def run(
             driver.begun(prepared, clips, accept_code=accept_code, mixed=mixed) as ledger,
             mirrored(prepared.folder, spec.tracking_uri) as mirror,
         ):
-            executor = _executor(serial, slots, address)
+            executor = _executor(serial, slots, address, driver.own_modules(spec))
             failed = driver.train(prepared, clips, ledger, executor, console, retry_failed=retry_failed)
             report_path = _report([str(prepared.folder)], prepared.folder / "report")
     except KeyboardInterrupt:
@@ -306,7 +306,7 @@ def _parsed(resources: str | None) -> dict[str, str]:
     return {f"resources.{name.strip()}": amount.strip() for name, _, amount in parts}
 
 
-def _executor(serial: bool, slots: int | None, address: str | None) -> "Executor":
+def _executor(serial: bool, slots: int | None, address: str | None, modules: tuple[str, ...]) -> "Executor":
     if serial:
         from study import executors
 
@@ -317,7 +317,7 @@ def _executor(serial: bool, slots: int | None, address: str | None) -> "Executor
         use_token()
     from study.tune import RayTune
 
-    return RayTune(slots, address)
+    return RayTune(slots, address, modules=modules)
 
 
 def _report(paths: list[str], out: Path, baseline: str | None = None, literature: Path | None = None) -> Path:

@@ -49,7 +49,7 @@ def use_token() -> None:
         os.environ.setdefault("RAY_AUTH_MODE", "token")
 
 
-def join(address: str) -> None:
+def join(address: str, modules: Sequence[str] = ()) -> None:
     """Join the Ray cluster at an address, with this checkout's code on all nodes. Raises UserError where none is.
 
     Ray itself waits for minutes for an address that does not answer.
@@ -60,20 +60,23 @@ def join(address: str) -> None:
     try:
         if port.isdigit():  # not `auto`, which Ray answers at once
             socket.create_connection((host, int(port)), timeout=10).close()
-        ray.init(address, runtime_env=snapshot(), **QUIET)
+        ray.init(address, runtime_env=snapshot(modules), **QUIET)
     except (OSError, ValueError, RuntimeError, ray.exceptions.RayError) as problem:
         raise UserError(f"--address {address}: no Ray answers there ({problem}); is the cluster up?") from None
 
 
-def snapshot() -> dict[str, Any] | None:
+def snapshot(modules: Sequence[str] = ()) -> dict[str, Any] | None:
     """A runtime environment in which all nodes run this checkout's code, as it is now; None where it is not needed.
+
+    modules: folders of packages and files of modules of the user's own, which travel with it.
 
     Without it the workers run what was installed when they joined, the driver what was synced since. An installed
     package (no checkout) is the same on all nodes until somebody installs another, which `losolab doctor` finds.
     """
-    if _JOB in os.environ or not (ROOT / "pyproject.toml").is_file():
+    own = [str(ROOT / package) for package in PACKAGES] if (ROOT / "pyproject.toml").is_file() else []
+    if _JOB in os.environ or not (own or modules):
         return None
-    return {"py_modules": [str(ROOT / package) for package in PACKAGES]}
+    return {"py_modules": [*own, *modules]}
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,13 @@ def found(what: str, path: str) -> Any:
     return getattr(imported, name)
 
 
+def place(path: str) -> str:
+    """The folder of the package that a dotted path leads into, or the file of its module."""
+    spec = find_spec(path.partition(":")[0].split(".")[0])
+    assert spec is not None and spec.origin is not None, path  # it was imported
+    return str(Path(spec.origin).parent if spec.submodule_search_locations else spec.origin)
+
+
 @cache  # what was imported stays as it is, whatever becomes of the files
 def source_digest(path: str) -> str:
     """SHA-256 of the source behind a dotted path: the module's file, or every .py of the package that it is in.

@@ -21,7 +21,7 @@ from study.data import cache, fitness, readers
 from study.data.clips import ClipIndex, Clips
 from study.data.masters import region_of
 from study.data.regions import MASTER
-from study.dotted import source_digest
+from study.dotted import place, source_digest
 from study.executors import Executor
 from study.export import export
 from study.identity import TRAINING_VERSION
@@ -196,6 +196,11 @@ def _masters(study: Study) -> list[str]:
         for levels in combinations(search.design, ("architecture", "regions", "landmarks", "alignment"))
     ]
     return sorted({config.master(region) for config in configs for region in config.streams()})
+
+
+def own_modules(spec: StudySpec) -> tuple[str, ...]:
+    """Where the modules of the user's own networks lie."""
+    return tuple(sorted({place(config.network) for config in configurations(spec) if config.network != BLOCKS}))
 
 
 def pixels(study: Study) -> int:

@@ -38,13 +38,15 @@ class RayTune:
     """Runs at most `slots` trials at a time (None: as many as the resources hold) on the cluster at `address`.
 
     Without an address it starts a Ray of its own on this machine. A block, the unit of report and restart, holds groups
-    of folds until `block_seconds` have passed: between two blocks Tune costs a slot some milliseconds.
+    of folds until `block_seconds` have passed: between two blocks Tune costs a slot some milliseconds. `modules` are
+    places of the user's own (study.dotted.place), which the nodes of a cluster are sent.
     """
 
     slots: int | None = None
     address: str | None = None
     block_seconds: float = 0.5
     run: "TrialFunction" = run_trial
+    modules: tuple[str, ...] = ()
 
     def __call__(self, agenda: "Agenda", clips: Clips, resources: Resources) -> None:
         """Raises UserError when the ledger refuses a block, KeyboardInterrupt when the user stopped the study."""

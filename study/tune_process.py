@@ -89,7 +89,7 @@ def _run(connection: Connection, stop: Stop) -> None:
 
 def _start(executor: RayTune, resources: Resources, clips: Clips) -> None:
     if executor.address:
-        cluster.join(executor.address)
+        cluster.join(executor.address, executor.modules)
     else:
         cpus = executor.slots and ceil(executor.slots * resources.cpu)
         store = cluster.store_for(clips)

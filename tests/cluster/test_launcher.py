@@ -24,6 +24,14 @@ baseline: {architecture: full_face, frames: 6, crop: 24, kernel_time: 3, filters
 stages: {ablate: {design: one_at_a_time, seeds: 2, vary: {depth: [2], crop: [16, 32], frames: [12]}, controls: [null]}}
 resources: {memory: 0.5}
 """
+NETWORK = """
+from torch import nn
+
+
+def tiny(inputs, classes):
+    ((channels, frames, height, width),) = inputs.values()
+    return nn.Sequential(nn.Flatten(), nn.Linear(channels * frames * height * width, classes))
+"""
 DOC = (REPOSITORY / "docs/cluster.md").read_text(encoding="utf-8")
 SAID = [line for block in re.findall(r"```sh\n(.*?)```", DOC, re.S) for line in block.splitlines() if line]
 FORWARD = "ray dashboard ray_cluster.yaml &"
@@ -77,11 +85,13 @@ def test_two_machines_by_hand(lab):
     head.run("ray get-auth-token --generate")
     (worker.home / ".ray").mkdir()
     (worker.home / ".ray/auth_token").write_text((head.home / ".ray/auth_token").read_text())
-    for host in (head, worker):
-        (host.home / "my_study.yaml").write_text(STUDY)
+    (head.home / "my_study.yaml").write_text(STUDY.replace("depth: [2]", "network: ['nets:tiny']"))
+    (head.home / "nets.py").write_text(NETWORK)  # on the head alone: it travels with the study
     head.run(first)
     worker.run(second)
-    assert "report" in head.run(f"{run} --seeds 1")
+    assert "report" in head.run(f"{run} --seeds 6")
+    with closing(sqlite3.connect(head.home / "studies/my_study/ledger.sqlite")) as ledger:
+        assert ledger.execute("select count(*) from attempt where node = 'worker1'").fetchone()[0]
     for host in (head, worker):
         host.run(stop)
 
