@@ -18,7 +18,7 @@ from search_spaces.spec import Resources
 from study.course import Course
 from study.data.clips import Clips
 from study.identity import Arithmetic
-from study.ledger import LOST, Ledger, Outcome
+from study.ledger import LEFT, LOST, Ledger, Outcome
 from study.library import Library
 from study.trials import Device, FoldResult, Trial, arithmetic_on, trial_keys
 
@@ -174,6 +174,11 @@ class Agenda:
             self.fail(trial, f"{why}: {said}" if said else why)
         else:
             self._put_back(trial)
+
+    def returned(self, trial: Trial) -> None:
+        """No process began for it, through no fault of its own: give it out again."""
+        self.ledger.end_attempt(self.running[trial.number][1], LEFT)
+        self._put_back(trial)
 
     def put_back(self) -> None:
         """Whatever ran was lost through no fault of its own: give it out again, with what the ledger has of it."""

@@ -93,7 +93,7 @@ def _serve(connection: Connection, agenda: "Agenda", clips: Clips, stop: Stop) -
                 connection.send(None if stop.asked else _next(agenda))
             elif verb == "refused":
                 raise UserError(*arguments)
-            else:  # record, fail, lost
+            else:  # record, fail, lost, returned
                 getattr(agenda, verb)(*arguments)
     except (EOFError, ConnectionError):
         return False

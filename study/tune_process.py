@@ -44,6 +44,7 @@ from study.stopping import Stop
 from study.trials import Device, FoldResult, Trial, device_here, prepare_process
 from study.tune import LATER, WHICH_DEVICE, RayTune, Task
 
+_REFUSED = 3  # processes in a row that do not begin: then Ray is not what it was
 _FRESH = 1.0  # seconds for which a count of the cluster's slots is good
 
 
@@ -118,10 +119,17 @@ def _fit(trainable: Any, proposals: "Proposals", scratch: str, stop: Stop) -> No
     )
     try:
         tuner.fit()
-    except Exception:  # Ray's memory monitor killed a process, which ends `fit`; or Ray died
-        for trial in proposals.running.values():
-            proposals.connection.send(("lost", trial))
+    except Exception as ended:
+        if _for_memory(ended):  # Ray's monitor killed one of the processes, which ends `fit` and tells not which
+            for trial in proposals.running.values():
+                proposals.connection.send(("lost", trial))
         raise
+
+
+def _for_memory(error: BaseException | None) -> bool:
+    return error is not None and (
+        isinstance(error, ray.exceptions.OutOfMemoryError) or _for_memory(error.__cause__ or error.__context__)
+    )
 
 
 class LosoTrial(tune.Trainable):
@@ -158,9 +166,15 @@ class Recorder(tune.Callback):
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
+        self.began: set[str] = set()  # Tune's ids of trials whose process began
+        self.refused = 0  # processes that did not begin, in a row
 
     def __getstate__(self) -> dict[str, Any]:
         return {}  # Tune pickles its callbacks
+
+    def on_trial_start(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
+        self.began.add(trial.trial_id)
+        self.refused = 0
 
     def on_trial_result(self, iteration: int, trials: Any, trial: Any, result: dict[str, Any], **info: Any) -> None:
         own: Trial = trial.config["task"].trial
@@ -172,11 +186,18 @@ class Recorder(tune.Callback):
             self.connection.send(("fail", own, result["failed"]))
 
     def on_trial_error(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
-        """Its process died, or could not begin: Tune has told the searcher before."""
+        """Its process died or did not begin; Tune has told the searcher before."""
         file = Path(trial.local_path, "error.txt")
         said = file.read_text(encoding="utf-8", errors="replace").strip() if file.exists() else ""
         print(said, flush=True)  # to ray.log
-        self.connection.send(("lost", trial.config["task"].trial, said.splitlines()[-1] if said else ""))
+        own: Trial = trial.config["task"].trial
+        if trial.trial_id in self.began:
+            self.connection.send(("lost", own, said.splitlines()[-1] if said else ""))
+            return
+        self.refused += 1  # no fault of the trial's: Ray starts no process where its raylet is dead
+        if self.refused >= _REFUSED:
+            raise RuntimeError(f"Ray could not begin {_REFUSED} processes in a row")
+        self.connection.send(("returned", own))
 
 
 class Proposals(Searcher):

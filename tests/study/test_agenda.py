@@ -134,3 +134,11 @@ def test_what_a_killed_driver_left_is_closed_and_counts_as_no_loss(agenda):
     errors = agenda.ledger.db.execute("select error, ended >= began from attempt order by id").fetchall()
     assert [tuple(row) for row in errors] == [("left", 1)] * 5 + [(None, None)]
     assert agenda.ledger.losses(first.number) == 0
+
+
+def test_a_trial_for_which_no_process_began_is_given_out_again_and_not_blamed(agenda):
+    first = agenda.take()
+    for _ in range(5):
+        agenda.returned(first)
+        assert agenda.take() == first
+    assert agenda.ledger.losses(first.number) == 0
