@@ -1,6 +1,5 @@
 """The same study gives the same bytes under every executor, however many workers, and after a kill."""
 
-import os
 import signal
 import sqlite3
 import time
@@ -16,6 +15,7 @@ from study import executors
 from study.ledger import golden_digest, ledger_path
 from study.trials import run_trial
 from study.tune import RayTune
+from tests.processes import MARK, TRIAL, kill
 
 FOLDS = (12 + 4 * 2) * 5  # proposals and arms x seeds, by subjects
 
@@ -129,19 +129,19 @@ def test_a_study_whose_trials_all_fail_is_told_why(small):
 
 @pytest.mark.slow
 def test_killed_workers_cost_the_block_they_were_in(small, golden):
-    driver = small.start("--slots", "2", env={"LOSOLAB_TEST": str(small.folder)})
+    driver = small.start("--slots", "2", env={MARK: str(small.folder)})
     killed = 0
     try:
         while driver.poll() is None:
             if killed < 2 and _folds(small.folder) > killed * FOLDS // 3:
-                killed += _kill_worker(f"LOSOLAB_TEST={small.folder}")
+                killed += kill(str(small.folder), TRIAL)
             time.sleep(0.1)
     finally:
         driver.kill()
         output, _ = driver.communicate()
     assert driver.returncode == 0, output
     assert killed == 2
-    (died,) = query(small.folder, "select count(*) from attempt where error = 'its process died'")[0]
+    (died,) = query(small.folder, "select count(*) from attempt where error in ('its process died', 'left')")[0]
     assert 1 <= died <= 2  # a worker may have been killed between two trials
     assert query(small.folder, "select sum(trained) from attempt") == [(FOLDS,)]
     assert golden.setdefault("digest", golden_digest(small.folder)) == golden_digest(small.folder)
@@ -210,16 +210,3 @@ def test_ctrl_c_between_two_trials_is_no_success(small, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         small.run(RayTune(slots=1))
     assert _folds(small.folder) < FOLDS
-
-
-def _kill_worker(mark: str) -> int:
-    """SIGKILL one of our own processes that train: this mark is in its environment. Returns how many were killed."""
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            trains = b"ray::LosoTrial" in (process / "cmdline").read_bytes()
-            if trains and mark.encode() in (process / "environ").read_bytes():
-                os.kill(int(process.name), signal.SIGKILL)
-                return 1
-        except (FileNotFoundError, ProcessLookupError, PermissionError):
-            continue
-    return 0
