@@ -24,7 +24,17 @@ def on_a_small_disk(tmp_path: Path, videos: Path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("options", [("--serial",), ("--slots", "2")], ids=["serial", "ray-2"])
+@pytest.mark.parametrize(
+    "options",
+    [
+        pytest.param(
+            ("--serial",),
+            id="serial",
+            marks=pytest.mark.skipif("LOSOLAB_SOAK" not in os.environ, reason="two minutes; make soak runs it"),
+        ),
+        pytest.param(("--slots", "2"), id="ray-2"),
+    ],
+)
 def test_a_disk_of_20_mb_fills_up(on_a_small_disk, forty_undisturbed, options):
     study = on_a_small_disk
     driver = study.start(*options)
