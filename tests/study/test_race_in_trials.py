@@ -21,7 +21,7 @@ from study.ledger import golden_digest, ledger_path
 from study.trials import run_trial
 from study.tune import RayTune
 from tests.conftest import Small
-from tests.processes import MARK, kill
+from tests.processes import MARK, TRIAL, kill
 
 EIGHT = {"reader": "synthetic", "options": {"subjects": 8, "clips": 5}}
 RACED = {
@@ -162,7 +162,7 @@ def test_whatever_is_killed_a_search_proposes_prunes_and_predicts_the_same(small
     study = yaml.safe_load(small.file.read_text()) | {"dataset": EIGHT, "stages": STAGES}
     small.file.write_text(yaml.safe_dump(study))
     mark = str(small.folder)
-    victims = [(30, "ray::LosoTrial"), (60, "study/run.py"), (100, "raylet/raylet"), (150, "ray::LosoTrial")]
+    victims = [(30, TRIAL), (60, ("study/run.py",)), (100, ("raylet/raylet",)), (150, TRIAL)]
     driver = small.start("--slots", "2", env={MARK: mark})
     try:
         while victims or driver.poll() is None:
