@@ -1,5 +1,6 @@
 """StudySpec: everything a study file says, as pydantic models."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
@@ -139,6 +140,15 @@ class Resources(Strict):
     def threads(self) -> int:
         """Threads of a trial: its whole CPUs, at least one."""
         return max(1, int(self.cpu))
+
+    @property
+    def needs(self) -> dict[str, float]:
+        """What a trial takes, by Ray's names; memory in bytes."""
+        return {"CPU": self.cpu, "GPU": self.gpu or 0, "memory": self.host_memory}
+
+    def slots(self, machine: Mapping[str, float]) -> int:
+        """Trials that a machine with these resources, by Ray's names, holds at a time."""
+        return min(int(machine.get(name, 0) / amount) for name, amount in self.needs.items() if amount)
 
     def arithmetic(self) -> dict[str, float | None]:
         """What of the resources decides the last digits: threads, device, and how many folds are one network."""

@@ -113,7 +113,7 @@ def run(
             driver.begun(prepared, clips, accept_code=accept_code, mixed=mixed) as ledger,
             mirrored(prepared.folder, spec.tracking_uri) as mirror,
         ):
-            executor = _executor(serial, slots, address, driver.own_modules(spec))
+            executor = _executor(serial, slots, address, spec)
             failed = driver.train(prepared, clips, ledger, executor, console, retry_failed=retry_failed)
             report_path = _report([str(prepared.folder)], prepared.folder / "report")
     except KeyboardInterrupt:
@@ -306,15 +306,18 @@ def _parsed(resources: str | None) -> dict[str, str]:
     return {f"resources.{name.strip()}": amount.strip() for name, _, amount in parts}
 
 
-def _executor(serial: bool, slots: int | None, address: str | None, modules: tuple[str, ...]) -> "Executor":
+def _executor(serial: bool, slots: int | None, address: str | None, spec: StudySpec) -> "Executor":
     if serial:
         from study import executors
 
         return executors.serial
+    modules: tuple[str, ...] = ()
     if address:
         from study.cluster import use_token
+        from study.driver import own_modules
 
         use_token()
+        modules = own_modules(spec)
     from study.tune import RayTune
 
     return RayTune(slots, address, modules=modules)

@@ -163,8 +163,7 @@ def refuse_unfit(members: Sequence[Member], clips: Clips, resources: Resources, 
 
 def serving(members: Sequence[Member], resources: Resources) -> list[Member]:
     """The nodes that hold a trial."""
-    need = {"CPU": resources.cpu, "GPU": resources.gpu or 0, "memory": resources.host_memory}
-    return [m for m in members if all(m.resources.get(name, 0) >= amount for name, amount in need.items())]
+    return [member for member in members if resources.slots(member.resources)]
 
 
 def clips_bytes(clips: Clips) -> int:

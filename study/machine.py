@@ -18,9 +18,7 @@ class Machine:
 
     def slots(self, resources: Resources) -> int:
         """Trials that it holds at a time; 0 where it holds none."""
-        own = resources.where(self.gpus > 0)
-        shares = [(own.cpu, self.cpus), (own.gpu or 0, self.gpus), (own.host_memory, self.memory)]
-        return min(int(there / needed) for needed, there in shares if needed)
+        return resources.where(self.gpus > 0).slots({"CPU": self.cpus, "GPU": self.gpus, "memory": self.memory})
 
 
 def here() -> Machine:

@@ -39,7 +39,6 @@ from search_spaces.errors import UserError
 from search_spaces.spec import Resources
 from study import cluster
 from study.data.clips import Clips
-from study.memory import release_memory
 from study.stopping import Stop
 from study.trials import Device, FoldResult, Trial, device_here, prepare_process
 from study.tune import LATER, WHICH_DEVICE, RayTune, Task
@@ -141,7 +140,6 @@ class LosoTrial(tune.Trainable):
         self.reset_config(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
-        release_memory()
         task: Task = new_config["task"]
         self.groups: Iterator[list[FoldResult]] = self.executor.run(task.trial, self.clips, task.done, self.resources)
         return True
@@ -245,7 +243,7 @@ class Slots:
     """How many trials fit on the cluster at a time, at most `most`. Nodes come and go, but for this process's own."""
 
     def __init__(self, resources: Resources, most: int | None) -> None:
-        self.need = {"CPU": resources.cpu, "GPU": resources.gpu or 0, "memory": resources.host_memory}
+        self.resources = resources
         self.most = most or sys.maxsize
         self.home = ray.get_runtime_context().get_node_id()
         self.counted, self.known = -_FRESH, 0
@@ -256,7 +254,7 @@ class Slots:
             nodes = _nodes()
             if self.home not in nodes:
                 raise RuntimeError("the raylet of this machine has died")
-            self.known = min(self.most, sum(map(self._on, nodes.values())))
+            self.known = min(self.most, sum(map(self.resources.slots, nodes.values())))
             self.counted = time.monotonic()
         return self.known
 
@@ -264,13 +262,11 @@ class Slots:
         """Raises UserError when no machine holds one trial."""
         if self.count() < 1:
             machines = list(_nodes().values())
-            most = {name: max((have.get(name, 0) for have in machines), default=0) for name in self.need}
-            short = [f"{name} {most[name]:g} of {self.need[name]:g}" for name in most if most[name] < self.need[name]]
+            need = self.resources.needs
+            most = {name: max((have.get(name, 0) for have in machines), default=0) for name in need}
+            short = [f"{name} {most[name]:g} of {need[name]:g}" for name in most if most[name] < need[name]]
             lacking = ", ".join(short) or "not all of it"
             raise UserError(f"resources: no machine holds one trial ({lacking}); ask for less")
-
-    def _on(self, machine: dict[str, float]) -> int:
-        return min(int(machine.get(name, 0) / amount) for name, amount in self.need.items() if amount)
 
 
 def _nodes() -> dict[str, dict[str, float]]:

@@ -78,19 +78,16 @@ class Small:
         return self.query("select key, configuration, seed, held_out, predictions from fold order by key")
 
     def query(self, sql: str) -> list[tuple]:
-        """What the ledger answers, an empty list while it is not there yet."""
-        try:
-            db = sqlite3.connect(f"{(self.folder / 'ledger.sqlite').as_uri()}?mode=ro", uri=True)
-        except sqlite3.OperationalError:
-            return []
-        with closing(db):
-            try:
-                return db.execute(sql).fetchall()
-            except sqlite3.OperationalError:  # the table is not there yet
-                return []
+        """What the ledger answers."""
+        with closing(sqlite3.connect(f"{(self.folder / 'ledger.sqlite').as_uri()}?mode=ro", uri=True)) as db:
+            return db.execute(sql).fetchall()
 
     def folds(self) -> int:
-        return self.query("select count(*) from fold")[0][0] if self.query("select 1 from fold limit 1") else 0
+        """How many the ledger has."""
+        try:
+            return self.query("select count(*) from fold")[0][0]
+        except sqlite3.OperationalError:  # it, or its table, is not there yet
+            return 0
 
     def until(self, folds: int, driver: subprocess.Popen[str]) -> None:
         """Wait until the ledger has so many folds."""

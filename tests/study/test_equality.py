@@ -10,7 +10,6 @@ import torch.nn.functional as F
 from sklearn.utils.class_weight import compute_class_weight
 from torch import nn
 
-from search_spaces.config import TrialConfig
 from search_spaces.identity import stream
 from study.augmentation import views
 from study.data.sampling import sample
@@ -19,19 +18,9 @@ from study.models.geometry import geometry
 from study.models.networks import DTYPES, FoldedNetwork
 from study.protocol import loso
 from study.training import batches, fitted, train
+from tests import small_network
 
-SMALL = TrialConfig(
-    frames=9,
-    crop=24,
-    kernel_time=3,
-    filters=3,
-    hidden=16,
-    epochs=3,
-    batch_size=6,
-    momentum=0.5,
-    dropout=0.3,
-    precision="float64",
-)
+SMALL = replace(small_network.SMALL, epochs=3)
 ARCHITECTURES = {
     "full face": {},
     "intermediate": {"regions": "eyes+mouth", "fusion": "intermediate", "dense_activation": "none"},

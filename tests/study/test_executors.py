@@ -1,10 +1,8 @@
 """The same study gives the same bytes under every executor, however many workers, and after a kill."""
 
 import signal
-import sqlite3
 import time
 from functools import partial
-from pathlib import Path
 
 import pytest
 
@@ -12,20 +10,12 @@ from analysis.report import report
 from analysis.results import Results
 from search_spaces.errors import UserError
 from study import executors
-from study.ledger import golden_digest, ledger_path
+from study.ledger import golden_digest
 from study.trials import run_trial
 from study.tune import RayTune
 from tests.processes import MARK, TRIAL, kill
 
 FOLDS = (12 + 4 * 2) * 5  # proposals and arms x seeds, by subjects
-
-
-def query(folder: Path, sql: str) -> list[tuple]:
-    db = sqlite3.connect(ledger_path(folder))
-    try:
-        return db.execute(sql).fetchall()
-    finally:
-        db.close()
 
 
 @pytest.fixture(scope="module")
@@ -46,24 +36,22 @@ def golden() -> dict[str, str]:
 )
 def test_golden_digest_is_that_of_every_executor(small, golden, executor):
     folder = small.run(executor)
-    assert query(folder, "select count(*), sum(state = 'complete') from outcome") == [(20, 20)]
-    assert query(folder, "select count(*) from fold") == [(FOLDS,)]
+    assert small.query("select count(*), sum(state = 'complete') from outcome") == [(20, 20)]
+    assert small.query("select count(*) from fold") == [(FOLDS,)]
     assert golden.setdefault("digest", golden_digest(folder)) == golden_digest(folder)
-    proposals = str(
-        query(folder, "select stage, number, arm, key, seeds, levels, rejected from proposal order by trial")
-    )
+    proposals = str(small.query("select stage, number, arm, key, seeds, levels, rejected from proposal order by trial"))
     assert golden.setdefault("proposals", proposals) == proposals
 
 
 def test_running_again_trains_nothing(small):
-    folder = small.run()
-    before = query(folder, "select * from fold order by key"), query(folder, "select * from told order by trial")
+    small.run()
+    before = small.query("select * from fold order by key"), small.query("select * from told order by trial")
     small.run()
     assert (
-        query(folder, "select * from fold order by key"),
-        query(folder, "select * from told order by trial"),
+        small.query("select * from fold order by key"),
+        small.query("select * from told order by trial"),
     ) == before
-    assert query(folder, "select sum(trained) from attempt") == [(FOLDS,)]
+    assert small.query("select sum(trained) from attempt") == [(FOLDS,)]
 
 
 @pytest.mark.slow
@@ -72,27 +60,18 @@ def test_a_killed_driver_goes_on_and_repeats_no_finished_block(small, golden, op
     driver = small.start(*options)
     deadline = time.monotonic() + 240
     try:
-        while not _folds(small.folder) > FOLDS // 3:
+        while not small.folds() > FOLDS // 3:
             assert driver.poll() is None, driver.stdout.read()
             assert time.monotonic() < deadline, "no folds in time"
             time.sleep(0.02)
     finally:
         driver.kill()
         driver.communicate()
-    finished = _folds(small.folder)
+    finished = small.folds()
     assert finished < FOLDS, "it ended before it was killed"
     folder = small.run(RayTune(slots=2) if "--slots" in options else executors.serial)
-    assert query(folder, "select sum(trained), count(distinct trained) > 0 from attempt") == [(FOLDS, 1)]
+    assert small.query("select sum(trained), count(distinct trained) > 0 from attempt") == [(FOLDS, 1)]
     assert golden.setdefault("digest", golden_digest(folder)) == golden_digest(folder)
-
-
-def _folds(folder: Path) -> int:
-    if not ledger_path(folder).exists():
-        return 0
-    try:
-        return query(folder, "select count(*) from fold")[0][0]
-    except sqlite3.OperationalError:  # the table is not there yet
-        return 0
 
 
 @pytest.mark.parametrize(
@@ -108,14 +87,14 @@ def test_a_trial_that_raises_fails_alone_and_is_tried_again_on_request(small, ex
             raise ArithmeticError("diverged")
         yield from run_trial(trial, *arguments)
 
-    folder = small.run(executor(run))
-    failed = query(folder, "select arm, why from outcome join proposal using (trial) where state = 'failed'")
+    small.run(executor(run))
+    failed = small.query("select arm, why from outcome join proposal using (trial) where state = 'failed'")
     assert [arm for arm, _ in failed] == ["input=gray"] * 2
     assert "diverged" in failed[0][1]
     small.run()
-    assert query(folder, "select count(*) from outcome where state = 'failed'") == [(2,)]
+    assert small.query("select count(*) from outcome where state = 'failed'") == [(2,)]
     small.run(retry_failed=True)
-    assert query(folder, "select count(*) from outcome where state = 'complete'") == [(20,)]
+    assert small.query("select count(*) from outcome where state = 'complete'") == [(20,)]
 
 
 def test_a_study_whose_trials_all_fail_is_told_why(small):
@@ -133,7 +112,7 @@ def test_killed_workers_cost_the_block_they_were_in(small, golden):
     killed = 0
     try:
         while driver.poll() is None:
-            if killed < 2 and _folds(small.folder) > killed * FOLDS // 3:
+            if killed < 2 and small.folds() > killed * FOLDS // 3:
                 killed += kill(str(small.folder), TRIAL)
             time.sleep(0.1)
     finally:
@@ -141,9 +120,9 @@ def test_killed_workers_cost_the_block_they_were_in(small, golden):
         output, _ = driver.communicate()
     assert driver.returncode == 0, output
     assert killed == 2
-    (died,) = query(small.folder, "select count(*) from attempt where error in ('its process died', 'left')")[0]
+    (died,) = small.query("select count(*) from attempt where error in ('its process died', 'left')")[0]
     assert 1 <= died <= 2  # a worker may have been killed between two trials
-    assert query(small.folder, "select sum(trained) from attempt") == [(FOLDS,)]
+    assert small.query("select sum(trained) from attempt") == [(FOLDS,)]
     assert golden.setdefault("digest", golden_digest(small.folder)) == golden_digest(small.folder)
 
 
@@ -152,7 +131,7 @@ def test_killed_workers_cost_the_block_they_were_in(small, golden):
 def test_ctrl_c_ends_with_a_word_and_the_same_command_goes_on(small, golden, options):
     driver = small.start(*options)
     try:
-        while driver.poll() is None and not _folds(small.folder) > FOLDS // 3:
+        while driver.poll() is None and not small.folds() > FOLDS // 3:
             time.sleep(0.02)
         driver.send_signal(signal.SIGINT)
         output, _ = driver.communicate(timeout=180)
@@ -162,11 +141,11 @@ def test_ctrl_c_ends_with_a_word_and_the_same_command_goes_on(small, golden, opt
     assert driver.returncode == 130, output
     assert "the same command goes on from there" in output
     assert "Traceback" not in output
-    assert _folds(small.folder) < FOLDS
+    assert small.folds() < FOLDS
     again = small.start(*options)
     output, _ = again.communicate()
     assert again.returncode == 0, output
-    assert query(small.folder, "select sum(trained) from attempt") == [(FOLDS,)]
+    assert small.query("select sum(trained) from attempt") == [(FOLDS,)]
     assert golden.setdefault("digest", golden_digest(small.folder)) == golden_digest(small.folder)
 
 
@@ -209,4 +188,4 @@ def test_ctrl_c_between_two_trials_is_no_success(small, monkeypatch):
     monkeypatch.setattr(Agenda, "take", interrupted)
     with pytest.raises(KeyboardInterrupt):
         small.run(RayTune(slots=1))
-    assert _folds(small.folder) < FOLDS
+    assert small.folds() < FOLDS

@@ -4,9 +4,7 @@ import json
 import random
 import shutil
 import signal
-import sqlite3
 import time
-from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -17,7 +15,7 @@ from study import race
 from study.agenda import Agenda
 from study.course import Course, Opponent
 from study.executors import serial
-from study.ledger import golden_digest, ledger_path
+from study.ledger import golden_digest
 from study.trials import run_trial
 from study.tune import RayTune
 from tests.conftest import Small
@@ -89,30 +87,12 @@ def test_an_equal_trial_is_not_stopped_and_what_is_hopeless_only_at_the_end_is_c
     assert COURSE.stop(opponent(), (1,), found) is None
 
 
-def query(folder: Path, sql: str) -> list[tuple]:
-    db = sqlite3.connect(ledger_path(folder))
-    try:
-        return db.execute(sql).fetchall()
-    finally:
-        db.close()
-
-
-def outcomes(folder: Path) -> list[tuple]:
-    return query(
-        folder,
+def outcomes(study: Small) -> list[tuple]:
+    return study.query(
         "select number, key, levels, rejected, opponent, outcome.state, outcome.kept, outcome.value, told.state, "
         "told.value from proposal "
         "join outcome using (trial) left join told using (trial) order by number",
     )
-
-
-def folds(folder: Path) -> int:
-    if not ledger_path(folder).exists():
-        return 0
-    try:
-        return query(folder, "select count(*) from fold")[0][0]
-    except sqlite3.OperationalError:  # the table is not there yet
-        return 0
 
 
 def slowed():
@@ -144,14 +124,14 @@ def first() -> dict[str, object]:
 )
 def test_a_raced_search_is_the_same_for_any_executor_and_any_timing(small, first, executor):
     folder = small.run(executor, dataset=EIGHT, stages=STAGES)
-    found = outcomes(folder)
+    found = outcomes(small)
     states = [row[5] for row in found]
     assert len(found) == 40
     assert states.count("pruned") >= 4, "the case tests too little"
     assert {row[6] for row in found if row[5] == "pruned"} - {4, 8}, "none stopped inside a block"
     exported = pq.read_table(folder / "predictions.parquet", columns=["trial", "held_out"]).to_pandas()
     kept = exported.groupby("trial").held_out.nunique().to_dict()
-    assert kept == dict(query(folder, "select trial, kept from outcome"))
+    assert kept == dict(small.query("select trial, kept from outcome"))
     assert first.setdefault("outcomes", found) == found
     assert first.setdefault("rows", golden_digest(folder)) == golden_digest(folder)
 
@@ -169,14 +149,14 @@ def test_whatever_is_killed_a_search_proposes_prunes_and_predicts_the_same(small
             if driver.poll() is not None:
                 assert driver.returncode == -signal.SIGKILL, driver.stdout.read()
                 driver = small.start("--slots", "2", env={MARK: mark})
-            if victims and folds(small.folder) >= victims[0][0] and kill(mark, victims[0][1]):
+            if victims and small.folds() >= victims[0][0] and kill(mark, victims[0][1]):
                 victims.pop(0)
             time.sleep(0.05)
         assert driver.returncode == 0, driver.stdout.read()
     finally:
         driver.kill()
         driver.communicate()
-    assert first.setdefault("outcomes", outcomes(small.folder)) == outcomes(small.folder)
+    assert first.setdefault("outcomes", outcomes(small)) == outcomes(small)
     assert first.setdefault("rows", golden_digest(small.folder)) == golden_digest(small.folder)
 
 
@@ -212,6 +192,6 @@ def test_failed_trials_that_are_run_again_change_no_later_proposal(small, tmp_pa
     monkeypatch.undo()
     again.run(dataset=EIGHT, stages=stages, retry_failed=True)
     failed = "select count(*) from outcome where state = 'failed'"
-    assert (query(small.folder, failed), query(again.folder, failed)) == ([(len(doomed),)], [(0,)])
+    assert (small.query(failed), again.query(failed)) == ([(len(doomed),)], [(0,)])
     told = "select number, key, levels, rejected, opponent, told.* from proposal left join told using (trial)"
-    assert query(small.folder, told) == query(again.folder, told)
+    assert small.query(told) == again.query(told)

@@ -8,23 +8,10 @@ import torch
 import torch.nn.functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from search_spaces.config import TrialConfig
 from study.models.networks import FoldedNetwork
 from study.protocol import loso
 from study.training import Diverged, Material, batches, fit, loss, permuted, train
-
-SMALL = TrialConfig(
-    frames=9,
-    crop=24,
-    kernel_time=3,
-    filters=3,
-    hidden=16,
-    epochs=2,
-    batch_size=6,
-    momentum=0.5,
-    dropout=0.3,
-    precision="float64",
-)
+from tests.small_network import SMALL
 
 
 def test_the_same_bytes_twice_and_for_any_order_of_rows(random_clips):
