@@ -85,12 +85,14 @@ def test_two_machines_by_hand(lab):
     head.run("ray get-auth-token --generate")
     (worker.home / ".ray").mkdir()
     (worker.home / ".ray/auth_token").write_text((head.home / ".ray/auth_token").read_text())
-    (head.home / "my_study.yaml").write_text(STUDY.replace("depth: [2]", "network: ['nets:tiny']"))
-    (head.home / "nets.py").write_text(NETWORK)  # on the head alone: it travels with the study
+    folder = head.home / "by_hand"
+    folder.mkdir()
+    (folder / "my_study.yaml").write_text(STUDY.replace("depth: [2]", "network: ['nets:tiny']"))
+    (folder / "nets.py").write_text(NETWORK)  # on the head alone: it travels with the study
     head.run(first)
     worker.run(second)
-    assert "report" in head.run(f"{run} --seeds 6")
-    with closing(sqlite3.connect(head.home / "studies/my_study/ledger.sqlite")) as ledger:
+    assert "report" in head.run(f"cd by_hand; {run} --seeds 6")
+    with closing(sqlite3.connect(folder / "studies/my_study/ledger.sqlite")) as ledger:
         assert ledger.execute("select count(*) from attempt where node = 'worker1'").fetchone()[0]
     for host in (head, worker):
         host.run(stop)

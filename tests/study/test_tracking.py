@@ -313,13 +313,14 @@ def test_a_server_shows_the_local_store_and_takes_a_study_over_http(folder, tmp_
         assert runs_page(address, folder).startswith(f"{address}/#/experiments/{experiment}/runs?")
         parent = in_store(folder)["study"]["id"]
         with urlopen(f"{address}/ajax-api/2.0/mlflow/artifacts/list?run_id={parent}") as answer:
-            tables = ["predictions.parquet", "study.yaml", "trials.parquet"]
-        assert [file["path"] for file in json.load(answer)["files"]] == tables
+            listed = [file["path"] for file in json.load(answer)["files"]]
+        assert listed == ["predictions.parquet", "study.yaml", "trials.parquet"]
 
         other = tmp_path / "over http"
         with mirrored(other, address) as tail:
             every_state(other)
         assert tail.summary() == f"6 runs in {address}"
+        assert mirror(other, address) == tail.summary()  # it makes the tables too: no driver did
         once = in_store(other, address)
         assert mirror(other, address) == tail.summary() and in_store(other, address) == once
         assert once["trial/3"]["status"] == "FINISHED" and last(once["trial/3"])["uar"] == 0.8333
