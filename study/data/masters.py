@@ -54,7 +54,6 @@ class Cutter:
             self.points = landmarks.read(wanted.landmarks, wanted.first, wanted.last, path)
         self.size: tuple[int, ...] = ()
         self.held: list[Pixels] = []
-        self.ending: list[Pixels] = []
         self.taken = 0
 
     def add(self, frame: decode.Frame) -> None:
@@ -72,7 +71,7 @@ class Cutter:
     def masters(self) -> dict[str, Pixels]:
         """What was cut. Raises UserError when the source has fewer frames than the clip."""
         self._cut()
-        decode.check_end(self.path, self.ending, self.taken, self.wanted.first, self.wanted.last)
+        decode.check_end(self.path, self.taken, self.wanted.first, self.wanted.last)
         return {master: np.concatenate(parts) for master, parts in self.parts.items()}
 
     def _place(self) -> None:
@@ -101,7 +100,6 @@ class Cutter:
                 where = f"frames {self.wanted.first + self.taken} and on"
                 raise UserError(f"{self.path}, {where}: {error}; correct {self.wanted.landmarks}") from error
         self.taken += len(frames)
-        self.ending = [*self.ending, *self.held][-2:]
         self.held = []
 
     def _cut_one(self, master: str, frames: Pixels) -> Pixels:

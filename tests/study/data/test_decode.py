@@ -73,16 +73,3 @@ def test_half_a_file_is_refused(dataset, spec, tmp_path, codec, suffix, decoder)
         UserError, match=r"not readable as a video|is cut: its header says|has \d+ frames, the annotation"
     ):
         decode(half, 0, one.motion.offset, decoder)
-
-
-def test_a_frozen_ending_is_counted(dataset, spec):
-    """decord repeats the last frame where a video ends early; a video that truly stands still is taken."""
-
-    def still(path):
-        yield from [np.zeros((8, 8, 3), np.uint8)] * 100
-
-    one = clips(spec)[0]
-    path, length = dataset / one.source, one.motion.length
-    assert decode(path, 0, length - 1, still).shape == (length, 8, 8)
-    with pytest.raises(UserError, match=f"has {length} frames"):
-        decode(path, 0, length, still)
