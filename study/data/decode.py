@@ -115,7 +115,7 @@ def by_pyav(path: Path) -> Iterator[Frame]:
     with av.open(str(path)) as container:
         container.streams.video[0].codec_context.thread_count = 1  # there is a process for each core
         for frame in container.decode(video=0):
-            yield np.rot90(frame.to_ndarray(format="rgb24"), frame.rotation // 90)
+            yield np.rot90(frame.to_ndarray(format="rgb24", threads=1), frame.rotation // 90)
 
 
 def by_decord(path: Path) -> Iterator[Frame]:
