@@ -67,8 +67,14 @@ def _level(name: str) -> Any:
     return Annotated[f.type, Field(ge=f.metadata["low"], le=f.metadata["high"])]
 
 
+def _once(levels: list[Any]) -> list[Any]:
+    if twice := {str(level): None for level in levels if levels.count(level) > 1}:
+        raise ValueError(f"expected: each level once; given more than once: {', '.join(twice)}")
+    return levels
+
+
 def _levels(name: str) -> Any:
-    return Annotated[list[_level(name)], Field(min_length=1)]  # type: ignore[misc]
+    return Annotated[list[_level(name)], Field(min_length=1), AfterValidator(_once)]  # type: ignore[misc]
 
 
 def _space(name: str) -> Any:

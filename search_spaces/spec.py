@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import AfterValidator, Discriminator, Field, Tag, field_validator, model_validator
 
 from search_spaces.config import TrialConfig, resolve
-from search_spaces.levels import LevelLists, Levels, Space, Strict
+from search_spaces.levels import LevelLists, Levels, Shorthand, Space, Strict
 
 Stage = Literal["search", "confirm", "ablate"]
 Centre = Literal["baseline", "winner"]  # of the stages before: the configuration that arms change
@@ -44,12 +44,18 @@ class Listed(Fixed):
     arms: Annotated[dict[str, Levels], Field(min_length=1)]
 
 
+def _some(factors: Shorthand) -> Shorthand:
+    if not factors.given():
+        raise ValueError("expected: at least one factor and its levels")
+    return factors
+
+
 class Factorial(Fixed):
     """Every combination of the levels."""
 
     design: Literal["factorial"]
     around: Centre = "baseline"
-    factors: LevelLists
+    factors: Annotated[LevelLists, AfterValidator(_some)]
 
 
 class OneAtATime(Fixed):
@@ -90,7 +96,7 @@ class Search(Strict):
 
     design: Literal["search"]
     proposals: Annotated[int, Field(ge=1)]
-    factors: Space
+    factors: Annotated[Space, AfterValidator(_some)]
     known: list[Levels] = []
     seeds: Annotated[int, Field(ge=1, le=999)] = 1
     objectives: Annotated[list[Objective], Field(min_length=1)] = ["uf1"]

@@ -79,11 +79,17 @@ def _of_keys(record: Record, folds: list[sqlite3.Row], complete: set[int]) -> It
 
 
 def _of_clips(clips: Clips, folds: list[sqlite3.Row]) -> Iterator[str]:
-    """Clips predicted twice, or unknown; truths that differ."""
+    """Clips of a fold that are not predicted, predicted twice, or unknown; truths that differ."""
     known, truth = set(clips.ids.tolist()), dict[str, str]()
+    own: dict[str, set[str]] = defaultdict(set)
+    for clip, subject in zip(clips.ids.tolist(), clips.subjects.tolist(), strict=True):
+        own[subject].add(clip)
     seen: dict[tuple[str, int], Counter[str]] = defaultdict(Counter)
     for fold in folds:
-        for clip, y_true, *_ in json.loads(fold["predictions"]):
+        rows = json.loads(fold["predictions"])
+        for clip in sorted(own[fold["held_out"]] - {row[0] for row in rows}):
+            yield f"seed {fold['seed']}, held out {fold['held_out']}: clip {clip} has no prediction"
+        for clip, y_true, *_ in rows:
             seen[fold["configuration"], fold["seed"]][clip] += 1
             if truth.setdefault(clip, y_true) != y_true:
                 yield f"clip {clip}: its y_true is {truth[clip]} and, in seed {fold['seed']}, {y_true}"

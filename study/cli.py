@@ -92,6 +92,8 @@ def run(
 
     if verbose:
         _say_more()
+    if serial and slots:
+        raise UserError("--serial runs one trial at a time: leave out --slots, or --serial")
     spec = _load(
         study,
         data=data,

@@ -3,7 +3,7 @@
 import heapq
 import json
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from functools import cache, cached_property
@@ -66,9 +66,13 @@ def computed(work: Work) -> float:
 
 
 class Costs:
-    """Seconds of folds: as timed where their class was, else by arithmetic times the ratio that similar ones had."""
+    """Seconds of folds: as timed where their class was, else as `expected` times the ratio that similar ones had.
 
-    def __init__(self, timed: Iterable[tuple[Work, float]] = ()) -> None:
+    expected: by arithmetic; for a run by what was timed before it, on a machine that may have had less to do.
+    """
+
+    def __init__(self, timed: Iterable[tuple[Work, float]] = (), expected: Callable[[Work], float] = computed) -> None:
+        self._expected = expected
         self._times: dict[tuple[Any, ...], list[float]] = defaultdict(lambda: [0, 0.0])  # folds, seconds
         self._works: dict[tuple[Any, ...], Work] = {}
         self._ratios: dict[tuple[Any, ...], float] = {}  # of classes that were not timed
@@ -98,10 +102,10 @@ class Costs:
             return self._mean(work.key)
         if work.key not in self._ratios:
             self._ratios[work.key] = self._alike(work)
-        return computed(work) * self._ratios[work.key]
+        return self._expected(work) * self._ratios[work.key]
 
     def _alike(self, work: Work) -> float:
-        """Timed over computed: the geometric mean over the timed classes, the more alike ones weighing more."""
+        """Timed over expected: the geometric mean over the timed classes, the more alike ones weighing more."""
         if not self._works:
             return 1.0
         levels = dict(work.key)
@@ -109,7 +113,7 @@ class Costs:
         for key, other in self._works.items():
             different = sum(levels[name] != level for name, level in key)
             weight = exp(-different - abs(log(computed(work) / computed(other))))
-            weighed += weight * log(self._mean(key) / computed(other))
+            weighed += weight * log(self._mean(key) / self._expected(other))
             weights += weight
         return exp(weighed / weights)
 

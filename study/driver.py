@@ -15,7 +15,7 @@ from search_spaces.errors import UserError
 from search_spaces.spec import Search, StudySpec
 from study import continuity
 from study.agenda import Agenda, Listed, Source
-from study.costs import timed_in
+from study.costs import Costs, timed_in
 from study.course import Course
 from study.data import cache, fitness, readers
 from study.data.clips import ClipIndex, Clips
@@ -79,7 +79,7 @@ def train(
     Trials that failed in an earlier run stay so unless they are to be retried. Raises KeyboardInterrupt when the user
     stopped it.
     """
-    line = Display(console, Outlook(study.plan, study.plan.costs))
+    line = Display(console, Outlook(study.plan, Costs(expected=study.plan.costs.seconds)))
     library = Library(study.spec.storage, study.spec.name)
     sources = _sources(study, ledger, clips, line.outlook)
     agenda = Agenda(sources, ledger, clips, line.saw, library, retry_failed=retry_failed)

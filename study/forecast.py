@@ -23,6 +23,7 @@ from study.trials import Trial, arithmetic_on, device_here, trial_keys
 class Forecast:
     """What is left to train of a plan. `seconds`: of device time; `wall`: on `slots` devices of this machine.
 
+    slots: 0 where this machine does not hold one trial; `wall` is then that of one device.
     here: folds in this study's ledger, by (stage, arm). elsewhere: those that will be copied, by (stage, arm), then by
     study. never: folds of pruned trials, which nobody trains. timed, measured: cost classes that a ledger or a few
     steps here have timed, of `classes`.
@@ -74,7 +75,7 @@ def forecast(study: Study, slots: int | None = None) -> Forecast:
         pruned = there.record is not None and trial.number in there.record.pruned
         never += missing * pruned
         outlook.saw(trial, missing * (not pruned))
-    slots = slots or max(1, here.slots(resources))
+    slots = slots or here.slots(resources)
     seconds = outlook.seconds()
     return Forecast(
         plan,

@@ -59,10 +59,15 @@ def _balance(made: Forecast) -> list[str]:
     known += [f"{rest} computed from these" if known else f"{rest} by assumed speed"] * bool(rest)
     return [
         f"{plan.trials} trials, {plan.folds} folds{''.join(f'; {part}' for part in there)}; {made.to_train} to train.",
-        f"Time: {duration(made.seconds)} of device time, about {duration(made.wall)} on {made.slots} at a time here "
-        f"(classes of cost: {', '.join(known)}).",
+        f"Time: {duration(made.seconds)} of device time, {_wall(made)} (classes of cost: {', '.join(known)}).",
         f"Memory: up to {plan.memory / 2**20:.0f} MiB a trial.",
     ]
+
+
+def _wall(made: Forecast) -> str:
+    if not made.slots:
+        return "on other machines: this one does not hold a trial of the resources asked for"
+    return f"about {duration(made.wall)} on {made.slots} at a time here"
 
 
 def _figures(cost: Cost, there: int) -> tuple[str, ...]:

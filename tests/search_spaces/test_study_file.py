@@ -92,7 +92,7 @@ def test_arms_that_contradict_themselves_are_named(tmp_path):
         ),
         *(
             (
-                f"name: a\ndataset: {{}}\nstages: {{search: {{design: search, proposals: 3, factors: {{}}, {k}}}}}",
+                f"name: a\ndataset: {{}}\nstages: {{search: {{design: search, proposals: 3, factors: {{depth: [2]}}, {k}}}}}",
                 words,
             )
             for k, words in (
@@ -142,3 +142,12 @@ def test_data_elsewhere_keeps_the_reader_unless_it_is_synthetic(tmp_path):
     path.write_text(f"name: a\ndataset: {{reader: casme2, options: {{labels: casme2_5}}}}\n{stages}")
     dataset = load_study(path, data=there).dataset
     assert (dataset.reader, dataset.path, dataset.options) == ("casme2", there, {"labels": "casme2_5"})
+
+
+def test_a_factor_without_use_is_refused(tmp_path):
+    stages = (
+        "search: {design: search, proposals: 3, factors: {}}, ablate: {design: one_at_a_time, vary: {depth: [2, 2]}}"
+    )
+    found = problems(tmp_path, f"stages: {{{stages}}}")
+    assert any("expected: at least one factor and its levels" in problem for problem in found)
+    assert any("expected: each level once; given more than once: 2" in problem for problem in found)

@@ -61,6 +61,10 @@ def refused(command, small, *options: object) -> list[str]:
     return [line.removeprefix("error: ") for line in err.splitlines() if line.startswith("error: ")]
 
 
+def test_serial_is_one_at_a_time(command, small):
+    assert "--serial runs one trial at a time" in refused(command, small, "--slots", "2")[0]
+
+
 def test_wrong_keys_and_impossible_levels_are_told_together(command, small):
     text = (
         small.file.read_text()

@@ -5,6 +5,7 @@ import sqlite3
 import time
 
 import pytest
+from rich.console import Console
 
 from search_spaces.spec import Resources
 from study import executors
@@ -13,6 +14,7 @@ from study.forecast import forecast
 from study.ledger import ledger_path, read_only
 from study.machine import Machine
 from study.measuring import measure
+from study.plan_view import print_forecast
 from study.progress import Display
 
 WHOLE = bool(os.environ.get("LOSOLAB_SOAK"))
@@ -81,6 +83,14 @@ def test_wall_time_is_that_of_the_devices(small):
     two = forecast(small.prepared(stages=ONE), slots=2)
     assert alone.wall == pytest.approx(alone.seconds)
     assert two.seconds / 2 <= two.wall < two.seconds
+
+
+def test_a_machine_that_holds_no_trial_promises_no_time_here(small):
+    made = forecast(small.prepared(stages=ONE, resources={"cpu": 999}))
+    assert made.slots == 0
+    with (console := Console(width=200)).capture() as printed:
+        print_forecast(console, made, ())
+    assert "on other machines: this one does not hold a trial" in printed.get()
 
 
 @pytest.mark.parametrize(

@@ -43,13 +43,15 @@ def test_a_fold_that_is_missing(folder):
     assert "is complete and lacks 1 of 5 folds" in problem
 
 
-def test_a_clip_that_is_there_twice_and_one_of_another_truth(folder):
+def test_a_clip_that_is_there_twice_or_not_at_all_and_one_of_another_truth(folder):
     first = "(select key from fold order by key limit 1)"
     with sqlite3.connect(ledger_path(folder)) as db:
         rows = json.loads(db.execute(f"select predictions from fold where key = {first}").fetchone()[0])
     twice = json.dumps([*rows, rows[0]])
     (problem,) = changed(folder, f"update fold set predictions = ? where key = {first}", twice)
     assert f"clip {rows[0][0]} is predicted twice" in problem
+    (problem,) = changed(folder, f"update fold set predictions = ? where key = {first}", json.dumps(rows[1:]))
+    assert f"clip {rows[0][0]} has no prediction" in problem
     wrong = json.dumps([[rows[0][0], "another", *rows[0][2:]], *rows[1:]])
     (problem,) = changed(folder, f"update fold set predictions = ? where key = {first}", wrong)
     assert f"clip {rows[0][0]}: its y_true is" in problem

@@ -28,16 +28,19 @@ def forty():
     return plan, [Trial(number, *list(vars(trial).values())[1:]) for number, trial in enumerate(trials)]
 
 
-def estimates(slots: int, seed: int, unlike: float) -> list[tuple[float, float | None]]:
+def estimates(slots: int, seed: int, unlike: float, before: float | None = None) -> list[tuple[float, float | None]]:
     """(clock, time left) after every block of a run on `slots` devices, on a machine that arithmetic does not know.
 
     A class's folds take exp(N(0, unlike)) times as long as computed, each a tenth more or less; a block has its own
-    cost of 20 ms, in which the device idles.
+    cost of 20 ms, in which the device idles. Where `before` is given, ledgers have timed each class, at so many times
+    the cost that it has now.
     """
     draw, now, seen = random.Random(seed), 0.0, []
     plan, trials = forty()
     speed = {work.key: 3 * draw.lognormvariate(0, unlike) for work in (Work(t.config, SIZE) for t in trials)}
-    display = Display(Console(quiet=True), Outlook(plan, plan.costs), lambda: now)
+    works = {work.key: work for work in (Work(trial.config, SIZE) for trial in trials)}
+    timed = Costs((work, before * computed(work) * speed[key]) for key, work in works.items()) if before else plan.costs
+    display = Display(Console(quiet=True), Outlook(plan, Costs(expected=timed.seconds)), lambda: now)
     running: list[tuple[float, int, int]] = []  # end of the next fold, trial, folds left
 
     def block(trial: Trial) -> float:
@@ -83,6 +86,12 @@ def test_time_left_is_known_within_30_percent_from_the_half_on(slots):
     found = [right(estimates(slots, seed, unlike=0.25)) for seed in range(20)]
     assert sum(number >= 4 for number in found) >= 16, found
     assert all(right(estimates(slots, seed, unlike=0.0)) == 5 for seed in range(5))
+
+
+@pytest.mark.parametrize("before", [0.3, 3.0])
+def test_time_left_is_that_of_the_machine_as_it_is_now(before):
+    """Ledgers have timed every class on an emptier, or on a busier machine."""
+    assert all(right(estimates(2, seed, unlike=0.25, before=before)) >= 4 for seed in range(10))
 
 
 def test_forty_trials_spread_16_fold():
