@@ -92,7 +92,8 @@ def test_arms_that_contradict_themselves_are_named(tmp_path):
         ),
         *(
             (
-                f"name: a\ndataset: {{}}\nstages: {{search: {{design: search, proposals: 3, factors: {{depth: [2]}}, {k}}}}}",
+                "name: a\ndataset: {}\n"
+                f"stages: {{search: {{design: search, proposals: 3, factors: {{depth: [2]}}, {k}}}}}",
                 words,
             )
             for k, words in (
