@@ -4,7 +4,7 @@ decord returns wrong frames, silently, when it seeks in open groups of pictures,
 order, decord and PyAV agree to the bit, and PyAV takes three quarters of the time: decord is the second opinion.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
@@ -22,7 +22,6 @@ CUT = 0.02  # a header may promise this share more than there is: writers count 
 
 Gray = npt.NDArray[np.uint8]
 Frame = npt.NDArray[np.uint8]  # RGB [H, W, 3], or gray [H, W]
-Decoder = Callable[[Path], Iterator[Frame]]
 
 
 class Held(NamedTuple):
@@ -32,12 +31,11 @@ class Held(NamedTuple):
     coded: int
 
 
-def frames(path: Path, first: int, last: int, decoder: Decoder | None = None) -> Iterator[Frame]:
+def frames(path: Path, first: int, last: int) -> Iterator[Frame]:
     """Frames first..last (both included, from 0) of a source, or those of them that there are, in order.
 
-    path: a video, or a folder of images. Each is uint8: RGB [H, W, 3], or [H, W] of a gray image. decoder: `by_pyav`,
-    the default, or `by_decord` for videos. Raises UserError, naming the file, when it is missing, empty, unreadable, or
-    holds fewer frames than its header promises.
+    path: a video, or a folder of images. Each is uint8: RGB [H, W, 3], or [H, W] of a gray image. Raises UserError,
+    naming the file, when it is missing, empty, unreadable, or holds fewer frames than its header promises.
     """
     if path.is_dir():
         yield from map(read_image, image_files(path)[first : last + 1])
@@ -50,19 +48,7 @@ def frames(path: Path, first: int, last: int, decoder: Decoder | None = None) ->
         promised, coded = held(path)
         if coded < promised * (1 - CUT):
             raise UserError(f"{path}: is cut: its header says {promised} frames, it holds {coded}; copy it again")
-        yield from islice((decoder or by_pyav)(path), first, last + 1)
-
-
-def decode(path: Path, first: int, last: int, decoder: Decoder | None = None) -> Gray:
-    """Frames first..last (both included, from 0) of a source, gray uint8 [n, H, W].
-
-    Raises UserError as `frames` does, and when there are fewer or they are not of one size.
-    """
-    picked = [gray(frame) for frame in frames(path, first, last, decoder)]
-    check_end(path, len(picked), first, last)
-    if sizes := {frame.shape for frame in picked} - {picked[0].shape}:
-        raise UserError(f"{path}: frames have different sizes, {picked[0].shape} and {sizes.pop()} (height, width)")
-    return np.stack(picked)
+        yield from islice(by_pyav(path), first, last + 1)
 
 
 def check_end(path: Path, found: int, first: int, last: int) -> None:

@@ -2,9 +2,10 @@ import numpy as np
 import pytest
 
 from search_spaces.errors import UserError
-from study.data.decode import by_decord, by_pyav, count, decode, gray
+from study.data.decode import by_decord, by_pyav, count, gray
 from study.data.faces import render
 from study.data.synthetic import clips
+from tests.decoded import decode
 
 FRAMES = {"again": 77, "eat": 47, "help": 58, "milk": 51, "sorry": 73, "thanks": 51}  # as the clips' README has it
 
@@ -60,11 +61,8 @@ def test_bad_files_are_refused(tmp_path):
     assert "not readable as a video" in one_problem(tmp_path / "text.avi", 3)
 
 
-@pytest.mark.parametrize("decoder", [by_decord, by_pyav])
 @pytest.mark.parametrize("codec, suffix", [("h264", ".mp4"), ("mjpeg", ".avi"), ("mpeg4", ".avi")])
-def test_half_a_file_is_refused(dataset, spec, tmp_path, codec, suffix, decoder):
-    if decoder is by_decord:
-        pytest.importorskip("decord")
+def test_half_a_file_is_refused(dataset, spec, tmp_path, codec, suffix):
     one = next(one for one in clips(spec) if one.codec == codec)
     whole = (dataset / one.source).read_bytes()
     half = tmp_path / f"half{suffix}"
@@ -72,4 +70,4 @@ def test_half_a_file_is_refused(dataset, spec, tmp_path, codec, suffix, decoder)
     with pytest.raises(
         UserError, match=r"not readable as a video|is cut: its header says|has \d+ frames, the annotation"
     ):
-        decode(half, 0, one.motion.offset, decoder)
+        decode(half, 0, one.motion.offset)

@@ -15,10 +15,11 @@ from search_spaces.config import TrialConfig
 from search_spaces.errors import UserError
 from study.data import cache, digests, fitness
 from study.data import decode as decoding
-from study.data.decode import by_decord, by_pyav, count, decode, held
+from study.data.decode import by_decord, by_pyav, count, held
 from study.data.digests import Contents
 from study.data.readers import manifest
 from study.data.sampling import sample
+from tests.decoded import decode
 
 SIZE, BITS, CELL = 128, 8, 16
 
@@ -158,7 +159,6 @@ def test_seeking_is_wrong_where_reading_in_order_is_right(sources):
 
 @pytest.mark.parametrize("name", ["mjpeg.avi", "xvid_b_frames.avi"])
 def test_an_avi_cut_in_half_is_found_though_every_library_reads_it(sources, name, tmp_path):
-    pytest.importorskip("decord")
     whole = sources[name][0].read_bytes()
     half = tmp_path / "half.avi"
     half.write_bytes(whole[: len(whole) // 2])

@@ -3,8 +3,10 @@ import pytest
 from PIL import Image
 
 from search_spaces.errors import UserError
-from study.data.decode import count, decode
+from study.data.decode import count
 from study.data.images import frame_number, image_files
+from study.data.masters import Wanted, cut_source
+from tests.decoded import decode
 
 
 def save(folder, name, pixels):
@@ -56,9 +58,8 @@ def test_damage_is_told_by_file(tmp_path, damage, words):
     for number in (1, 2, 3):
         save(tmp_path, f"img{number}.png", np.random.default_rng(number).integers(0, 256, (6, 8), dtype=np.uint8))
     damage(tmp_path)
-    with pytest.raises(UserError) as error:
-        decode(tmp_path, 0, 2)
-    assert words in str(error.value)
+    (error,) = cut_source(tmp_path, [Wanted("clip", 0, 2)], ["frame"])
+    assert isinstance(error, UserError) and words in str(error)
 
 
 def test_an_empty_folder_is_told(tmp_path):
