@@ -39,6 +39,7 @@ Trials = Annotated[int | None, typer.Option(min=1, help="proposals of the search
 Seeds = Annotated[int | None, typer.Option(min=1, help="seeds of every arm of the fixed designs")]
 Slots = Annotated[int | None, typer.Option(min=1, help="trials at a time; as many as fit where not given")]
 Resources = Annotated[str | None, typer.Option(help="of one trial, e.g. cpu=1,gpu=0.25,memory=4 (GiB)")]
+Address = Annotated[str | None, typer.Option(envvar="RAY_ADDRESS", help="a running Ray cluster")]
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -72,7 +73,7 @@ def run(
     storage: Storage = None,
     resources: Resources = None,
     slots: Slots = None,
-    address: Annotated[str | None, typer.Option(envvar="RAY_ADDRESS", help="a running Ray cluster")] = None,
+    address: Address = None,
     serial: Annotated[
         bool, typer.Option("--serial", help="one trial after another in this process, without Ray")
     ] = False,
@@ -105,7 +106,7 @@ def run(
     )
     prepared = driver.prepare(spec, study.read_text(encoding="utf-8"))
     if dry_run:
-        _print_plan(prepared, slots)
+        _print_plan(prepared, slots, None if serial else address)
         return
     clips = driver.load_clips(prepared, console)
     from study.tracking import mirrored
@@ -139,12 +140,13 @@ def plan(
     storage: Storage = None,
     resources: Resources = None,
     slots: Slots = None,
+    address: Address = None,
 ) -> None:
     """Print what a study would train, what it would cost and what it could find. Starts and writes nothing."""
     from study import driver
 
     spec = _load(study, data=data, trials=trials, seeds=seeds, storage=storage, resources=resources)
-    _print_plan(driver.prepare(spec, ""), slots)
+    _print_plan(driver.prepare(spec, ""), slots, address)
 
 
 @app.command()
@@ -290,13 +292,19 @@ def _say_more() -> None:
     logging.getLogger("losolab").setLevel(logging.INFO)
 
 
-def _print_plan(prepared: "Prepared", slots: int | None) -> None:
+def _print_plan(prepared: "Prepared", slots: int | None, address: str | None) -> None:
     from study.forecast import forecast
-    from study.plan_view import print_forecast
+    from study.plan_view import nodes_that_serve, print_forecast
 
+    notes = prepared.index.notes
+    if address:
+        from study.cluster import members_of
+
+        held, nodes = nodes_that_serve(members_of(address), prepared.spec.resources)
+        slots, notes = slots or held, (*notes, *nodes)
     with errors.status("timing a few steps"):
         made = forecast(prepared, slots)
-    print_forecast(console, made, prepared.index.notes)
+    print_forecast(console, made, notes)
 
 
 def _parsed(resources: str | None) -> dict[str, str]:

@@ -152,6 +152,18 @@ def members() -> list[Member]:
     return found
 
 
+def members_of(address: str) -> list[Member]:
+    """The living nodes of the cluster at an address, which this process then leaves. Raises UserError."""
+    use_token()
+    import ray
+
+    join(address)
+    try:
+        return members()
+    finally:
+        ray.shutdown()
+
+
 def refuse_unfit(members: Sequence[Member], clips: Clips, resources: Resources, *, mixed: bool) -> None:
     """Raises UserError where the clips do not fit the nodes' object stores, or the nodes compute differently."""
     problems = [text for member in members if (text := store_problem(member, clips_bytes(clips)))]

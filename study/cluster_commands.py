@@ -44,12 +44,5 @@ def _on_cluster(address: str, spec: StudySpec) -> "list[Finding]":
     from study import cluster, doctor, driver
 
     prepared = driver.prepare(spec, "")
-    cluster.use_token()
-    import ray
-
-    cluster.join(address)
-    try:
-        members = cluster.members()
-    finally:
-        ray.shutdown()
+    members = cluster.members_of(address)
     return doctor.of_cluster(members, driver.pixels(prepared), spec.storage, spec.tracking_uri)

@@ -1,10 +1,15 @@
 """What a terminal shows of a plan."""
 
+from collections.abc import Sequence
+
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+from search_spaces.errors import UserError
+from search_spaces.spec import Resources
 from study.advice import advice
+from study.cluster import Member, arithmetic_problem, serving
 from study.forecast import Forecast
 from study.plan import Cost, PlannedSearch
 from study.progress import duration
@@ -38,6 +43,24 @@ def print_forecast(console: Console, made: Forecast, notes: tuple[str, ...]) -> 
     console.print("Nothing was started.")
 
 
+def nodes_that_serve(members: Sequence[Member], resources: Resources) -> tuple[int, list[str]]:
+    """How many trials a cluster holds at a time; which of its nodes serve a study, in words.
+
+    Raises UserError where none does.
+    """
+    resources = resources.where(any(member.resources.get("GPU") for member in members))
+    held = {member.node.name: resources.slots(member.resources) for member in members}
+    if not any(held.values()):
+        raise UserError(f"resources: none of the nodes {', '.join(held)} holds one trial; ask for less")
+    serve = ", ".join(f"{name} (trials at a time: {slots})" for name, slots in held.items() if slots)
+    others = ", ".join(name for name, slots in held.items() if not slots)
+    differ = arithmetic_problem(serving(members, resources), resources)
+    return sum(held.values()), [
+        f"nodes that serve this study: {serve}" + f"; without room for a trial: {others}" * bool(others),
+        *([differ] if differ else []),
+    ]
+
+
 def _proposals(search: PlannedSearch) -> str:
     """How many proposals know results, and how many trials can run at a time."""
     design = search.design
@@ -67,7 +90,7 @@ def _balance(made: Forecast) -> list[str]:
 def _wall(made: Forecast) -> str:
     if not made.slots:
         return "on other machines: this one does not hold a trial of the resources asked for"
-    return f"about {duration(made.wall)} on {made.slots} at a time here"
+    return f"about {duration(made.wall)} with {made.slots} at a time"
 
 
 def _figures(cost: Cost, there: int) -> tuple[str, ...]:

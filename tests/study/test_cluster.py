@@ -12,6 +12,7 @@ from search_spaces.spec import Resources
 from study import cluster, doctor
 from study.cluster import Member, Node
 from study.dotted import place
+from study.plan_view import nodes_that_serve
 from study.trials import Device
 
 ROOT = Path(__file__).parents[2]
@@ -91,6 +92,17 @@ def test_nodes_without_room_for_a_trial_do_not_serve():
     small, gpu = other("small", {"memory": 2.0**30}), other("gpu", {"GPU": 1.0}, gpus=(H100,))
     assert cluster.serving([ONE, small, gpu], Resources(gpu=0)) == [ONE, gpu]
     assert cluster.serving([ONE, small, gpu], Resources(gpu=0.5)) == [gpu]
+
+
+def test_the_plan_says_which_nodes_serve():
+    small, gpu = other("small", {"memory": 2.0**30}), other("gpu", {"GPU": 1.0}, gpus=(H100,))
+    held, (serve,) = nodes_that_serve([ONE, small], Resources())
+    assert held == 8
+    assert "one (trials at a time: 8); without room for a trial: small" in serve
+    assert nodes_that_serve([ONE, gpu], Resources(gpu=0.5))[0] == 2
+    assert "--mixed" in nodes_that_serve([ONE, other("old", cpu=AVX2)], Resources())[1][1]
+    with pytest.raises(UserError, match="none of the nodes one holds one trial"):
+        nodes_that_serve([ONE], Resources(cpu=9))
 
 
 def test_nodes_that_compute_differently_are_named_with_what_to_do():
