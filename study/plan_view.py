@@ -49,13 +49,13 @@ def nodes_that_serve(members: Sequence[Member], resources: Resources) -> tuple[i
     Raises UserError where none does.
     """
     resources = resources.where(any(member.resources.get("GPU") for member in members))
-    held = {member.node.name: resources.slots(member.resources) for member in members}
-    if not any(held.values()):
-        raise UserError(f"resources: none of the nodes {', '.join(held)} holds one trial; ask for less")
-    serve = ", ".join(f"{name} (trials at a time: {slots})" for name, slots in held.items() if slots)
-    others = ", ".join(name for name, slots in held.items() if not slots)
+    held = [(member.node.name, resources.slots(member.resources)) for member in members]
+    serve = ", ".join(f"{name} (trials at a time: {slots})" for name, slots in held if slots)
+    others = ", ".join(name for name, slots in held if not slots)
+    if not serve:
+        raise UserError(f"resources: none of the nodes {others} holds one trial; ask for less")
     differ = arithmetic_problem(serving(members, resources), resources)
-    return sum(held.values()), [
+    return sum(slots for _, slots in held), [
         f"nodes that serve this study: {serve}" + f"; without room for a trial: {others}" * bool(others),
         *([differ] if differ else []),
     ]

@@ -81,9 +81,7 @@ def held(path: Path) -> Held:
     import av
 
     with av.open(str(path)) as container:
-        if not container.streams.video:
-            raise OSError("it has no picture")
-        stream = container.streams.video[0]
+        stream = _picture(container)
         return Held(stream.frames, sum(packet.size > 0 for packet in container.demux(stream)))
 
 
@@ -99,9 +97,15 @@ def by_pyav(path: Path) -> Iterator[Frame]:
     import av
 
     with av.open(str(path)) as container:
-        container.streams.video[0].codec_context.thread_count = 1  # there is a process for each core
+        _picture(container).codec_context.thread_count = 1  # there is a process for each core
         for frame in container.decode(video=0):
             yield np.rot90(frame.to_ndarray(format="rgb24", threads=1), frame.rotation // 90)
+
+
+def _picture(container: Any) -> Any:
+    if not container.streams.video:
+        raise OSError("it has no picture")
+    return container.streams.video[0]
 
 
 def by_decord(path: Path) -> Iterator[Frame]:

@@ -1,3 +1,4 @@
+import av
 import numpy as np
 import pytest
 
@@ -59,6 +60,14 @@ def test_bad_files_are_refused(tmp_path):
     assert "empty (0 bytes)" in one_problem(tmp_path / "empty.mp4", 3)
     (tmp_path / "text.avi").write_text("this is not a video\n" * 50)
     assert "not readable as a video" in one_problem(tmp_path / "text.avi", 3)
+    with av.open(str(tmp_path / "sound.mka"), "w") as container:
+        sound = container.add_stream("pcm_s16le", rate=8000)
+        silence = av.AudioFrame.from_ndarray(np.zeros((1, 800), np.int16), layout=sound.layout.name)
+        silence.sample_rate = 8000
+        container.mux(sound.encode(silence))
+    assert "it has no picture" in one_problem(tmp_path / "sound.mka", 3)
+    with pytest.raises(UserError, match="it has no picture"):
+        count(tmp_path / "sound.mka")
 
 
 @pytest.mark.parametrize("codec, suffix", [("h264", ".mp4"), ("mjpeg", ".avi"), ("mpeg4", ".avi")])
