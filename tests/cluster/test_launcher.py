@@ -132,8 +132,6 @@ def test_a_submitted_study_comes_home(cluster, serial):
     for line in SAID[4:6]:
         cluster.laptop(line)
     assert cluster.digest("studies") == serial
-    nodes = {node for (node,) in cluster.asked("studies", "select node from attempt")}
-    assert nodes & {"worker1", "worker2"}, nodes
     status, doctor = (line for line in SAID if "losolab status" in line or "--address auto" in line)
     assert "my_study" in cluster.laptop(status)
     assert "all nodes" in cluster.laptop(doctor)
