@@ -1,0 +1,32 @@
+"""Files that a user names: refused by their kind before they are opened, for a pipe or a device may never end."""
+
+import stat
+from pathlib import Path
+
+from search_spaces.errors import UserError
+
+_KINDS = {
+    stat.S_IFDIR: "a folder",
+    stat.S_IFIFO: "a named pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
+
+
+def wrong_kind(path: Path) -> str | None:
+    """What a path is where it is no regular file: a folder, a named pipe, a socket or a device; else None.
+
+    A path at which nothing is, or that may not be looked at, is left to whoever opens it: the system's words say why.
+    """
+    try:
+        mode = path.stat().st_mode
+    except (OSError, ValueError):  # ValueError: a name with a zero byte
+        return None
+    return _KINDS.get(stat.S_IFMT(mode))
+
+
+def require_file(path: Path, expected: str) -> None:
+    """Raise UserError where a path is a folder, a pipe, a socket or a device and not the `expected` file."""
+    if kind := wrong_kind(path):
+        raise UserError(f"{path}: is {kind}; expected: {expected}")
