@@ -13,7 +13,7 @@ def spelling(name: str) -> str:
     """A form that two names share where a person would take them for one name.
 
     Compatibility forms (full-width letters, ligatures) and composed accents become one (NFKC), case, the space around
-    words and zeros before a number do not count (`S01`, `s1`), and a name that is a number counts by value (`1`, `1.0`).
+    words and zeros before a number do not count (`S01`, `s1`); a name that is a number counts by value (`1`, `1.0`).
     """
     folded = " ".join(unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold()).split())
     if number := _NUMBER.fullmatch(folded):
