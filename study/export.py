@@ -4,6 +4,7 @@ import dataclasses
 import json
 import sqlite3
 from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from study.audit import marks
 from study.course import counted
 from study.ledger import read_only
 from study.models.sizes import known_size
-from study.protocol import shuffled
+from study.records import course
 
 
 def export(folder: Path) -> None:
@@ -36,8 +37,8 @@ def export(folder: Path) -> None:
     for fold in folds:
         by_run[fold["configuration"], fold["seed"]].append(fold)
     description = json.loads(study["description"])
+    order = course(description, json.loads(study["identity"])).subjects
     places = {clip: (dataset, subject, name) for clip, dataset, subject, name in description.pop("clips")}
-    order = shuffled((subject for _, subject, _ in places.values()), json.loads(study["identity"])["data"]["index"])
     predictions = [row for trial in trials for row in _predictions(trial, by_run, places, order)]
     runs = [_trial(trial, by_run, len(description["classes"])) for trial in trials]
     description["notes"] += marks(folds)
@@ -52,7 +53,7 @@ def _predictions(
     trial: dict[str, Any],
     by_run: dict[tuple[str, int], list[sqlite3.Row]],
     places: dict[str, tuple[str, str, str]],
-    order: list[str],
+    order: Sequence[str],
 ) -> list[dict[str, Any]]:
     seeds = json.loads(trial["seeds"])
     subjects = counted(trial["state"], trial["kept"], len(seeds), order)

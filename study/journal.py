@@ -17,8 +17,8 @@ from search_spaces.config import TrialConfig
 from search_spaces.errors import UserError
 from search_spaces.spec import Search, StudySpec
 from study.course import Counts, Course
-from study.protocol import shuffled
 from study.race import scores
+from study.records import course
 from study.schema import read_only
 from study.space import directions, distributions, values
 
@@ -48,7 +48,7 @@ def write_journal(folder: Path) -> Path:
     db.close()
     if not searches:
         raise UserError(f"{folder}: this study has no search, and only searches have a journal of Optuna's")
-    counted = _Counted(folds, json.loads(study["identity"])["data"]["index"], json.loads(study["description"]))
+    counted = _Counted(folds, course(json.loads(study["description"]), json.loads(study["identity"])))
     path, temporary = folder / "optuna.log", folder / "optuna.tmp"
     temporary.unlink(missing_ok=True)
     storage = JournalStorage(JournalFileBackend(str(temporary)))
@@ -64,8 +64,8 @@ def write_journal(folder: Path) -> Path:
 class _Counted:
     """Confusions of the trials by subject, in the order in which they race."""
 
-    def __init__(self, folds: list[sqlite3.Row], index: str, description: Row) -> None:
-        self.course = Course(tuple(shuffled((f["held_out"] for f in folds), index)), tuple(description["classes"]))
+    def __init__(self, folds: list[sqlite3.Row], course: Course) -> None:
+        self.course = course
         self.found: dict[str, dict[tuple[int, str], str]] = defaultdict(dict)
         for fold in folds:
             self.found[fold["configuration"]][fold["seed"], fold["held_out"]] = fold["predictions"]

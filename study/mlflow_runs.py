@@ -49,7 +49,6 @@ class StudyRuns:
     dataset: str
     dataset_digest: str
     classes: tuple[str, ...]
-    subjects: dict[str, tuple[str, str]]  # of every clip: its dataset and subject
     factors: tuple[str, ...]  # those that the study varies, in the order of TrialConfig
     prefix: str  # of every key: one ledger's. A study made anew under an old name has other runs.
     runs: tuple[Run, ...]
@@ -100,7 +99,6 @@ def study_runs(folder: Path) -> StudyRuns:
         dataset=description["dataset"],
         dataset_digest=description["dataset_digest"],
         classes=tuple(description["classes"]),
-        subjects={clip: (dataset, subject) for clip, dataset, subject, _ in description["clips"]},
         factors=_varied(trials),
         prefix=prefix,
         runs=tuple(runs),

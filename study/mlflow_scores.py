@@ -15,7 +15,7 @@ from analysis.scores import Score
 from study.course import counted
 from study.ledger import read_only
 from study.mlflow_runs import STATUS, Run, StudyRuns
-from study.protocol import shuffled
+from study.records import course
 
 _CELL, _MARGIN = 72, 110  # pixels
 
@@ -28,18 +28,18 @@ def counts(folder: Path, run: Run, study: StudyRuns) -> Counts:
         "join proposal on fold.configuration = proposal.key join outcome using (trial) where trial = ?",
         (run.trial,),
     ).fetchall()
-    index = json.loads(db.execute("select identity from study").fetchone()[0])["data"]["index"]
+    identity, description = db.execute("select identity, description from study").fetchone()
     db.close()
     seeds = {seed: place for place, seed in enumerate(json.loads(rows[0]["seeds"]))}
-    order = shuffled((subject for _, subject in study.subjects.values()), index)
+    order = course(json.loads(description), json.loads(identity)).subjects
     subjects = counted(rows[0]["state"], rows[0]["kept"], len(seeds), order)
     classes = {name: place for place, name in enumerate(study.classes)}
     blank = (len(seeds), len(classes), len(classes))
-    found: dict[tuple[str, str], Counts] = defaultdict(lambda: np.zeros(blank, dtype=np.int64))
+    found: dict[str, Counts] = defaultdict(lambda: np.zeros(blank, dtype=np.int64))
     for row in rows:
         if row["seed"] in seeds and row["held_out"] in subjects:
-            for clip, true, predicted, *_ in json.loads(row["predictions"]):
-                found[study.subjects[clip]][seeds[row["seed"]], classes[true], classes[predicted]] += 1
+            for _, true, predicted, *_ in json.loads(row["predictions"]):
+                found[row["held_out"]][seeds[row["seed"]], classes[true], classes[predicted]] += 1
     return np.stack([found[subject] for subject in sorted(found)])
 
 

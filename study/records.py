@@ -9,6 +9,7 @@ import numpy as np
 
 from search_spaces.config import TrialConfig
 from search_spaces.spec import StudySpec
+from study.course import Course
 from study.data.clips import Clips
 from study.schema import read_only
 from study.trials import Trial
@@ -49,6 +50,11 @@ def recorded(folder: Path) -> Record | None:
     spec = StudySpec.model_validate(json.loads(study["resolved"]))
     clips = named_clips(description, identity["data"])
     return Record(spec, identity, description, clips, tuple(trials), pruned, keys)
+
+
+def course(description: dict[str, Any], identity: dict[str, Any]) -> Course:
+    """A study's subjects as its folds hold them out, in the order in which every trial takes them; and its classes."""
+    return Course.of(named_clips(description, identity["data"]))
 
 
 def named_clips(description: dict[str, Any], digests: dict[str, str]) -> Clips:

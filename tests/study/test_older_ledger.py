@@ -1,11 +1,11 @@
 """A storage that losolab wrote at commit e2f47eb: it opens, goes on, reports and is copied from, with the same keys."""
 
-import importlib.util
 import json
 import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+import moving_patch
 import pytest
 from rich.console import Console
 
@@ -42,11 +42,8 @@ class Older:
 @pytest.fixture
 def older(tmp_path: Path) -> Older:
     """As commit e2f47eb left it on this machine: its folds' arithmetic, which no key holds, is this machine's."""
-    spec = importlib.util.spec_from_file_location("older_clips", OLDER / "clips.py")
-    made = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(made)
     found = Older(tmp_path)
-    made.write(found.data)
+    moving_patch.write(found.data)
     found.folder.mkdir(parents=True)
     here = device_here(Resources(gpu=0))
     with closing(sqlite3.connect(found.folder / "ledger.sqlite")) as db:
