@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, grad, stack_module_state, vmap
 
 from search_spaces.config import TrialConfig
+from search_spaces.network_inputs import master, streams
 from study.data.clips import Clips
 from study.data.sampling import sample
 from study.models.geometry import Dense, Stream, geometry
@@ -119,11 +120,11 @@ def vmapped(work: Work) -> Steps:
 def noise(config: TrialConfig, count: int, subjects: int) -> Clips:
     """Clips of random pixels at the size that the configuration sees: what is measured does not depend on them."""
     draw = np.random.default_rng(0)
-    sides = {region: config.crop // 2 if region in ("eyes", "mouth") else config.crop for region in config.streams()}
+    sides = {region: config.crop // 2 if region in ("eyes", "mouth") else config.crop for region in streams(config)}
     frames = np.full(count, config.frames)
     shapes = {region: (count * config.frames, side, side) for region, side in sides.items()}
     pixels: dict[str, npt.NDArray[np.uint8]] = {
-        config.master(region): draw.integers(0, 256, shape, dtype=np.uint8) for region, shape in shapes.items()
+        master(config, region): draw.integers(0, 256, shape, dtype=np.uint8) for region, shape in shapes.items()
     }
     return Clips(
         ids=np.array([f"clip{i:03d}" for i in range(count)]),

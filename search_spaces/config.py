@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields
 from typing import Any, Literal, get_args, get_origin
 
 from search_spaces.identity import digest
+from search_spaces.network_inputs import side, streams
 
 Regions = Literal["face", "eyes", "mouth", "eyes+mouth", "face+eyes+mouth", "frame"]
 Fusion = Literal["none", "intermediate", "late"]
@@ -176,7 +177,7 @@ class TrialConfig:
 
     def conflicts(self) -> list[str]:
         """Levels that contradict each other, one sentence each; empty when there are none."""
-        several, found = len(self.streams()) > 1, []
+        several, found = len(streams(self)) > 1, []
         if _of_blocks(self) and several and self.fusion == "none":
             found.append(f"regions: {self.regions} has several streams, so fusion: none must be intermediate or late")
         if _of_blocks(self) and not several and self.fusion != "none":
@@ -188,30 +189,11 @@ class TrialConfig:
                 f"precision: bfloat16 is of losolab's own convolutions, and network {self.network} computes with its "
                 "own; take float32, tf32 or float64, or cast inside the network (torch.autocast)"
             )
-        smallest = min(side(self, region) for region in self.streams())
+        smallest = min(side(self, region) for region in streams(self))
         for name, size, unit in ("crop_shift", smallest, "pixels"), ("temporal_jitter", self.frames, "frames"):
             if 2 * (most := getattr(self, name)) > size:
                 found.append(f"{name}: {most} of {size} {unit} leave less than half of them; at most {size // 2}")
         return found
-
-    def streams(self) -> tuple[str, ...]:
-        """The regions that the network sees, in the order of their streams."""
-        return tuple(self.regions.split("+"))
-
-    def master(self, region: str) -> str:
-        """Name of the pixels that a region's stream is sampled from, in `Clips.pixels` and in the cache."""
-        levels = [getattr(self, name) for name in ("landmarks", "alignment")]
-        changes = [level for level in levels if level in ("per_frame", "none")]
-        return region if region == "frame" else ".".join([region, *changes])
-
-    def data(self) -> tuple[str, ...]:
-        """The parts of a dataset that decide what the network sees: keys of `Clips.digests`."""
-        return tuple(map(self.master, self.streams())) + (("fps",) if self.sampling == "rate" else ())
-
-
-def side(config: TrialConfig, region: str) -> int:
-    """Side of a region's stream in pixels: `crop`, and half of it for eyes and mouth (the paper's 64 and 32)."""
-    return config.crop // 2 if region in ("eyes", "mouth") else config.crop
 
 
 def resolve(levels: dict[str, Any]) -> dict[str, Any]:

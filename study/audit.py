@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from study.data.clips import Clips
-from study.identity import TRAINING_VERSION, Arithmetic
+from study.identity import SAME_CODE, TRAINING_VERSION, Arithmetic
 from study.records import Record, recorded
 from study.schema import read_only
 from study.trials import Trial, trial_keys
@@ -116,7 +116,7 @@ def marks(folds: list[sqlite3.Row]) -> Iterator[str]:
         each = "; ".join(f"{number} folds by {machine}" for machine, number in machines.most_common())
         yield f"Folds of several arithmetics stand together, which --mixed allowed: {each}."
     codes = Counter[Any](json.loads(fold["provenance"])["code"] for fold in folds)
-    if len(codes) > 1:
+    if len(codes) > 1 and not codes.keys() <= SAME_CODE:
         each = ", ".join(f"{number} folds by {code[:12]}" for code, number in codes.most_common())
         yield f"The training code changed while this study ran, which --accept-code allowed: {each}."
 

@@ -12,6 +12,7 @@ from rich.table import Table
 
 from search_spaces.config import TrialConfig
 from search_spaces.errors import UserError
+from search_spaces.network_inputs import master
 
 cache = typer.Typer(no_args_is_help=True, help="The cache of decoded clips: list it, check it, remove from it.")
 console = Console(highlight=False)
@@ -40,7 +41,7 @@ def look(
     configs = [_shown(region.strip(), landmarks, alignment) for region in regions.split(",")]
     if found := fitness.problems(configs, index):
         raise UserError(found)
-    masters = [config.master(config.regions) for config in configs]
+    masters = [master(config, config.regions) for config in configs]
     there = readers.materialise(index, storage / "data")
     with console.status("reading videos") as line:
         clips = cached.load(there, masters, storage / "cache", _counted(line.update))

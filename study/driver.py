@@ -12,6 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from search_spaces.config import BLOCKS, TrialConfig
 from search_spaces.designs import BASELINE, WINNER, Arm, follows
 from search_spaces.errors import UserError
+from search_spaces.network_inputs import master, streams
 from search_spaces.spec import Search, StudySpec
 from study import continuity
 from study.agenda import Agenda, Listed, Source
@@ -195,7 +196,7 @@ def _masters(study: Study) -> list[str]:
         for search in study.plan.searches
         for levels in combinations(search.design, ("architecture", "regions", "landmarks", "alignment"))
     ]
-    return sorted({config.master(region) for config in configs for region in config.streams()})
+    return sorted({master(config, region) for config in configs for region in streams(config)})
 
 
 def own_modules(spec: StudySpec) -> tuple[str, ...]:

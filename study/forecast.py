@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+from search_spaces.network_inputs import data_parts
 from study import driver, machine
 from study.costs import Work, makespan
 from study.data.clips import Clips
@@ -123,7 +124,7 @@ class _There:
 
     def look_up(self, trial: Trial) -> int:
         """How many of its folds are there."""
-        if self.clips is None or not {"index", *trial.config.data()} <= self.clips.digests.keys():
+        if self.clips is None or not {"index", *data_parts(trial.config)} <= self.clips.digests.keys():
             return 0
         keys = trial_keys(trial, self.clips)
         own = [key for key in keys if self.record and key in self.record.keys]

@@ -10,7 +10,7 @@ from sqlite3 import DatabaseError
 
 from search_spaces.errors import UserError
 from search_spaces.identity import digest
-from study.identity import Arithmetic, code
+from study.identity import Arithmetic, code, same_code
 from study.schema import read_only
 from study.trials import FoldResult
 
@@ -61,7 +61,7 @@ class Library:
         codes = {row["id"]: json.loads(row["provenance"])["code"] for row in attempts}
         now = digest(code())
         for row in rows:
-            if codes[row["attempt"]] == now:
+            if same_code(codes[row["attempt"]], now):
                 self._where[row["key"]].append((folder.name, row["arithmetic"]))
 
     def _read(self, name: str, keys: list[str], arithmetic: Arithmetic | None) -> list[Copy]:

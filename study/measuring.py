@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from search_spaces.config import TrialConfig
+from search_spaces.network_inputs import master, streams
 from search_spaces.spec import Resources
 from study.costs import Costs, Size, Work, computed
 from study.data.clips import Clips
@@ -70,8 +71,8 @@ def _noise(config: TrialConfig, size: Size) -> Clips:
     """Enough clips for a batch and for a clip a subject."""
     count, draw = max(config.batch_size, size.subjects), np.random.default_rng(0)
     pixels = {
-        config.master(region): draw.integers(0, 256, (config.frames, config.crop, config.crop), dtype=np.uint8)
-        for region in config.streams()
+        master(config, region): draw.integers(0, 256, (config.frames, config.crop, config.crop), dtype=np.uint8)
+        for region in streams(config)
     }
     return Clips(
         ids=np.array([f"clip{i}" for i in range(count)]),

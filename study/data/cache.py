@@ -62,7 +62,7 @@ def load(
     progress: Progress | None = None,
     processes: int | None = None,
 ) -> Clips:
-    """The clips' pixels of these masters (TrialConfig.master), from the cache in `folder`; the rest is decoded.
+    """The clips' pixels of these masters (network_inputs.master), from the cache in `folder`; the rest is decoded.
 
     Each master is an Arrow IPC file (FixedShapeTensor, uncompressed, a row a frame from onset to offset, clips in the
     index's order), read as a read-only view of the mapped file; one process builds, others wait. Raises UserError with

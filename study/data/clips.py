@@ -57,7 +57,7 @@ class ClipIndex:
 class Clips:
     """Decoded clips as plain arrays (they travel through Ray's object store without a copy). N clips, R frames in all.
 
-    pixels: the frames of a master (TrialConfig.master), uint8 [R, S, S] at master size S; clip i owns rows
+    pixels: the frames of a master (network_inputs.master), uint8 [R, S, S] at master size S; clip i owns rows
     first[i] : first[i] + frames[i], from its onset to its offset. apex: frames after the onset [N], -1 where unknown.
     fps: frames a second [N], NaN where unknown. labels: indices into classes [N]. digests: SHA-256 of each master's
     pixels, of "fps", and under "index" that of ids, subjects, labels, classes, frame counts and apexes.
@@ -78,7 +78,10 @@ class Clips:
         return len(self.ids)
 
     def data_digest(self, parts: tuple[str, ...]) -> str:
-        """Identity of what a configuration that sees these parts (TrialConfig.data) is trained on, never of a path."""
+        """Identity of what a configuration that sees these parts is trained on, never of a path.
+
+        `parts` are those of network_inputs.data_parts.
+        """
         return digest([self.digests["index"], *(self.digests[part] for part in parts)])
 
 

@@ -46,7 +46,7 @@ class Cutter:
     """Takes a clip's frames one by one, in order, and keeps only its masters, uint8 [n, S, S] each."""
 
     def __init__(self, path: Path, wanted: Wanted, masters: Sequence[str]) -> None:
-        """masters: names as TrialConfig.master makes them. Raises UserError when landmarks are missing."""
+        """masters: names as network_inputs.master makes them. Raises UserError when landmarks are missing."""
         self.path, self.wanted = path, wanted
         self.parts: dict[str, list[Pixels]] = {master: [] for master in masters}
         self.points: landmarks.Points | None = None
@@ -116,7 +116,7 @@ class Cutter:
 
 
 def region_of(master: str) -> str:
-    """The region of a master's name, as TrialConfig.master makes it."""
+    """The region of a master's name, as network_inputs.master makes it."""
     return master.partition(".")[0]
 
 

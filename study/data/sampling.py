@@ -6,8 +6,9 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from search_spaces.config import TrialConfig, side
+from search_spaces.config import TrialConfig
 from search_spaces.identity import stream
+from search_spaces.network_inputs import master, side, streams
 from study.data.clips import Clips
 from study.data.resize import area_resize
 from study.models.bits import permutation
@@ -36,12 +37,12 @@ def sample(clips: Clips, config: TrialConfig, seed: int) -> dict[str, npt.NDArra
     apexes = found_apexes(clips, config)
     places = [_places(clips, clip, config, int(apexes[clip])) for clip in range(len(clips))]
     out = {}
-    for region in config.streams():
+    for region in streams(config):
         size = side(config, region)
         out[region] = np.empty((len(clips), config.frames, size, size), np.uint8)
         for clip, (own, pixels) in enumerate(zip(places, out[region], strict=True)):
             order = _order(clips, clip, config, seed)
-            pixels[:] = _blended(clips.pixels[config.master(region)], clips.first[clip] + order, own, size)
+            pixels[:] = _blended(clips.pixels[master(config, region)], clips.first[clip] + order, own, size)
         out[region].flags.writeable = False
     return out
 
@@ -63,7 +64,7 @@ def found_apexes(clips: Clips, config: TrialConfig) -> Whole:
 def _differences(clips: Clips, clip: int, config: TrialConfig) -> list[npt.NDArray[np.float64]]:
     """Of each region, the mean absolute difference of the clip's frames to its first one."""
     rows = slice(clips.first[clip], clips.first[clip] + clips.frames[clip])
-    regions = [clips.pixels[config.master(region)][rows].astype(np.int16) for region in config.streams()]
+    regions = [clips.pixels[master(config, region)][rows].astype(np.int16) for region in streams(config)]
     return [np.abs(frames - frames[0]).sum(axis=(1, 2), dtype=np.int64) / frames[0].size for frames in regions]
 
 

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
 
-from search_spaces.config import BLOCKS, TrialConfig, side
+from search_spaces.config import BLOCKS, TrialConfig
 from search_spaces.errors import UserError
+from search_spaces.network_inputs import side, streams
 
 Shape = tuple[int, int, int]  # frames, height, width
 
@@ -107,10 +108,10 @@ def geometry(config: TrialConfig, n_classes: int) -> Geometry:
     if problems := infeasible(config):
         raise Infeasible(problems)
     late = config.fusion == "late"
-    streams = tuple(_stream(config, region, late) for region in config.streams())
-    joined = sum(stream.dense[-1].units if late else stream.features for stream in streams)
+    parts = tuple(_stream(config, region, late) for region in streams(config))
+    joined = sum(part.dense[-1].units if late else part.features for part in parts)
     units = {"none": (config.hidden,), "intermediate": (8 * config.hidden, config.hidden), "late": ()}[config.fusion]
-    return Geometry(streams, _dense("", joined, (*units, n_classes)))
+    return Geometry(parts, _dense("", joined, (*units, n_classes)))
 
 
 def infeasible(config: TrialConfig) -> list[str]:
@@ -121,7 +122,7 @@ def infeasible(config: TrialConfig) -> list[str]:
     if config.network != BLOCKS:
         return []
     problems = _misfit("kernel_time", config.kernel_time, "frames", config.frames, "frames", step=1)
-    sides = {side(config, region): region for region in config.streams()}
+    sides = {side(config, region): region for region in streams(config)}
     smallest = min(sides)
     where = "crop" if smallest == config.crop else f"{sides[smallest]} of crop"
     return problems + _misfit("kernel_space", config.kernel_space, where, smallest, "pixels", step=2)

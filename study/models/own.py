@@ -14,9 +14,10 @@ from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state, vmap
 from torch.nn.parameter import is_lazy
 
-from search_spaces.config import TrialConfig, side
+from search_spaces.config import TrialConfig
 from search_spaces.errors import UserError
 from search_spaces.identity import stream
+from search_spaces.network_inputs import side, streams
 from study import dotted
 from study.models.networks import DTYPES, Scaling
 
@@ -26,7 +27,7 @@ Name = tuple[int, str]  # of a fold: seed, held-out subject
 
 def shapes(config: TrialConfig) -> Shapes:
     """What a network is given of a clip: of each region (channels, frames, height, width)."""
-    sides = {region: side(config, region) for region in config.streams()}
+    sides = {region: side(config, region) for region in streams(config)}
     return {region: (1, config.frames, size, size) for region, size in sides.items()}
 
 

@@ -2,8 +2,9 @@
 
 from typing import TYPE_CHECKING
 
-from search_spaces.config import BLOCKS, TrialConfig, side
+from search_spaces.config import BLOCKS, TrialConfig
 from search_spaces.errors import UserError
+from search_spaces.network_inputs import side, streams
 from study.models import geometry
 from study.models.geometry import Geometry
 
@@ -29,7 +30,7 @@ def trial_bytes(config: TrialConfig, n_classes: int, folds: int, n_clips: int, d
 
     The masters themselves come beside: the processes of a machine share them. On a GPU, of the card's memory.
     """
-    pixels = sum(config.frames * side(config, region) ** 2 for region in config.streams())
+    pixels = sum(config.frames * side(config, region) ** 2 for region in streams(config))
     return geometry.INTERPRETER + training_bytes(config, n_classes, folds, device) + 2 * n_clips * pixels
 
 

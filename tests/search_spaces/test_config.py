@@ -6,8 +6,9 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from search_spaces.config import FACTORS, TrialConfig, architecture, choices, resolve, side
+from search_spaces.config import FACTORS, TrialConfig, architecture, choices, resolve
 from search_spaces.identity import digest, stream
+from search_spaces.network_inputs import side
 
 # The key of the paper's configuration names folds in ledgers that exist: it may never change.
 DEFAULT_KEY = "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a"

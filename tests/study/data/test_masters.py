@@ -8,6 +8,7 @@ from PIL import Image
 
 from search_spaces.config import TrialConfig
 from search_spaces.errors import UserError
+from search_spaces.network_inputs import master
 from study.data import cache, regions
 from study.data.landmarks import mean_face
 from study.data.readers import manifest
@@ -34,7 +35,7 @@ def faces(tmp_path_factory):
 def test_each_level_has_a_master_of_its_own(faces, tmp_path):
     folder, frames, points = faces
     config = TrialConfig(regions="eyes")
-    names = [replace(config, landmarks=a, alignment=b).master("eyes") for a, b in LEVELS]
+    names = [master(replace(config, landmarks=a, alignment=b), "eyes") for a, b in LEVELS]
     assert names == ["eyes", "eyes.none", "eyes.per_frame", "eyes.per_frame.none"]
     clips = cache.load(manifest.read(folder, {}), [*names, "frame"], tmp_path)
     assert len({clips.digests[name] for name in names}) == 4
