@@ -3,6 +3,7 @@
 import json
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict
 from functools import cache
 from itertools import groupby
 from typing import Protocol
@@ -20,6 +21,7 @@ from study.data.clips import Clips
 from study.identity import Arithmetic
 from study.ledger import LEFT, LOST, Ledger, Outcome
 from study.library import Library
+from study.own_sources import discovered
 from study.trials import Device, FoldResult, Trial, arithmetic_on, trial_keys
 
 log = logging.getLogger("losolab")
@@ -95,6 +97,7 @@ class Agenda:
         while (trial := self._next()) is not None:
             self.running[trial.number] = trial, self.ledger.attempt(trial.number)
             if trial.number not in self.keys:
+                self._note_sources(trial)
                 self.keys[trial.number] = frozenset(trial_keys(trial, self.clips))
                 self.watch(trial, "reused", len(self.ledger.done(trial)))
                 self._copy(trial)
@@ -103,6 +106,11 @@ class Agenda:
                 return trial
             self._watch_end(trial)
         return None
+
+    def _note_sources(self, trial: Trial) -> None:
+        """Write down what a network of the user's own is made of: a search may give it sizes that no plan names."""
+        if found := discovered([trial.config], len(self.clips.classes)):
+            self.ledger.add_sources({name: asdict(own) for name, own in found.items()})
 
     def _next(self) -> Trial | None:
         if self.waiting:

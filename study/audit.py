@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from search_spaces.config import BLOCKS
 from study.data.clips import Clips
 from study.identity import SAME_CODE, TRAINING_VERSION, Arithmetic
+from study.own_sources import source_name
 from study.records import Record, recorded
 from study.schema import read_only
 from study.trials import Trial, trial_keys
@@ -64,6 +66,9 @@ def _of_keys(record: Record, folds: list[sqlite3.Row], complete: set[int]) -> It
         there[fold["configuration"], fold["seed"]].add(fold["key"])
     known: set[str] = set()
     for trial in record.trials:
+        if not _can_be_checked(trial, record):
+            known.update(fold["key"] for fold in folds if fold["configuration"] == trial.config.key())
+            continue
         keys = trial_keys(trial, record.clips)
         known.update(keys)
         own = {key for seed in trial.seeds for key in there.get((trial.config.key(), seed), ())}
@@ -76,6 +81,12 @@ def _of_keys(record: Record, folds: list[sqlite3.Row], complete: set[int]) -> It
                 "made from other data or another source of its network, by another TRAINING_VERSION, or for no trial "
                 "of the study"
             )
+
+
+def _can_be_checked(trial: Trial, record: Record) -> bool:
+    """Whether the ledger says what the trial's network is made of, where that is the user's own."""
+    name = source_name(trial.config, len(record.clips.classes))
+    return trial.config.network == BLOCKS or name in record.clips.digests
 
 
 def _of_clips(clips: Clips, folds: list[sqlite3.Row]) -> Iterator[str]:
@@ -104,6 +115,8 @@ def _notes(record: Record, folds: list[sqlite3.Row]) -> Iterator[str]:
     version = record.identity["training_version"]
     if version != TRAINING_VERSION:
         yield f"TRAINING_VERSION {version} made it and this losolab has {TRAINING_VERSION}: no key could be checked"
+    elif unknown := sum(not _can_be_checked(trial, record) for trial in record.trials):
+        yield f"{unknown} trials of the user's own networks were begun by an older losolab: their keys were not checked"
     for origin, number in sorted(Counter(fold["origin"] for fold in folds if fold["origin"]).items()):
         yield f"{number} folds were copied from the study {origin}"
     yield from marks(folds)

@@ -116,7 +116,7 @@ def run(
             driver.begun(prepared, clips, accept_code=accept_code, mixed=mixed) as ledger,
             mirrored(prepared.folder, spec.tracking_uri) as mirror,
         ):
-            executor = _executor(serial, slots, address, spec)
+            executor = _executor(serial, slots, address, prepared)
             failed = driver.train(prepared, clips, ledger, executor, console, retry_failed=retry_failed)
             report_path = _report([str(prepared.folder)], prepared.folder / "report")
     except KeyboardInterrupt:
@@ -316,7 +316,7 @@ def _parsed(resources: str | None) -> dict[str, str]:
     return {f"resources.{name.strip()}": amount.strip() for name, _, amount in parts}
 
 
-def _executor(serial: bool, slots: int | None, address: str | None, spec: StudySpec) -> "Executor":
+def _executor(serial: bool, slots: int | None, address: str | None, prepared: "Prepared") -> "Executor":
     if serial:
         from study import executors
 
@@ -327,7 +327,7 @@ def _executor(serial: bool, slots: int | None, address: str | None, spec: StudyS
         from study.driver import own_modules
 
         use_token()
-        modules = own_modules(spec)
+        modules = own_modules(prepared)
     from study.tune import RayTune
 
     return RayTune(slots, address, modules=modules)

@@ -2,14 +2,14 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from search_spaces.config import BLOCKS, TrialConfig
+from search_spaces.config import TrialConfig
 from search_spaces.designs import BASELINE, WINNER, Arm, follows
 from search_spaces.errors import UserError
 from search_spaces.network_inputs import master, streams
@@ -22,7 +22,6 @@ from study.data import cache, fitness, readers
 from study.data.clips import ClipIndex, Clips
 from study.data.masters import region_of
 from study.data.regions import MASTER
-from study.dotted import place, source_digest
 from study.executors import Executor
 from study.export import export
 from study.identity import TRAINING_VERSION
@@ -30,6 +29,7 @@ from study.ledger import Ledger, StudyRecord
 from study.library import Library
 from study.machine import here
 from study.outlook import Outlook
+from study.own_sources import discovered, importable_places, keep
 from study.plan import Plan, configurations, fold_cost, make_plan, problems_of, unbuildable
 from study.progress import Display
 from study.search import Proposals
@@ -69,6 +69,7 @@ def begun(study: Study, clips: Clips, *, accept_code: bool = False, mixed: bool 
         if problems := continuity.problems(study.spec, ledger):
             raise UserError([f"{study.folder}: {problem}; give the changed study a new name" for problem in problems])
         ledger.begin(_record(study, clips, ledger), accept_code=accept_code, mixed=mixed)
+        keep(discovered(configurations(study.spec), len(clips.classes)), study.folder / "networks")
         yield ledger
 
 
@@ -121,9 +122,9 @@ def cached_clips(study: Study) -> Clips | None:
 
 
 def _record(study: Study, clips: Clips, ledger: Ledger) -> StudyRecord:
-    own = {config.network for config in configurations(study.spec)} - {BLOCKS}
+    own = discovered(configurations(study.spec), len(clips.classes))
     identity = study.spec.identity() | {
-        "data": clips.digests | {f"source of {network}": source_digest(network) for network in own},
+        "data": clips.digests | {name: asdict(sources) for name, sources in own.items()},
         "training_version": TRAINING_VERSION,
         "arithmetic": study.spec.resources.arithmetic(),
     }
@@ -199,9 +200,9 @@ def _masters(study: Study) -> list[str]:
     return sorted({master(config, region) for config in configs for region in streams(config)})
 
 
-def own_modules(spec: StudySpec) -> tuple[str, ...]:
-    """Where the modules of the user's own networks lie."""
-    return tuple(sorted({place(config.network) for config in configurations(spec) if config.network != BLOCKS}))
+def own_modules(study: Study) -> tuple[str, ...]:
+    """The folders of packages and files of modules of the user's own networks, all that importing them loads."""
+    return tuple(importable_places(discovered(configurations(study.spec), len(study.index.classes))))
 
 
 def pixels(study: Study) -> int:

@@ -21,6 +21,11 @@ from study.trials import Done, FoldResult, Trial
 
 # Errors of attempts: the trial's process was killed, or all that ran was left.
 LOST, LEFT = "its process died", "left"
+_OLDER_SOURCE = (
+    "is that of the factory's module alone, as an older losolab kept it: folds of an edited helper module cannot be "
+    "told from others; give the study a new name, and they are trained again, with all that the network is made of in "
+    "their keys"
+)
 
 
 @dataclass(frozen=True)
@@ -133,6 +138,9 @@ class Ledger:
             self.db.execute("insert into study values (?,?,?,?,?,?,?,?)", given + began)
             return
         begun = json.loads(row["identity"])
+        for name, own in begun["data"].items():
+            if name.startswith("source of ") and isinstance(own, str):
+                raise UserError(f"{self.folder}: {name} {_OLDER_SOURCE}")
         if problems := differences(begun, study.identity | ({"arithmetic": begun["arithmetic"]} if mixed else {})):
             raise UserError([f"{self.folder}: {p}; {_remedy(p)}" for p in problems])
         if (changed := changed_code(json.loads(row["code"]))) and not accept_code:
@@ -144,6 +152,13 @@ class Ledger:
         identity = json.dumps(study.identity | kept | {"data": begun["data"] | study.identity["data"]})
         values = (study.file, resolved, identity, description)
         self.db.execute("update study set file=?, resolved=?, identity=?, description=?", values)
+
+    def add_sources(self, sources: dict[str, Any]) -> None:
+        """Write down what networks are made of that the study did not know of when it began."""
+        identity = json.loads(self.db.execute("select identity from study").fetchone()["identity"])
+        if new := {name: own for name, own in sources.items() if name not in identity["data"]}:
+            changed = identity | {"data": identity["data"] | new}
+            self.db.execute("update study set identity=?", (json.dumps(changed),))
 
     def resolved(self) -> dict[str, Any] | None:
         """The study as it was last written down, None before it began."""

@@ -13,7 +13,7 @@ from study.data import fitness
 from study.data.clips import ClipIndex
 from study.machine import multiplies_bfloat16
 from study.models.geometry import infeasible
-from study.models.sizes import fold_group, network_size, trial_bytes
+from study.models.sizes import fold_group, known_size, network_size, trial_bytes
 from study.space import configuration, known_levels, outside, sample_space
 
 _SOME = 50  # configurations of a search's space that stand for it
@@ -226,8 +226,11 @@ def _followed(spec: StudySpec, stage: str) -> list[list[Arm]]:
 
 def _cost(config: TrialConfig, trials: int, seeds: int, resources: Resources, size: Size, costs: Costs) -> Cost:
     folds = seeds * size.subjects
+    seconds = folds * costs.seconds(Work(config, size))
+    network = known_size(config, size.classes)
+    if network is None:  # `status` beside a study whose own network is not at hand
+        return Cost(trials, folds, 0, seconds, 0)
     device = "cuda" if resources.gpu else "cpu"
     group = fold_group(config, size.classes, resources.host_memory, device, size.subjects)
     memory = trial_bytes(config, size.classes, group, size.clips, device)
-    seconds = folds * costs.seconds(Work(config, size))
-    return Cost(trials, folds, network_size(config, size.classes).parameters, seconds, memory)
+    return Cost(trials, folds, network.parameters, seconds, memory)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from search_spaces.config import TrialConfig
+from search_spaces.identity import digest
 from search_spaces.spec import StudySpec
 from study.course import Course
 from study.data.clips import Clips
@@ -57,7 +58,7 @@ def course(description: dict[str, Any], identity: dict[str, Any]) -> Course:
     return Course.of(named_clips(description, identity["data"]))
 
 
-def named_clips(description: dict[str, Any], digests: dict[str, str]) -> Clips:
+def named_clips(description: dict[str, Any], digests: dict[str, Any]) -> Clips:
     """The clips that a ledger's folds were trained on, without what it does not keep: pixels, frames and labels."""
     rows = description["clips"]
     several = len({dataset for _, dataset, _, _ in rows}) > 1
@@ -72,5 +73,5 @@ def named_clips(description: dict[str, Any], digests: dict[str, str]) -> Clips:
         apex=np.full(count, -1),
         fps=np.full(count, np.nan),
         pixels={},
-        digests=digests,
+        digests={name: own if isinstance(own, str) else digest(own) for name, own in digests.items()},
     )

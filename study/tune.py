@@ -22,6 +22,7 @@ from search_spaces.errors import UserError
 from search_spaces.spec import Resources
 from study.clock import Wait
 from study.data.clips import Clips
+from study.own_sources import Sources, discovered
 from study.stopping import Stop, say
 from study.trials import Device, Done, Trial, run_trial
 
@@ -70,10 +71,11 @@ class RayTune:
 
 @dataclass(frozen=True)
 class Task:
-    """What a worker is given: a trial, and the folds of it that the ledger has."""
+    """What a worker is given: a trial, the folds of it that the ledger has, and the sources of its own network."""
 
     trial: Trial
     done: Mapping[str, Done] = field(repr=False)
+    sources: Mapping[str, Sources] = field(repr=False)
 
 
 # Answers to `take` besides a task and None: the next trial is not decided; what do the workers train on?
@@ -105,7 +107,9 @@ def _next(agenda: "Agenda") -> Task | str | None:
         trial = agenda.take()
     except Wait:
         return LATER
-    return None if trial is None else Task(trial, agenda.ledger.done(trial))
+    if trial is None:
+        return None
+    return Task(trial, agenda.ledger.done(trial), discovered([trial.config], len(agenda.clips.classes)))
 
 
 def _device(connection: Connection) -> Device:

@@ -39,6 +39,7 @@ from search_spaces.errors import UserError
 from search_spaces.spec import Resources
 from study import cluster
 from study.data.clips import Clips
+from study.own_sources import adopt
 from study.stopping import Stop
 from study.trials import Device, FoldResult, Trial, device_here, prepare_process
 from study.tune import LATER, WHICH_DEVICE, RayTune, Task
@@ -141,6 +142,7 @@ class LosoTrial(tune.Trainable):
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         task: Task = new_config["task"]
+        self.sources = task.sources
         self.groups: Iterator[list[FoldResult]] = self.executor.run(task.trial, self.clips, task.done, self.resources)
         return True
 
@@ -148,6 +150,7 @@ class LosoTrial(tune.Trainable):
         folds: list[FoldResult] = []
         began = time.perf_counter()
         try:
+            adopt(self.sources)
             for group in self.groups:
                 folds += group
                 if time.perf_counter() - began >= self.executor.block_seconds:

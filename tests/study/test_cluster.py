@@ -11,7 +11,6 @@ from search_spaces.errors import UserError
 from search_spaces.spec import Resources
 from study import cluster, doctor
 from study.cluster import Member, Node
-from study.dotted import place
 from study.plan_view import nodes_that_serve
 from study.trials import Device
 
@@ -76,16 +75,6 @@ def test_a_job_writes_to_the_home_and_not_into_its_snapshot(at_home, monkeypatch
 
 def test_all_nodes_run_the_checkout():
     assert cluster.snapshot() == {"py_modules": [str(ROOT / name) for name in ("search_spaces", "analysis", "study")]}
-
-
-def test_a_users_own_modules_travel_with_it(tmp_path, monkeypatch):
-    (tmp_path / "nets_alone.py").write_text("def tiny(): ...")
-    (tmp_path / "nets_package").mkdir()
-    (tmp_path / "nets_package/__init__.py").write_text("")
-    monkeypatch.syspath_prepend(tmp_path)
-    own = [place("nets_alone:tiny"), place("nets_package.deep:tiny")]
-    assert own == [str(tmp_path / "nets_alone.py"), str(tmp_path / "nets_package")]
-    assert cluster.snapshot(own)["py_modules"][-2:] == own
 
 
 def test_nodes_without_room_for_a_trial_do_not_serve():

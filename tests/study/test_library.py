@@ -117,7 +117,7 @@ def factory(shapes, n_classes):
 
 
 def test_an_edited_network_is_not_served_from_old_folds(small, tmp_path, monkeypatch):
-    from study import dotted
+    from study import own_sources
 
     monkeypatch.syspath_prepend(tmp_path)
     baseline = {"architecture": "full_face", "frames": 6, "epochs": 2, "network": "edited_network:factory"}
@@ -128,14 +128,14 @@ def test_an_edited_network_is_not_served_from_old_folds(small, tmp_path, monkeyp
         (tmp_path / "edited_network.py").write_text(source)
         sys.modules.pop("edited_network", None)
         importlib.invalidate_caches()
-        dotted.source_digest.cache_clear()
+        own_sources.forget()
         return small.run(**ONE, name=name, baseline=baseline)
 
     run(NETWORK, "first")
     assert counts(run(NETWORK, "same"))[1:3] == (10, 0)
     edited = NETWORK.replace("nn.Flatten(), ", "nn.Flatten(), nn.ReLU(), ")
     assert counts(run(edited, "edited"))[1:3] == (0, 10)
-    with pytest.raises(UserError, match=r"source of edited_network:factory was .* give the changed study a new name"):
+    with pytest.raises(UserError, match=r"edited_network.py was .* give the changed study a new name"):
         run(edited, "first")
 
 

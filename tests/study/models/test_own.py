@@ -16,7 +16,6 @@ from search_spaces.identity import stream
 from search_spaces.study_file import load_study
 from study import dotted
 from study.data.sampling import sample
-from study.identity import fold_key
 from study.models.geometry import INTERPRETER
 from study.models.own import shapes
 from study.models.probe import probe
@@ -233,28 +232,6 @@ def test_bfloat16_is_refused_for_it_with_the_reason(config, small, nets):
     arms = {"mine": {"network": f"{nets}:TinyNet", "precision": "bfloat16"}}
     with pytest.raises(UserError, match="arm mine: precision: bfloat16"):
         small.prepared(stages={"ablate": {"design": "listed", "seeds": 1, "arms": arms}})
-
-
-@pytest.mark.parametrize("module", ["sys", "__main__"])
-def test_a_module_without_source_is_told(module):
-    with pytest.raises(UserError, match=f"network '{module}:Net'"):
-        dotted.source_digest(f"{module}:Net")
-
-
-@pytest.mark.parametrize("package", [False, True])
-def test_its_source_is_in_the_key_of_a_fold(package, tmp_path, monkeypatch, random_clips):
-    monkeypatch.syspath_prepend(tmp_path)
-    name = f"losolab_test_source_{package}"
-    path = tmp_path / name / "parts" / "layers.py" if package else tmp_path / f"{name}.py"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    clips = replace(random_clips(), digests={"index": "", "face": ""})
-    fold, config = loso(clips, 0)[0], replace(CONFIG, network=f"{name}:Net")
-    keys = []
-    for text in ("a = 1", "a = 1", "a = 2"):
-        path.write_text(text)
-        dotted.source_digest.cache_clear()
-        keys.append(fold_key(config, clips, fold))
-    assert keys[0] == keys[1] != keys[2]
 
 
 def test_an_example_in_under_40_lines():
