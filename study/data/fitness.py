@@ -15,7 +15,7 @@ from study.data import decode
 from study.data.building import cores
 from study.data.clips import ClipIndex
 from study.data.digests import Contents
-from study.data.readers.survey import SHOWN
+from study.data.readers.survey import SHOWN, classes_of_one_subject
 from study.data.sampling import START, frames_needed
 
 Row = dict[str, Any]
@@ -79,7 +79,9 @@ def without_short(configs: Iterable[TrialConfig], index: ClipIndex) -> ClipIndex
     if len(subjects) < 2 or gone:
         left = f"class {', '.join(gone)} has no clips" if gone else f"there is {len(subjects)} subject"
         raise UserError(f"{told}; then {left}: ask for fewer frames, or name another rule")
-    return replace(index, table=pa.Table.from_pylist(kept, index.table.schema), notes=(*index.notes, f"{told}."))
+    alone = [note for note in classes_of_one_subject(kept, index.classes) if note not in index.notes]
+    notes = (*index.notes, f"{told}.", *alone)
+    return replace(index, table=pa.Table.from_pylist(kept, index.table.schema), notes=notes)
 
 
 def notes(configs: Iterable[TrialConfig], index: ClipIndex) -> list[str]:
