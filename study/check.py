@@ -4,6 +4,7 @@ import json
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -18,6 +19,8 @@ from search_spaces.errors import UserError
 from study.data import examination, readers
 from study.data.readers.survey import Finding, Survey
 
+COLUMNS = 20  # classes that a table has columns for
+SHOWN = 200  # subjects, and problems, that are printed; the rest is counted, and in the JSON
 PLANNED = "synthetic"  # its videos are rendered when a study runs: there are no files to look at
 
 
@@ -84,13 +87,14 @@ def as_json(found: Check) -> str:
 def facts(found: Check) -> dict[str, Any]:
     """Everything that was found, as plain values."""
     survey = found.survey
+    labels = Counter(row["label"] for row in survey.rows)
     return {
         "reader": found.reader,
         "path": None if found.path is None else str(found.path),
         "dataset": survey.name,
         "clips": len(survey.rows),
         "subjects": len(by_subject(survey)),
-        "classes": {name: sum(row["label"] == name for row in survey.rows) for name in survey.classes},
+        "classes": {name: labels[name] for name in survey.classes},
         "frame_rates": {f"{fps:g}" if fps else "unknown": times for fps, times in sorted(frame_rates(survey).items())},
         "frames_a_clip": frames_a_clip(survey),
         "clips_a_subject": {name: sum(labels.values()) for name, labels in by_subject(survey).items()},
@@ -134,8 +138,10 @@ def show(found: Check, console: Console) -> None:
         console.print(_facts(facts(found)), _subjects(found.survey), sep="\n")
     for note in found.survey.notes:
         console.print(f"[yellow]![/] {escape(note)}", soft_wrap=True)
-    for problem in found.problems:
+    for problem in found.problems[:SHOWN]:
         console.print(f"[red]{problem.kind}:[/] {escape(str(problem))}", soft_wrap=True)
+    if (more := len(found.problems) - SHOWN) > 0:
+        console.print(f"... and {more} more; --json lists them all")
     count = len(found.problems)
     console.print(f"[red]{count} problem{'s' * (count > 1)}[/]" if count else "[green]no problems[/]")
 
@@ -149,23 +155,33 @@ def _facts(known: Mapping[str, Any]) -> Table:
     for name, value in {
         "clips": known["clips"],
         "subjects": known["subjects"],
-        "classes": ", ".join(f"{name} {count}" for name, count in known["classes"].items()),
-        "frames a second": ", ".join(f"{fps} ({count} clips)" for fps, count in known["frame_rates"].items()),
+        "classes": _first([f"{name} {count}" for name, count in known["classes"].items()]),
+        "frames a second": _first([f"{fps} ({count} clips)" for fps, count in known["frame_rates"].items()]),
         "frames a clip": f"{lengths['least']} to {lengths['most']}, median {lengths['median']:g}",
         "missing frames": known["missing_frames"],
         "extra frames": known["extra_frames"],
         "left out": len(known["left_out"]),
-        "subjects of one class": f"{len(alone)}{': ' if alone else ''}{', '.join(alone)}",
+        "subjects of one class": f"{len(alone)}{': ' if alone else ''}{_first(alone)}",
     }.items():
         table.add_row(name, escape(str(value)))
     return table
 
 
+def _first(names: Sequence[str]) -> str:
+    """The first of some names, and how many more there are."""
+    more = len(names) - COLUMNS
+    return ", ".join([*names[:COLUMNS], *([f"and {more} more"] if more > 0 else [])])
+
+
 def _subjects(survey: Survey) -> Table:
     table = Table(box=SIMPLE_HEAD)
     table.add_column("subject")
-    for name in ("clips", *survey.classes):
+    classes = survey.classes if len(survey.classes) <= COLUMNS else ()
+    for name in ("clips", *classes):
         table.add_column(escape(name), justify="right")
-    for name, labels in by_subject(survey).items():
-        table.add_row(escape(name), str(labels.total()), *(str(labels[label]) for label in survey.classes))
+    subjects = by_subject(survey)
+    for name, labels in islice(subjects.items(), SHOWN):
+        table.add_row(escape(name), str(labels.total()), *(str(labels[label]) for label in classes))
+    if (more := len(subjects) - SHOWN) > 0:
+        table.add_row(f"... and {more} more", str(sum(map(Counter.total, islice(subjects.values(), SHOWN, None)))))
     return table
