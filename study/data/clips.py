@@ -77,6 +77,12 @@ class Clips:
     def __len__(self) -> int:
         return len(self.ids)
 
+    def datasets(self) -> npt.NDArray[np.str_]:
+        """The dataset of each clip [N], which `assemble` puts before its subject where there are several; else ""."""
+        parts = [subject.partition("/") for subject in self.subjects.tolist()]
+        several = all(slash for _, slash, _ in parts)
+        return np.array([dataset if several else "" for dataset, _, _ in parts])
+
     def data_digest(self, parts: tuple[str, ...]) -> str:
         """Identity of what a configuration that sees these parts is trained on, never of a path.
 
