@@ -25,7 +25,7 @@ from analysis.selection import DRAWS, Selection, select
 from analysis.tables import Column, Row, Table, number, text
 from search_spaces.errors import UserError
 
-PACKAGES = ("losolab", "numpy", "scipy", "statsmodels", "pandas", "pyarrow", "matplotlib")
+PACKAGES = ("losolab", "numpy", "scipy", "pandas", "pyarrow", "matplotlib")
 
 
 @dataclass(frozen=True, eq=False)
