@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -29,10 +30,16 @@ class Confusions:
 
         seeds: only these, where given.
         """
-        return self.counts[
-            :,
-            [i for i, (trial, seed) in enumerate(self.runs) if trial in trials and (seeds is None or seed in seeds)],
-        ]
+        places = sorted(i for trial in set(trials) for i in self._places.get(trial, ()))
+        return self.counts[:, [i for i in places if seeds is None or self.runs[i][1] in seeds]]
+
+    @cached_property
+    def _places(self) -> dict[int, list[int]]:
+        """Where the runs of each trial are."""
+        places: dict[int, list[int]] = {}
+        for i, (trial, _) in enumerate(self.runs):
+            places.setdefault(trial, []).append(i)
+        return places
 
 
 def confusions(results: Results) -> Confusions:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 
@@ -206,17 +207,16 @@ def _problems_of_clips(rows: pd.DataFrame, runs: Sequence[Trial], metadata: Meta
 
 def _missing(rows: pd.DataFrame, runs: Sequence[Trial]) -> pd.DataFrame:
     """The clips that some trial has and a (complete trial, seed) has not: columns trial, seed and those of CLIP."""
-    clips = pd.MultiIndex.from_frame(rows[CLIP].drop_duplicates())
-    there = {key: pd.MultiIndex.from_frame(clip) for key, clip in rows.groupby(["trial", "seed"])[CLIP]}
-    lost = [
-        clips.difference(there.get((run.trial, seed), clips[:0]))
-        .to_frame(index=False)
-        .assign(trial=run.trial, seed=seed)
-        for run in runs
-        for seed in run.seeds
-        if run.complete
-    ]
-    return pd.concat(lost) if lost else rows[:0]
+    wanted = [(run.trial, seed) for run in runs if run.complete for seed in run.seeds]
+    place = {run: i for i, run in enumerate(wanted)}
+    run_of_row = np.array([place.get(run, -1) for run in zip(rows.trial, rows.seed, strict=True)], dtype=np.int64)
+    clips = rows[CLIP].drop_duplicates().sort_values(CLIP, ignore_index=True)
+    clip_of_row = rows.groupby(CLIP, sort=True).ngroup().to_numpy()
+    there = np.zeros((len(wanted), len(clips)), dtype=np.bool_)
+    there[run_of_row[run_of_row >= 0], clip_of_row[run_of_row >= 0]] = True
+    run, clip = np.nonzero(~there)
+    trial, seed = np.array(wanted, dtype=np.int64).reshape(-1, 2)[run].T
+    return clips.iloc[clip].assign(trial=trial, seed=seed)
 
 
 def _list(rows: pd.DataFrame, names: Mapping[int, str], what: str) -> list[str]:
