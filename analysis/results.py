@@ -156,8 +156,8 @@ class Results:
         problems = _problems_of_trials(rows, runs, metadata) or _problems_of_clips(rows, runs, metadata)
         if problems:
             raise UserError(problems)
-        complete = [run.trial for run in runs if run.complete]
-        return cls(rows[rows.trial.isin(complete)].reset_index(drop=True), runs, metadata)
+        whole = rows.trial.isin([run.trial for run in runs if run.complete])
+        return cls(rows if whole.all() else rows[whole].reset_index(drop=True), runs, metadata)
 
 
 def _problems_of_trials(rows: pd.DataFrame, runs: Sequence[Trial], metadata: Metadata) -> list[str]:
