@@ -3,12 +3,13 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
-from analysis.results import Results
+if TYPE_CHECKING:  # the study counts folds without pandas, which takes long to import
+    from analysis.results import Results
 
 Counts = npt.NDArray[np.int64]
 
@@ -42,8 +43,10 @@ class Confusions:
         return places
 
 
-def confusions(results: Results) -> Confusions:
+def confusions(results: "Results") -> Confusions:
     """Count the predictions of every complete trial."""
+    import pandas as pd
+
     rows, classes = results.predictions, results.metadata.classes
     subject, subjects = pd.MultiIndex.from_frame(rows[["dataset", "subject"]]).factorize(sort=True)
     run, runs = pd.MultiIndex.from_frame(rows[["trial", "seed"]]).factorize(sort=True)

@@ -11,7 +11,6 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import expit, logit, stdtrit
 
 from analysis.confusion import Counts
 from analysis.metrics import empty, parts, uf1
@@ -114,6 +113,8 @@ def interval(counts: Counts) -> Interval:
     A UF1 of exactly 0 or 1 has no logit and no variance: then the far end is that of N of N subjects by Clopper and
     Pearson, (alpha/2)^(1/N). Raises ValueError for fewer than 2 subjects.
     """
+    from scipy.special import expit, logit, stdtrit  # .2 s: a plan asks this module for its constants alone
+
     subjects = len(counts)
     if subjects < 2:
         raise ValueError("an interval over subjects needs at least 2 subjects")

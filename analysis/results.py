@@ -5,13 +5,15 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 
 from search_spaces.errors import UserError
+
+if TYPE_CHECKING:  # the study writes these tables without pandas, which takes long to import
+    import pandas as pd
 
 # predictions.parquet: one row a (trial, seed, clip). Truth and prediction meet on (dataset, subject, clip_id).
 PREDICTIONS = pa.schema(
@@ -131,7 +133,7 @@ class Results:
     Every complete (trial, seed) predicts every clip exactly once, with the same truth.
     """
 
-    predictions: pd.DataFrame
+    predictions: "pd.DataFrame"
     trials: tuple[Trial, ...]
     metadata: Metadata
 
@@ -149,7 +151,7 @@ class Results:
         return cls.checked(predictions.to_pandas(), [Trial(**row) for row in decoded], metadata)
 
     @classmethod
-    def checked(cls, predictions: pd.DataFrame, trials: Sequence[Trial], metadata: Metadata) -> "Results":
+    def checked(cls, predictions: "pd.DataFrame", trials: Sequence[Trial], metadata: Metadata) -> "Results":
         """From rows with the columns of PREDICTIONS, in any order. Raises UserError that names all that is wrong."""
         rows = predictions[PREDICTIONS.names].sort_values(["trial", "seed", *CLIP], ignore_index=True)
         runs = tuple(sorted(trials, key=lambda run: run.trial))
@@ -160,7 +162,7 @@ class Results:
         return cls(rows if whole.all() else rows[whole].reset_index(drop=True), runs, metadata)
 
 
-def _problems_of_trials(rows: pd.DataFrame, runs: Sequence[Trial], metadata: Metadata) -> list[str]:
+def _problems_of_trials(rows: "pd.DataFrame", runs: Sequence[Trial], metadata: Metadata) -> list[str]:
     """What is wrong with the list of trials itself: nothing about clips can be said before this is right."""
     arms = [(arm.stage, arm.arm) for arm in metadata.arms]
     known = ", ".join(f"{arm} ({stage})" for stage, arm in arms)
@@ -182,7 +184,7 @@ def _problems_of_trials(rows: pd.DataFrame, runs: Sequence[Trial], metadata: Met
     return problems
 
 
-def _problems_of_clips(rows: pd.DataFrame, runs: Sequence[Trial], metadata: Metadata) -> list[str]:
+def _problems_of_clips(rows: "pd.DataFrame", runs: Sequence[Trial], metadata: Metadata) -> list[str]:
     """Clips twice or missing, truths that differ, labels unknown, classes that never occur."""
     names, classes = {run.trial: run.name for run in runs}, metadata.classes
     problems = _list(rows[rows.duplicated(["trial", "seed", *CLIP])], names, "is predicted twice")
@@ -205,7 +207,7 @@ def _problems_of_clips(rows: pd.DataFrame, runs: Sequence[Trial], metadata: Meta
     return problems + [f"class {name!r}: no clip has this y_true; leave it out of the classes" for name in absent]
 
 
-def _missing(rows: pd.DataFrame, runs: Sequence[Trial]) -> pd.DataFrame:
+def _missing(rows: "pd.DataFrame", runs: Sequence[Trial]) -> "pd.DataFrame":
     """The clips that some trial has and a (complete trial, seed) has not: columns trial, seed and those of CLIP."""
     wanted = [(run.trial, seed) for run in runs if run.complete for seed in run.seeds]
     place = {run: i for i, run in enumerate(wanted)}
@@ -219,7 +221,7 @@ def _missing(rows: pd.DataFrame, runs: Sequence[Trial]) -> pd.DataFrame:
     return clips.iloc[clip].assign(trial=trial, seed=seed)
 
 
-def _list(rows: pd.DataFrame, names: Mapping[int, str], what: str) -> list[str]:
+def _list(rows: "pd.DataFrame", names: Mapping[int, str], what: str) -> list[str]:
     """One line for each (trial, seed, subject) with its clips."""
     clips: dict[tuple[int, int, str], list[str]] = {}
     for trial, seed, subject, clip in rows[["trial", "seed", "subject", "clip_id"]].itertuples(index=False, name=None):
