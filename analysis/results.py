@@ -189,8 +189,10 @@ def _problems_of_clips(rows: "pd.DataFrame", runs: Sequence[Trial], metadata: Me
     names, classes = {run.trial: run.name for run in runs}, metadata.classes
     problems = _list(rows[rows.duplicated(["trial", "seed", *CLIP])], names, "is predicted twice")
     problems += _list(_missing(rows, runs), names, "is missing though the trial is complete")
-    usual = rows.groupby(CLIP).y_true.transform(lambda truth: truth.value_counts(sort=True).index[0])
-    problems += _list(rows[rows.y_true != usual], names, "has another y_true than in most trials")
+    differ = rows[rows.groupby(CLIP).y_true.transform("nunique") > 1]
+    if len(differ):
+        usual = differ.groupby(CLIP).y_true.transform(lambda truth: truth.value_counts(sort=True).index[0])
+        problems += _list(differ[differ.y_true != usual], names, "has another y_true than in most trials")
     for column in ("y_true", "y_pred"):
         strange = rows[~rows[column].isin(classes)]
         problems += _list(strange, names, f"has a {column} that is none of {', '.join(classes)}")
