@@ -150,7 +150,7 @@ def _description(study: Study, clips: Clips, ledger: Ledger) -> dict[str, Any]:
         "objectives": next((s.design.objectives for s in study.plan.searches), ["uf1"]),
         "baseline": _reference(planned),
         "arms": [_as_arm(*arm) for arm in planned],
-        "truth": study.index.truth,
+        "truth": readers.truth(study.index),
         "notes": [*study.index.notes, *made_up, *lost],
         "clips": places,
     }

@@ -39,9 +39,10 @@ CLIP_INDEX = pa.schema(
 class ClipIndex:
     """The clips of a dataset, sorted by (dataset, subject, clip_id), and where their videos are.
 
-    `classes` are the labels in the order of the networks' outputs. `truth` is what is planted in synthetic data.
-    `notes` are what the user should know of the dataset: what was left out or replaced, with counts. `widened`: how
-    many clips begin before their annotated onset or end after their offset, by the option window.
+    `classes` are the labels in the order of the networks' outputs. `truth` is what is planted in synthetic data; before
+    their videos are written it has their options alone (readers.truth computes the rest). `notes` are what the user
+    should know of the dataset: what was left out or replaced, with counts. `widened`: how many clips begin before their
+    annotated onset or end after their offset, by the option window.
     """
 
     table: pa.Table  # of schema CLIP_INDEX
