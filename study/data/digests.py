@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from search_spaces.errors import UserError
+from search_spaces.files import require_file
 from search_spaces.identity import digest
 from study.data.building import whole
 
@@ -53,9 +54,10 @@ class Contents:
 
 def frame_files(path: Path, first: int, last: int, listing: Listing) -> list[Path]:
     """A file itself, or the files of frames first..last of a folder, which may hold others, too. Raises UserError."""
-    if path.is_file():
-        return [path]
     if not path.is_dir():
+        require_file(path, "a file, or a folder of frames")
+        if path.is_file():
+            return [path]
         raise UserError(f"{path}: there is no such file, and no such folder of frames")
     files = listing(path)
     if len(files) <= last:
