@@ -54,12 +54,6 @@ def count(path: Path) -> int:
     return len(image_files(path)) if path.is_dir() else sum(1 for _ in by_pyav(path))
 
 
-def lost(path: Path) -> int:
-    """How many frames a video's header promises and it does not hold; 0 where it says nothing. Raises UserError."""
-    promised, coded, _ = held(path)
-    return max(0, promised - coded)
-
-
 def by_pyav(path: Path) -> Iterator[Frame]:
     """RGB frames, uint8 [H, W, 3], by PyAV on one thread; turned and mirrored as the file says of the first one.
 

@@ -3,6 +3,7 @@
 import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from importlib.util import find_spec
 from itertools import zip_longest
 from pathlib import Path
@@ -11,12 +12,12 @@ from typing import Any
 import numpy as np
 
 from search_spaces.errors import UserError
-from study.data import decode
+from study.data import decode, rates
 from study.data.images import image_files
 from study.data.masters import attempt, cut_source, wanted_of
 from study.data.readers.layout import numbers
 from study.data.readers.survey import SHOWN, Finding
-from study.data.videos import held, readable
+from study.data.videos import Held, held, readable
 
 REGIONS = ("face", "eyes", "mouth", "frame")  # masters of the configurations that change nothing
 
@@ -38,6 +39,13 @@ def source_frames(rows: Rows, root: Path) -> tuple[dict[str, int], list[Finding]
                 text = f"has {frames[source]} frames, clip {row['clip_id']} needs {row['offset'] + 1}"
                 problems.append(Finding("frames missing on disk", str(root / source), text, short))
     return frames, problems
+
+
+def notes(rows: Rows, root: Path) -> list[str]:
+    """What to know of the clips' videos, of those that can be read: whose frame rate varies."""
+    files = {source: root / source for source in by_source(rows) if (root / source).is_file()}
+    found = {source: attempt(partial(held, path)) for source, path in files.items()}
+    return rates.varying([s for s, one in found.items() if isinstance(one, Held) and one.times], len(files))
 
 
 def extra_frames(rows: Rows, frames: Mapping[str, int]) -> int:

@@ -35,6 +35,11 @@ class Held(NamedTuple):
     coded: int
     times: Times = ()
 
+    @property
+    def lost(self) -> int:
+        """Frames that the header promises and the file does not hold."""
+        return max(0, self.promised - self.coded)
+
 
 @contextmanager
 def readable(path: Path) -> Iterator[None]:

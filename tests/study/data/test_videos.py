@@ -82,7 +82,7 @@ def test_what_an_edit_list_leaves_out_is_not_missing(tmp_path):
     for path, frames in ((trimmed(tmp_path / "begun.mp4", whole, 0.6), 45), (tmp_path / "ended.mp4", 25)):
         assert len(list(decode.frames(path, 0, 59))) == frames
         assert videos.length(path) == frames
-        assert decode.lost(path) == 0
+        assert videos.held(path).lost == 0
         assert list(cross_check(path)) == []
 
 
