@@ -3,7 +3,7 @@
 import json
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -53,6 +53,7 @@ def check(
     if reader == PLANNED:
         return Check(reader, path, survey, survey.problems, 0)
     rows, root = survey.rows, survey.root
+    survey = replace(survey, notes=(*survey.notes, *examination.notes(rows, root)))
     frames, problems = examination.source_frames(rows, root)
     problems += [*examination.empty_files(rows, root), *examination.duplicates(rows, root)]
     sources = examination.by_source(rows)

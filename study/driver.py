@@ -18,7 +18,7 @@ from study import continuity
 from study.agenda import Agenda, Listed, Source
 from study.costs import Costs, timed_in
 from study.course import Course
-from study.data import cache, fitness, readers
+from study.data import cache, fitness, rates, readers
 from study.data.clips import ClipIndex, Clips
 from study.data.masters import region_of
 from study.data.regions import MASTER
@@ -57,7 +57,8 @@ def prepare(spec: StudySpec, file: str) -> Study:
         read = readers.read(spec.dataset.reader, spec.dataset.path, spec.dataset.options)
     except UserError as mistake:
         raise UserError([*unbuildable(spec), *mistake.problems]) from None
-    index = fitness.without_short(configurations(spec), read)
+    timed = rates.timed(configurations(spec), read, cache.known(spec.storage / "cache"))
+    index = fitness.without_short(configurations(spec), timed)
     on_gpu = bool(spec.resources.where(here().gpus > 0).gpu)
     return Study(spec, file, index, make_plan(spec, index, timed_in(spec.storage, spec.resources.threads, on_gpu)))
 
@@ -140,7 +141,7 @@ def _description(study: Study, clips: Clips, ledger: Ledger) -> dict[str, Any]:
     for stage, design in study.spec.stages.items():
         planned += arms_that_follow(stage, study.spec, ledger) if follows(design) else []
     made_up = fitness.notes([arm.config for arm, _ in planned], study.index)
-    lost = fitness.lost_frames(study.index, cache.known(study.spec.storage / "cache"))
+    of_videos = rates.notes(study.index, cache.known(study.spec.storage / "cache"))
     return {
         "question": study.spec.question,
         "dataset": study.index.name,
@@ -151,7 +152,7 @@ def _description(study: Study, clips: Clips, ledger: Ledger) -> dict[str, Any]:
         "baseline": _reference(planned),
         "arms": [_as_arm(*arm) for arm in planned],
         "truth": readers.truth(study.index),
-        "notes": [*study.index.notes, *made_up, *lost],
+        "notes": [*study.index.notes, *made_up, *of_videos],
         "clips": places,
     }
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from search_spaces.errors import UserError
-from study.data import decode
+from study.data import videos
 from study.data.images import frame_number, image_files
 from study.data.readers.survey import Findings
 
@@ -109,14 +109,4 @@ def numbers(source: Path) -> Sequence[int]:
     """The numbers of a source's frames, ascending: of a folder its images', of a video from 1. Raises UserError."""
     if source.is_dir():
         return [number for number in map(frame_number, image_files(source)) if number is not None]
-    return range(1, video_length(source) + 1)
-
-
-def video_length(path: Path) -> int:
-    """Frames of a video as its header says, or as the file holds where the header says nothing."""
-    import av
-
-    with decode.readable(path), av.open(str(path)) as container:
-        if not container.streams.video:
-            raise OSError("it has no picture")
-        return container.streams.video[0].frames or decode.held(path).coded
+    return range(1, videos.length(source) + 1)
