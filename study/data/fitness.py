@@ -10,7 +10,7 @@ import pyarrow as pa
 from search_spaces.config import FACTORS, TrialConfig
 from search_spaces.errors import UserError
 from study.data.clips import ClipIndex
-from study.data.readers.survey import SHOWN
+from study.data.readers.survey import SHOWN, classes_of_one_subject
 from study.data.sampling import START, is_short
 
 Row = dict[str, Any]
@@ -90,7 +90,9 @@ def without_short(configs: Iterable[TrialConfig], index: ClipIndex) -> ClipIndex
     if len(subjects) < 2 or gone:
         left = f"class {', '.join(gone)} has no clips" if gone else f"there is {len(subjects)} subject"
         raise UserError(f"{told}; then {left}: ask for fewer frames, or name another rule")
-    return replace(index, table=pa.Table.from_pylist(kept, index.table.schema), notes=(*index.notes, f"{told}."))
+    alone = [note for note in classes_of_one_subject(kept, index.classes) if note not in index.notes]
+    notes = (*index.notes, f"{told}.", *alone)
+    return replace(index, table=pa.Table.from_pylist(kept, index.table.schema), notes=notes)
 
 
 def notes(configs: Iterable[TrialConfig], index: ClipIndex) -> list[str]:

@@ -1,7 +1,10 @@
 """Folders of images: a clip's frames as its dataset ships them, in the numeric order of their names."""
 
+import os
 import re
 import warnings
+from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -10,22 +13,26 @@ import numpy.typing as npt
 
 from search_spaces.errors import UserError
 from search_spaces.files import require_file, wrong_kind
+from search_spaces.spelling import spelling
 from study.data.videos import DEEP, LARGEST, too_large
 
 SUFFIXES = (".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".tif", ".tiff")
 
+_NUMBER = re.compile(r"(\d+)")
+_DECIMAL = re.compile(r"\d[.,]\d+\D*$")  # the last number may be the decimals of the one before it
+
 
 def image_files(folder: Path) -> list[Path]:
-    """A folder's images by the last number in their stem: img1, img2, img10. Other files are not looked at.
+    """A folder's images by the last number in their stem: img1, img2, img10. Other and hidden files are not looked at.
 
-    Raises UserError where a name has no number, or two files have the same.
+    Raises UserError where a name has no number, two files have the same, or the numbers do not tell the order.
     """
     numbered: dict[int, Path] = {}
     problems = []
-    for path in sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES):
+    for path, is_file in _images(folder):
         number = frame_number(path)
-        if kind := wrong_kind(path):
-            problems.append(f"{path}: is {kind}; expected: an image")
+        if not is_file:
+            problems.append(f"{path}: is {wrong_kind(path) or 'no file'}; expected: an image")
         elif number is None:
             problems.append(f"{path}: no number in the name says which frame it is; name it like img12{path.suffix}")
         elif number in numbered:
@@ -36,12 +43,42 @@ def image_files(folder: Path) -> list[Path]:
         raise UserError(problems)
     if not numbered:
         raise UserError(f"{folder}: holds no images; valid: {', '.join(SUFFIXES)}")
-    return [numbered[number] for number in sorted(numbered)]
+    ordered = [numbered[number] for number in sorted(numbered)]
+    if wrong := _no_order(ordered):
+        remedy = f"move away what is no frame of it, or name the frames by one number, img0001{ordered[0].suffix}"
+        raise UserError(f"{folder}: the last number of a name does not tell the order of the images: {wrong}; {remedy}")
+    return ordered
+
+
+def _images(folder: Path) -> list[tuple[Path, bool]]:
+    """What is named as an image in a folder, and whether it is a file; none of macOS's companions `._img1.jpg`."""
+    with os.scandir(folder) as entries:
+        named = sorted((entry.name, entry.is_file()) for entry in entries if not entry.name.startswith("."))
+    paths = [(folder / name, is_file) for name, is_file in named]
+    return [(path, is_file) for path, is_file in paths if path.suffix.lower() in SUFFIXES]
+
+
+def _no_order(ordered: Sequence[Path]) -> str | None:
+    """Why files do not follow one another by the last number of their stem; None where they do."""
+    before = {"".join(_NUMBER.split(path.stem)[:-2]): path for path in ordered}  # what stands before the last number
+    first, *others = before
+    if other := next((one for one in others if spelling(one) != spelling(first)), None):
+        return f"another number or word stands before it in {before[first].name} and {before[other].name}"
+    if _DECIMAL.search(ordered[0].stem):
+        for path, after in pairwise(ordered):
+            if _decimals(path) > _decimals(after):
+                return f"as decimals, {after.name} comes before {path.name}"
+    return None
+
+
+def _decimals(path: Path) -> float:
+    """The last number of a stem as the decimals of the one before it."""
+    return float(f"0.{_NUMBER.findall(path.stem)[-1]}")
 
 
 def frame_number(path: Path) -> int | None:
     """The last number in a file's stem, None where there is none."""
-    numbers = re.findall(r"\d+", path.stem)
+    numbers = _NUMBER.findall(path.stem)
     return int(numbers[-1]) if numbers else None
 
 

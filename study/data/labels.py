@@ -1,9 +1,11 @@
 """Label maps: from the words of a dataset's annotation to the classes of a study, by name or of the user's own."""
 
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from search_spaces.errors import UserError
+from search_spaces.spelling import spelt_twice
 
 # Spellings of one label in the datasets' annotations (after lower case): SAMM writes Other, CAS(ME)^2 happyiness.
 SPELLINGS = {"other": "others", "happyiness": "happiness"}
@@ -103,6 +105,9 @@ def label_map(labels: str | Mapping[str, str], kind: str | None, dataset: str) -
     kind = kind or next(iter(kinds))
     if kind not in kinds:
         raise UserError(f"dataset: option labels_from is {kind!r}; valid for {dataset}: {', '.join(kinds)}")
+    if twice := [*spelt_twice(labels.values()), *_of_one_word(labels)]:
+        told = [" and ".join(map(ascii, names)) for names in twice]
+        raise UserError([f"dataset: option labels: {names} are one name spelt two ways; keep one" for names in told])
     to = {normal(word): group for word, group in labels.items()}
     valid = ", ".join(kinds[kind])
     if unknown := [word for word in to if kinds[kind] and word not in kinds[kind]]:
@@ -112,12 +117,20 @@ def label_map(labels: str | Mapping[str, str], kind: str | None, dataset: str) -
     return LabelMap("the study's own map", kind, tuple(dict.fromkeys(to.values())), to)
 
 
+def _of_one_word(labels: Mapping[str, str]) -> list[list[str]]:
+    """Labels of a mapping that are read as one word and yet get several classes, in groups."""
+    groups: dict[str, list[str]] = {}
+    for label in labels:
+        groups.setdefault(normal(label), []).append(label)
+    return [group for group in groups.values() if len({labels[label] for label in group}) > 1]
+
+
 def normal(label: str) -> str:
-    """A label as the maps spell it: lower case, no spaces around it, one of several spellings."""
-    word = label.strip().casefold()
+    """A label as the maps spell it: plain letters in lower case, no spaces around it, one of several spellings."""
+    word = unicodedata.normalize("NFKC", label).strip().casefold()
     return SPELLINGS.get(word, word)
 
 
 def roman(number: str) -> str:
     """An objective class as the maps write it: '3' and 'III' are iii; anything else stays, and is found to be wrong."""
-    return ROMAN[int(number) - 1] if number.isdigit() and 1 <= int(number) <= len(ROMAN) else number
+    return ROMAN[int(number) - 1] if number in ("1", "2", "3", "4", "5", "6", "7") else number

@@ -1,15 +1,19 @@
 """The planted answer of a synthetic dataset: what an ideal observer scores, and which effects a study must find."""
 
+import json
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from fractions import Fraction
 from functools import cache
 from itertools import product
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from search_spaces.errors import UserError
 from study.data.synthetic import BROW, CLASSES, MOUTH, Clip, Synthetic, clips
 
 # Which of (brow, mouth) a level of `regions` shows.
@@ -29,6 +33,13 @@ PLANTED = (
     ("control", "shuffled_time", "lower"),
     ("control", "permuted_labels", "chance"),
 )
+
+# What truth.json holds, by the kinds of its values: a name stands for any, in a mapping of as many as there are.
+_SHAPE = {
+    "options": dict,
+    "ideal_uf1": {"regions": {"LEVEL": {"balanced": float, "actual": float, "limit": float}}},
+    "planted": [{"factor": str, "level": str, "expect": str}],
+}
 
 Cue = tuple[int, ...]
 Joint = Mapping[tuple[int, int], Mapping[str, Fraction]]  # (brow, mouth) -> label -> probability
@@ -56,6 +67,37 @@ def truth(spec: Synthetic) -> dict[str, object]:
         "ideal_uf1": {"regions": {level: dict(scores[seen]) for level, seen in SEEN.items()}},
         "planted": [{"factor": factor, "level": level, "expect": expect} for factor, level, expect in PLANTED],
     }
+
+
+def planted(file: Path) -> dict[str, object] | None:
+    """The planted answer that lies beside a table; None where none is. Raises UserError where it is another file."""
+    if not file.is_file():
+        return None
+    remedy = "`losolab synthesize` writes it again; beside clips of your own, give it another name"
+    try:
+        held = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise UserError(f"{file}: not readable as JSON in UTF-8 ({error}); {remedy}") from error
+    if wrong := _unlike(held, _SHAPE, ""):
+        raise UserError(f"{file}: {wrong}, and so not what is planted in synthetic data; {remedy}")
+    return dict(held)
+
+
+def _unlike(held: Any, shape: Any, place: str) -> str | None:
+    """Where a value is not of this shape, and of what kind it should be; None where it is."""
+    if isinstance(shape, type):
+        kind: Any = (int, float) if shape is float else shape
+        fits = isinstance(held, kind) and not isinstance(held, bool)
+        return None if fits else f"{place} is no {'number' if shape is float else shape.__name__}"
+    if not isinstance(held, type(shape)):
+        return f"{place or 'it'} is no {'list' if isinstance(shape, list) else 'mapping'}"
+    if isinstance(shape, list):
+        parts = [(str(number), one, shape[0]) for number, one in enumerate(held)]
+    elif "LEVEL" in shape:
+        parts = [(str(name), one, shape["LEVEL"]) for name, one in held.items()]
+    else:
+        parts = [(name, held.get(name), own) for name, own in shape.items()]
+    return next((wrong for name, one, own in parts if (wrong := _unlike(one, own, f"{place}.{name}".strip(".")))), None)
 
 
 def balanced() -> Joint:

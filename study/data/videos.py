@@ -124,9 +124,13 @@ def held(path: Path) -> Held:
 
 def length(path: Path) -> int:
     """Frames of a video as its header says, or as the file holds where the header says nothing. Raises UserError."""
+    return promised(path) or held(path).coded
+
+
+def promised(path: Path) -> int:
+    """Frames of a video as its header says, 0 where it says nothing. Raises UserError."""
     with film(path) as (container, stream):
-        promised = _promised(container, stream)
-    return promised or held(path).coded
+        return _promised(container, stream)
 
 
 def _promised(container: Any, stream: Any) -> int:

@@ -2,14 +2,15 @@
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from search_spaces.errors import UserError
 from study.data import videos
 from study.data.images import frame_number, image_files
-from study.data.readers.survey import Findings
+from study.data.readers.survey import Finding, Findings
 
 DEPTH = 5  # folders between a dataset's folder and its subjects'
 
@@ -110,3 +111,30 @@ def numbers(source: Path) -> Sequence[int]:
     if source.is_dir():
         return [number for number in map(frame_number, image_files(source)) if number is not None]
     return range(1, videos.length(source) + 1)
+
+
+def beyond_the_end(rows: Sequence[Mapping[str, Any]], root: Path) -> Iterator[Finding]:
+    """Clips that end after the last frame of their source, where it is known without reading a video through."""
+    lengths = {source: known_length(root / source) for source in {row["source"] for row in rows}}
+    for row in rows:
+        length = lengths[row["source"]]
+        if length is not None and row["offset"] >= length:
+            yield short_source(row, root, length)
+
+
+def short_source(row: Mapping[str, Any], root: Path, length: int) -> Finding:
+    """The problem of a clip whose source has too few frames."""
+    needed = row["offset"] + 1
+    text = f"has {length} frames, clip {row['clip_id']} needs {needed} (offset {row['offset']}, counted from 0)"
+    return Finding("frames missing on disk", str(root / row["source"]), text, needed - length)
+
+
+def known_length(source: Path) -> int | None:
+    """Frames of a source, of a video as its header says; None where that says nothing, or nothing can be read.
+
+    Whoever decodes such a source tells what is wrong with it.
+    """
+    try:
+        return len(image_files(source)) if source.is_dir() else videos.promised(source) or None
+    except UserError:
+        return None

@@ -1,18 +1,23 @@
 """Reader of a user's own dataset: a CSV or Parquet table with the columns of CLIP_INDEX, beside the videos."""
 
-import csv
-import json
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
+from itertools import chain
+from pathlib import Path, PureWindowsPath
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from search_spaces.errors import UserError
+from search_spaces.files import require_file, wrong_kind
+from study.data import tables
 from study.data.clips import CLIP_INDEX, ClipIndex
+from study.data.readers.layout import beyond_the_end
 from study.data.readers.survey import Findings, Survey, index_of, survey_of
+from study.data.tables import misfit
+from study.data.truth import planted
 
 REQUIRED = ("clip_id", "subject", "label", "onset", "offset", "source")
 FACE = ("face_left", "face_top", "face_width", "face_height")
@@ -42,22 +47,21 @@ def survey(path: Path | None, options: Mapping[str, Any]) -> Survey:
     if demanded is not None and not is_names(demanded):
         raise UserError(f"dataset: option classes is {demanded!r}; valid: a list of different labels, [angry, happy]")
     file, found = find(path), Findings()
+    typed_rows = [(where, *typed(row, file.parent), short) for where, row, short in raw_rows(file)]
+    if not typed_rows:
+        raise UserError(f"{file}: holds no clips; expected: a row for each")
+    whole = [row for _, row, _, short in typed_rows if not short]
+    classes = tuple(demanded or sorted({row["label"] for row in whole if row["label"]}))
     rows: list[Row] = []
-    try:
-        typed_rows = [(f"{file}, {where}", *typed(row)) for where, row in raw_rows(file)]
-    except (csv.Error, UnicodeDecodeError, pa.ArrowInvalid) as error:
-        raise UserError(f"{file}: not readable as a table ({error}); expected: CSV in UTF-8, or Parquet") from error
-    classes = tuple(demanded or sorted({str(row["label"]) for _, row, _ in typed_rows if row["label"]}))
-    for where, row, bad_cells in typed_rows:
-        problems = bad_cells or list(row_problems(row, file.parent, classes))
+    for where, row, bad_cells, short in typed_rows:
+        problems = [short] if short else bad_cells or list(row_problems(row, file.parent, classes))
         for problem in problems:
-            found.wrong("annotation", where, problem)
+            found.wrong("annotation", f"{file}, {where}", problem)
         rows += [] if problems else [row]
-    found.together(str(file), [row for _, row, _ in typed_rows], classes)
-    name = "+".join(sorted({row["dataset"] for _, row, _ in typed_rows}))
-    whole = survey_of(name, file.parent, classes, rows, found)
-    planted = file.parent / "truth.json"
-    return replace(whole, truth=json.loads(planted.read_text()) if planted.is_file() else None)
+    found.together(str(file), whole, classes)
+    found.problems += beyond_the_end(rows, file.parent)
+    name = "+".join(sorted({row["dataset"] for _, row, _, _ in typed_rows}))
+    return replace(survey_of(name, file.parent, classes, rows, found), truth=planted(file.parent / "truth.json"))
 
 
 def is_names(value: Any) -> bool:
@@ -80,47 +84,70 @@ def find(path: Path | None) -> Path:
     return found[0]
 
 
-def raw_rows(file: Path) -> Iterator[tuple[str, Row]]:
-    """Where each row stands and its cells as text, None where empty. Raises UserError when a column is missing."""
+def raw_rows(file: Path) -> Iterator[tuple[str, Row, str | None]]:
+    """Where each row stands, its cells as text, None where empty, and what is wrong with it where it does not fit.
+
+    Raises UserError when it is no table, or its header lacks a column or has one twice.
+    """
     if file.suffix == ".parquet":
-        table = pq.read_table(file)
-        columns, cells = table.column_names, table.to_pylist()
-        placed = [(f"row {number}", row) for number, row in enumerate(cells, 1)]
-    else:
-        with file.open(newline="", encoding="utf-8-sig") as stream:
-            reader = csv.DictReader(stream)
-            placed = [(f"line {reader.line_num}", dict(row)) for row in reader]
-            columns = list(reader.fieldnames or [])
-    if missing := [name for name in REQUIRED if name not in columns]:
-        raise UserError([f"{file}: the column {name} is missing; there are: {', '.join(columns)}" for name in missing])
-    if not placed:
-        raise UserError(f"{file}: holds no clips; expected: a row for each")
-    for where, row in placed:
-        yield where, {name: str(row[name]).strip() or None for name in columns if row[name] is not None}
+        yield from _parquet(file)
+        return
+    rows = tables.cells(file)
+    header = next(rows, (0, []))[1]
+    _check_header(file, header)
+    for line, row in rows:
+        yield f"line {line}", {name: cell or None for name, cell in zip(header, row, strict=False)}, misfit(row, header)
 
 
-def typed(row: Row) -> tuple[Row, list[str]]:
+def _parquet(file: Path) -> Iterator[tuple[str, Row, None]]:
+    require_file(file, "a Parquet table")
+    try:
+        table = pq.ParquetFile(file)
+        _check_header(file, table.schema_arrow.names)
+        rows = chain.from_iterable(batch.to_pylist() for batch in table.iter_batches())
+        for place, row in enumerate(rows, 1):
+            texts = {name: None if cell is None else str(cell).strip() or None for name, cell in row.items()}
+            yield f"row {place}", texts, None
+    except (pa.ArrowException, OSError) as error:
+        raise UserError(f"{file}: not readable as a table ({error}); expected: Parquet") from error
+
+
+def _check_header(file: Path, header: Sequence[str]) -> None:
+    """Raise UserError when a column is missing or stands there twice."""
+    twice = [name for name, times in Counter(header).items() if times > 1 and name]
+    problems = [f"{file}: the column {name} stands in the header twice; leave one" for name in twice]
+    there = ", ".join(header)
+    problems += [f"{file}: the column {name} is missing; there are: {there}" for name in REQUIRED if name not in header]
+    if problems:
+        raise UserError(problems)
+
+
+def typed(row: Row, root: Path) -> tuple[Row, list[str]]:
     """A row's cells as values of CLIP_INDEX, and what is wrong with them."""
     values: Row = {"dataset": "manifest"}
     problems = []
     for field in CLIP_INDEX:
         text = row.get(field.name)
+        if text is not None and text.lower() in tables.NOTHING:
+            problems += [f"{field.name} is {text!r}, no value; write one"] if field.name in REQUIRED else []
+            text = None
+        elif text is None and field.name in REQUIRED:
+            problems.append(f"{field.name} is empty")
         if text is None:
             values.setdefault(field.name, None)
-            problems += [f"{field.name} is empty"] if field.name in REQUIRED else []
             continue
         try:
             values[field.name] = text if pa.types.is_string(field.type) else number(text, field.type)
         except ValueError:
             values[field.name] = None
-            kind = "a whole number below 2^31" if pa.types.is_integer(field.type) else "a number"
-            problems.append(f"{field.name} is {text!r}; valid: {kind}")
-    return values, problems
+            kind = "a whole number below 2^31" if pa.types.is_integer(field.type) else "a number with a decimal point"
+            problems.append(f"{field.name} is {text!r}; valid: {kind}, in digits 0 to 9")
+    return _with_slashes(values, root), problems
 
 
 def number(text: str, kind: pa.DataType) -> int | float:
     """A cell's number; `12.0` is the whole number 12, as spreadsheets write it. Raises ValueError."""
-    value = float(text)
+    value = tables.number(text)
     if pa.types.is_integer(kind):
         if not value.is_integer() or abs(value) >= LIMIT:
             raise ValueError(text)
@@ -141,12 +168,34 @@ def row_problems(row: Row, root: Path, classes: tuple[str, ...]) -> Iterator[str
         yield f"label is {row['label']!r}; valid: {', '.join(classes)}"
     if row["fps"] is not None and not 0 < row["fps"] < float("inf"):
         yield f"fps is {row['fps']}; valid: more than 0"
-    if not (root / row["source"]).exists():
-        yield f"source {row['source']} is missing; expected: {root / row['source']}"
-    if row["landmarks"] is not None and not (root / row["landmarks"]).exists():
+    if wrong := _not_there(root, row["source"]):
+        yield f"source {row['source']} is {wrong}; expected: a video or a folder of images, {root / row['source']}"
+    if row["landmarks"] is not None and (wrong := _not_there(root, row["landmarks"])):
         expected = f"expected: {root / row['landmarks']}, or nothing where there are none"
-        yield f"landmarks {row['landmarks']} are missing; {expected}"
+        yield f"landmarks {row['landmarks']} are {wrong}; {expected}"
     yield from face_problems([row[name] for name in FACE])
+
+
+def _not_there(root: Path, name: str) -> str | None:
+    """What is wrong with a file or folder that a row names; None where it is there."""
+    path = root / name
+    if (kind := wrong_kind(path)) not in (None, "a folder"):
+        return kind
+    try:
+        there = path.exists()
+    except OSError:  # a name longer than any file's, a folder that may not be looked into
+        there = False
+    windows = "\\" in name or PureWindowsPath(name).drive
+    return None if there else f"missing{' (write it relative to the table, with /)' if windows else ''}"
+
+
+def _with_slashes(row: Row, root: Path) -> Row:
+    """The row with the paths that Windows writes, `s1\\a.avi`, as they are read everywhere, where they are there so."""
+    for column in ("source", "landmarks"):
+        name = row[column] or ""
+        if "\\" in name and _not_there(root, name) and not _not_there(root, slashed := name.replace("\\", "/")):
+            row = row | {column: slashed}
+    return row
 
 
 def face_problems(face: list[int | None]) -> Iterator[str]:

@@ -1,8 +1,9 @@
 """What a reader found in a dataset: clips fit for use, everything wrong with a place, everything left out and why."""
 
 import re
+import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,11 +11,13 @@ from typing import Any
 import pyarrow as pa
 
 from search_spaces.errors import UserError
+from search_spaces.spelling import spelling, spelt_twice
 from study.data.clips import CLIP_INDEX, ClipIndex
 
 Row = dict[str, Any]  # a clip, by the columns of CLIP_INDEX
 
 SHOWN = 8  # clips that a note names; the rest is counted
+MOST = 20  # problems that refuse a dataset one by one; the rest is counted
 
 
 @dataclass(frozen=True)
@@ -96,25 +99,31 @@ def survey_of(name: str, root: Path, classes: Sequence[str], rows: Sequence[Row]
     """What was found, the clips in the order of an index."""
     ordered = sorted(rows, key=lambda row: tuple(str(row[name]) for name in ("dataset", "subject", "clip_id")))
     problems, left_out = tuple(found.problems), tuple(found.left_out)
-    return Survey(name, root, tuple(classes), tuple(ordered), problems, left_out, found.notes(), widened=found.widened)
+    notes = (*found.notes(), *classes_of_one_subject(rows, classes))
+    return Survey(name, root, tuple(classes), tuple(ordered), problems, left_out, notes, widened=found.widened)
 
 
 def index_of(survey: Survey) -> ClipIndex:
-    """The survey's clips as an index. Raises UserError with every problem."""
+    """The survey's clips as an index. Raises UserError with its problems."""
     if survey.problems:
-        raise UserError([str(problem) for problem in survey.problems])
+        raise UserError(limited([str(problem) for problem in survey.problems]))
     table = pa.Table.from_pylist(list(survey.rows), CLIP_INDEX)
     return ClipIndex(table, survey.root, survey.name, survey.classes, survey.truth, survey.notes, survey.widened)
 
 
+def limited(problems: Sequence[str]) -> list[str]:
+    """The first problems, and how many more there are."""
+    more = len(problems) - MOST
+    return [*problems[:MOST], *([f"... and {more} more; losolab check --json lists them all"] if more > 0 else [])]
+
+
 def together_problems(rows: Sequence[Mapping[str, Any]], classes: Sequence[str]) -> Iterator[str]:
-    """What is wrong with clips taken together: names twice, too few subjects or classes, a subject spelt two ways."""
+    """What is wrong with clips taken together: names twice or spelt two ways, too few subjects or classes."""
     for (dataset, clip_id), times in Counter((row["dataset"], row["clip_id"]) for row in rows).items():
         if times > 1 and clip_id is not None:
             yield f"clip_id {clip_id} stands {times} times in dataset {dataset}; each clip needs a name of its own"
     subjects = {(row["dataset"], row["subject"]) for row in rows if row["subject"] is not None}
-    for spellings in spelt_two_ways(subjects):
-        yield f"one subject is spelt {' and '.join(spellings)}; held out as two, it would be trained and tested on"
+    yield from spelt_two_ways(subjects, classes)
     if len(subjects) < 2:
         yield f"there is {len(subjects)} subject; leave-one-subject-out needs at least 2"
     if len(classes) < 2:
@@ -125,10 +134,48 @@ def together_problems(rows: Sequence[Mapping[str, Any]], classes: Sequence[str])
             yield f"class {name} has no clips"
 
 
-def spelt_two_ways(subjects: set[tuple[str, str]]) -> list[list[str]]:
-    """Names (dataset, subject) that differ only in case, signs or leading zeros: s1 and S01, but not 1-1 and 11."""
-    alike: dict[tuple[Any, ...], list[str]] = defaultdict(list)
+def spelt_two_ways(subjects: set[tuple[str, str]], classes: Sequence[str]) -> Iterator[str]:
+    """Datasets, subjects (dataset, subject) within one, and classes that a person would take for one; never merged."""
+    once = "write it one way"
+    for names in alike(dataset for dataset, _ in subjects):
+        yield f"one dataset is spelt {_told(names)}; its subjects would be held out as two datasets': {once}"
+    by_dataset: dict[str, list[str]] = defaultdict(list)
     for dataset, subject in sorted(subjects):
-        parts = re.findall(r"\d+|[^\W\d_]+", subject.casefold()) or [subject]
-        alike[dataset, *(int(part) if part.isdecimal() else part for part in parts)].append(subject)
-    return [names for names in alike.values() if len(names) > 1]
+        by_dataset[dataset].append(subject)
+    for dataset, own in by_dataset.items():
+        where = f" in dataset {dataset}" if len(by_dataset) > 1 else ""
+        for names in alike(own):
+            held_out = "held out as two, it would be trained and tested on"
+            yield f"one subject is spelt {_told(names)}{where}; {held_out}: {once}"
+    for names in spelt_twice(classes):
+        yield f"one class is spelt {_told(names)}; a network would be taught to tell them apart: {once}"
+
+
+def alike(names: Iterable[str]) -> list[list[str]]:
+    """Names that differ only in spelling, or in the signs between their words: s1 and S-01, but not 1-1 and 11."""
+    groups: dict[tuple[str, ...], list[str]] = defaultdict(list)
+    for name in sorted(set(names)):
+        spelt = spelling(name)
+        words = "".join(sign if unicodedata.category(sign)[0] in "LMN" else " " for sign in spelt)
+        groups[tuple(re.findall(r"\d+|[^\d\s]+", words)) or (spelt,)].append(name)
+    return [names for names in groups.values() if len(names) > 1]
+
+
+def _told(names: Sequence[str]) -> str:
+    """Names, and their code points where they may look alike on a screen."""
+    return " and ".join(name if name.isascii() else f"{name} ({name!a})" for name in names)
+
+
+def classes_of_one_subject(rows: Iterable[Mapping[str, Any]], classes: Sequence[str]) -> list[str]:
+    """Notes on classes that one subject alone shows: with it held out, there is nothing to learn them from."""
+    showing: dict[str, set[tuple[str, str]]] = defaultdict(set)
+    for row in rows:
+        showing[row["label"]].add((row["dataset"], row["subject"]))
+    alone = [name for name in classes if len(showing[name]) == 1]
+    cap = f"F1 of such a class is 0, and UF1 at most {1 - len(alone) / max(len(classes), 1):.2f}"
+    return [
+        f"class {name} is shown by subject {subject} of {dataset} alone; when it is held out, nothing of the class is "
+        f"left to train on: {cap}."
+        for name in alone
+        for dataset, subject in showing[name]
+    ]

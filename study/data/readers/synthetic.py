@@ -1,7 +1,7 @@
 """Reader of the synthetic dataset: its index without rendering anything, and the same index with videos on disk."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ from search_spaces.identity import digest
 from study.data.clips import ClipIndex
 from study.data.faces import RENDERER
 from study.data.readers import manifest
+from study.data.readers.survey import classes_of_one_subject
 from study.data.synthesis import make
 from study.data.synthetic import Synthetic, index_of
 from study.data.truth import truth
@@ -20,7 +21,8 @@ PLANNED = Path("<synthetic, not written yet>")  # root of an index whose videos 
 def read(path: Path | None, options: Mapping[str, Any]) -> ClipIndex:
     """The index that these options give, from parameters alone; a path is not needed and not looked at."""
     spec = from_options(options)
-    return index_of(spec, PLANNED, {"options": asdict(spec)})
+    index = index_of(spec, PLANNED, {"options": asdict(spec)})
+    return replace(index, notes=tuple(classes_of_one_subject(index.table.to_pylist(), index.classes)))
 
 
 def from_options(options: Mapping[str, Any]) -> Synthetic:

@@ -22,12 +22,45 @@ def gray(value, size=(6, 8)):
 
 
 def test_frames_are_in_the_order_of_the_last_number_in_their_stem(tmp_path):
-    for name, value in (("img10.png", 10), ("img2.png", 2), ("img1.png", 1), ("s2_0007img0003.png", 3)):
+    for name, value in (("s2_img10.png", 10), ("s2_img2.png", 2), ("s2_img1.png", 1), ("S02_img0003.png", 3)):
         save(tmp_path, name, gray(value))
     (tmp_path / "notes.txt").write_text("no frame")
-    assert [path.name for path in image_files(tmp_path)] == ["img1.png", "img2.png", "s2_0007img0003.png", "img10.png"]
+    (tmp_path / "._s2_img1.png").write_bytes(b"what macOS leaves beside a file")
+    names = ["s2_img1.png", "s2_img2.png", "S02_img0003.png", "s2_img10.png"]
+    assert [path.name for path in image_files(tmp_path)] == names
     assert decode(tmp_path, 1, 3)[:, 0, 0].tolist() == [2, 3, 10]
     assert count(tmp_path) == 4
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("cam-11-26-57-850", "cam-11-26-58-000", "cam-11-26-58-150"),
+        ("cam 10.20.59", "cam 10.21.00"),
+        ("t0.70", "t1.05"),
+        ("t0.5", "t0.35"),  # 5 < 35, but half a second is later
+        ("frame0003_0.91", "frame0004_1.00"),
+        ("frame_0,91", "frame_0,905"),
+        ("img46", "img47", "img46 (2)"),
+        ("img1", "img2", "s2_0007img0003"),
+        ("2024-05-01_7", "2024-05-02_1"),
+    ],
+)
+def test_names_whose_last_number_is_not_the_order_are_refused(tmp_path, names):
+    for number, name in enumerate(names):
+        save(tmp_path, f"{name}.png", gray(number))
+    with pytest.raises(UserError, match=r"the last number of a name does not tell.*; move away.*img0001"):
+        image_files(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [("006_5562", "006_05563"), ("EP01_5-9", "EP01_5-10"), ("t0.08", "t0.12"), ("05-01_1", "05-01_11")],
+)
+def test_names_of_several_numbers_may_tell_the_order(tmp_path, names):
+    for name in names:
+        save(tmp_path, f"{name}.png", gray(0))
+    assert [path.stem for path in image_files(tmp_path)] == list(names)
 
 
 def test_padding_and_missing_numbers_do_not_matter(tmp_path):
