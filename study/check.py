@@ -9,14 +9,13 @@ from statistics import median
 from typing import Any
 
 import yaml
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 from search_spaces.errors import UserError
 from study.data import examination, readers
 from study.data.readers.survey import Finding, Survey
+from study.terminal import say
+from study.text_table import Column, Facts, TextTable
 
 PLANNED = "synthetic"  # its videos are rendered when a study runs: there are no files to look at
 
@@ -134,20 +133,17 @@ def show(found: Check, console: Console) -> None:
     if found.survey.rows:
         console.print(_facts(facts(found)), _subjects(found.survey), sep="\n")
     for note in found.survey.notes:
-        console.print(f"[yellow]![/] {escape(note)}", soft_wrap=True)
+        say(console, note, "!", "yellow")
     for problem in found.problems:
-        console.print(f"[red]{problem.kind}:[/] {escape(str(problem))}", soft_wrap=True)
+        say(console, str(problem), f"{problem.kind}:", "red", wrap=False)
     count = len(found.problems)
-    console.print(f"[red]{count} problem{'s' * (count > 1)}[/]" if count else "[green]no problems[/]")
+    say(console, "", f"{count} problem{'s' * (count > 1)}" if count else "no problems", "red" if count else "green")
 
 
-def _facts(known: Mapping[str, Any]) -> Table:
-    table = Table(
-        title=f"{known['dataset']} ({known['reader']})", title_justify="left", box=SIMPLE_HEAD, show_header=False
-    )
+def _facts(known: Mapping[str, Any]) -> Facts:
     lengths = known["frames_a_clip"]
     alone = known["single_class_subjects"]
-    for name, value in {
+    told = {
         "clips": known["clips"],
         "subjects": known["subjects"],
         "classes": ", ".join(f"{name} {count}" for name, count in known["classes"].items()),
@@ -157,16 +153,12 @@ def _facts(known: Mapping[str, Any]) -> Table:
         "extra frames": known["extra_frames"],
         "left out": len(known["left_out"]),
         "subjects of one class": f"{len(alone)}{': ' if alone else ''}{', '.join(alone)}",
-    }.items():
-        table.add_row(name, escape(str(value)))
-    return table
+    }
+    return Facts(f"{known['dataset']} ({known['reader']})", {name: str(value) for name, value in told.items()})
 
 
-def _subjects(survey: Survey) -> Table:
-    table = Table(box=SIMPLE_HEAD)
-    table.add_column("subject")
-    for name in ("clips", *survey.classes):
-        table.add_column(escape(name), justify="right")
-    for name, labels in by_subject(survey).items():
-        table.add_row(escape(name), str(labels.total()), *(str(labels[label]) for label in survey.classes))
-    return table
+def _subjects(survey: Survey) -> TextTable:
+    columns = [Column("subject"), *(Column(name, numeric=True) for name in ("clips", *survey.classes))]
+    subjects = by_subject(survey).items()
+    rows = [(name, str(of.total()), *(str(of[label]) for label in survey.classes)) for name, of in subjects]
+    return TextTable("", columns, rows)

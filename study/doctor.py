@@ -17,15 +17,16 @@ from urllib.parse import urlsplit
 import yaml
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from search_spaces.errors import UserError
 from study import cluster
 from study.cluster import Member, Node
 from study.machine import multiplies_bfloat16
+from study.terminal import shown
 
-_MARK = {"good": "[green]good[/]", "note": "[yellow]note[/]", "bad": "[red]bad[/]"}
+_COLOURS = {"good": "green", "note": "yellow", "bad": "red"}
 _LEAST_DISK = 2**30
 _BOOTSTRAP = Path("~/ray_bootstrap_config.yaml")  # the launcher leaves the cluster file there, on the head
 _SSH = ["ssh", "-o", "BatchMode=yes", "-o", "ConnectTimeout=8", "-o", "StrictHostKeyChecking=accept-new"]
@@ -97,8 +98,9 @@ def show(findings: Sequence[Finding], console: Console) -> None:
     for column in ("where", "what", "", "found"):
         table.add_column(column)
     for finding in findings:
-        told = escape(finding.found) + (f"\n→ {escape(finding.remedy)}" if finding.remedy else "")
-        table.add_row(finding.where, finding.what, _MARK[finding.verdict], told)
+        told = shown(finding.found) + (f"\n→ {shown(finding.remedy)}" if finding.remedy else "")
+        verdict = Text(finding.verdict, _COLOURS[finding.verdict])
+        table.add_row(Text(shown(finding.where)), Text(finding.what), verdict, Text(told))
     console.print(table)
 
 

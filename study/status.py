@@ -15,6 +15,7 @@ from study import lock
 from study.costs import Costs, Work, size_of
 from study.outlook import Outlook
 from study.plan import Plan, planned
+from study.progress import competes, named
 from study.schema import read_only
 from study.trials import Trial
 
@@ -23,7 +24,7 @@ STATES = ("complete", "running", "failed", "pruned", "waiting")
 
 @dataclass(frozen=True)
 class Stage:
-    """Trials of a stage by state, its folds, and its best complete trial: (arm or number, UF1).
+    """Trials of a stage by state, its folds, and its best complete trial but controls: (arm or number and seed, UF1).
 
     never: folds of pruned trials that are never trained.
     """
@@ -151,6 +152,7 @@ def _stage(name: str, plan: Plan, trials: list[tuple[_Trial, float | None, int]]
     states = Counter(seen.state for seen, *_ in trials)
     states["waiting"] = max(0, planned - states.total() + states["waiting"])
     ended = [(value, seen.trial) for seen, value, _ in trials if seen.state == "complete" and value is not None]
+    ended = [(value, trial) for value, trial in ended if competes(trial)]
     value, best = max(ended, key=lambda pair: pair[0], default=(None, None))
     return Stage(
         name,
@@ -159,7 +161,7 @@ def _stage(name: str, plan: Plan, trials: list[tuple[_Trial, float | None, int]]
         sum(own for *_, own in trials),
         folds,
         never,
-        None if best is None or value is None else (best.arm or f"trial {best.number}", value),
+        None if best is None or value is None else (named(best), value),
     )
 
 
