@@ -47,15 +47,26 @@ def notes(rows: Rows, root: Path) -> list[str]:
 
 def extra_frames(rows: Rows, frames: Mapping[str, int]) -> int:
     """Frames of the sources that lie in no clip."""
-    used: dict[str, set[int]] = defaultdict(set)
-    for row in rows:
-        used[row["source"]].update(range(row["onset"], min(row["offset"] + 1, frames.get(row["source"], 0))))
-    return sum(count - len(used[source]) for source, count in frames.items())
+    clips = by_source(rows)
+    return sum(count - _covered(clips[source], count) for source, count in frames.items())
+
+
+def _covered(clips: Rows, count: int) -> int:
+    """Frames of a source of so many that lie in one of its clips, or in several."""
+    covered = end = 0
+    for first, last in sorted((row["onset"], min(row["offset"] + 1, count)) for row in clips):
+        covered += max(0, last - max(first, end))
+        end = max(end, last)
+    return covered
 
 
 def empty_files(rows: Rows, root: Path) -> Iterator[Finding]:
     """Files of clips that hold nothing."""
-    for file in sorted({file for row in rows for file in clip_files(row, root)}):
+    files: set[Path] = set()
+    for source, clips in by_source(rows).items():
+        held, is_folder = source_files(root / source), (root / source).is_dir()
+        files.update(file for row in clips for file in held[span(row, is_folder)])
+    for file in sorted(files):
         if file.stat().st_size == 0:
             yield Finding("empty file", str(file), "is empty (0 bytes); copy it again from where it came")
 
@@ -66,46 +77,59 @@ def duplicates(rows: Rows, root: Path) -> Iterator[Finding]:
     Two files of one content are two copies of a video, whichever frames their clips are; in one file, clips of the same
     frames are.
     """
-    alike: dict[Any, list[Mapping[str, Any]]] = defaultdict(list)
+    held = {source: source_files(root / source) for source in by_source(rows)}
+    sizes = {source: [file.stat().st_size for file in files] for source, files in held.items()}
+    folders = {source for source in held if (root / source).is_dir()}
+    alike: dict[int, list[Mapping[str, Any]]] = defaultdict(list)
     for row in rows:
-        if files := clip_files(row, root):
-            alike[tuple(file.stat().st_size for file in files)].append(row)
+        if own := sizes[row["source"]][span(row, row["source"] in folders)]:
+            alike[hash(tuple(own))].append(row)
+    known: dict[tuple[str, int, int], str] = {}  # of 100,000 clips of one film, its bytes are read once
     for group in alike.values():
         same: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
         for row in group if len(group) > 1 else []:
-            same[content(row, root)].append(row)
+            files = span(row, row["source"] in folders)
+            name = (row["source"], files.start, files.stop)
+            known[name] = known.get(name) or content(held[row["source"]][files])
+            same[known[name]].append(row)
         for clips in same.values():
             if twice := copies(clips, root):
-                told = " and ".join(f"{row['dataset']} {row['clip_id']} ({root / row['source']})" for row in twice)
-                yield Finding("duplicate", told, "have the same content; remove all but one")
+                told = [f"{row['dataset']} {row['clip_id']} ({root / row['source']})" for row in twice[:SHOWN]]
+                told += [f"{len(twice) - SHOWN} more"] if len(twice) > SHOWN else []
+                yield Finding("duplicate", " and ".join(told), "have the same content; remove all but one")
+
+
+def span(row: Mapping[str, Any], is_folder: bool) -> slice:
+    """Which of its source's files a clip is in: the images from onset to offset, or the one video."""
+    return slice(row["onset"], row["offset"] + 1) if is_folder else slice(0, 1)
 
 
 def copies(clips: Rows, root: Path) -> Rows:
     """Those of the clips, all of one content, that are copies of others: in several sources, or of the same frames."""
-    if len({(root / row["source"]).resolve() for row in clips}) > 1:
+    if len({(root / source).resolve() for source in {row["source"] for row in clips}}) > 1:
         return clips
     times = Counter((row["onset"], row["offset"]) for row in clips)
     return [row for row in clips if times[row["onset"], row["offset"]] > 1]
 
 
-def content(row: Mapping[str, Any], root: Path) -> str:
-    """SHA-256 of a clip's files, one after another."""
+def content(files: Sequence[Path]) -> str:
+    """SHA-256 of files, one after another."""
     state = hashlib.sha256()
-    for file in clip_files(row, root):
-        state.update(file.read_bytes())
+    for file in files:
+        with file.open("rb") as stream:
+            while piece := stream.read(2**20):
+                state.update(piece)
     return state.hexdigest()
 
 
-def clip_files(row: Mapping[str, Any], root: Path) -> list[Path]:
-    """A clip's images from onset to offset, or its video; none where one of them is no file."""
-    source = root / row["source"]
+def source_files(source: Path) -> list[Path]:
+    """A source's images in their order, or its video; none where they cannot be read."""
     if not source.is_dir():
         return [source] if source.is_file() else []
     try:
-        files = image_files(source)[row["onset"] : row["offset"] + 1]
+        return image_files(source)
     except UserError:
         return []
-    return files if all(file.is_file() for file in files) else []
 
 
 def decoded(source: str, clips: Rows, root: Path) -> Iterator[Finding]:

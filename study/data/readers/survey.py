@@ -167,15 +167,16 @@ def _told(names: Sequence[str]) -> str:
 
 
 def classes_of_one_subject(rows: Iterable[Mapping[str, Any]], classes: Sequence[str]) -> list[str]:
-    """Notes on classes that one subject alone shows: with it held out, there is nothing to learn them from."""
+    """A note on classes that one subject alone shows; none where there are none."""
     showing: dict[str, set[tuple[str, str]]] = defaultdict(set)
     for row in rows:
         showing[row["label"]].add((row["dataset"], row["subject"]))
     alone = [name for name in classes if len(showing[name]) == 1]
-    cap = f"F1 of such a class is 0, and UF1 at most {1 - len(alone) / max(len(classes), 1):.2f}"
+    if not alone:
+        return []
+    told = [f"{name} (subject {subject} of {dataset})" for name in alone[:SHOWN] for dataset, subject in showing[name]]
+    told += [f"{len(alone) - SHOWN} more"] if len(alone) > SHOWN else []
     return [
-        f"class {name} is shown by subject {subject} of {dataset} alone; when it is held out, nothing of the class is "
-        f"left to train on: {cap}."
-        for name in alone
-        for dataset, subject in showing[name]
+        f"classes that one subject alone shows: {', '.join(told)}. When the subject is held out, nothing of the class "
+        f"is left to train on: its F1 is 0, and UF1 at most {1 - len(alone) / len(classes):.2f}."
     ]
