@@ -2,6 +2,7 @@
 
 import csv
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -147,7 +148,7 @@ def test_the_default_study_refuses_no_cell(command):
     assert "72 of 72 configurations can be built" in out
 
 
-def test_a_study_runs_and_leaves_what_it_promises(command, small):
+def test_a_study_runs_and_leaves_what_it_promises(command, small, monkeypatch):
     code, out, err = command("run", small.file, "--storage", small.storage, "--serial", "--trials", 3, "--seeds", 1)
     assert code == 0, err
     assert "baseline" in out
@@ -158,9 +159,14 @@ def test_a_study_runs_and_leaves_what_it_promises(command, small):
         assert (small.folder / name).stat().st_size > 0
     code, out, _ = command("run", small.file, "--storage", small.storage, "--serial", "--trials", 4, "--seeds", 1)
     assert code == 2, "a search does not grow once a later stage has begun"
+    monkeypatch.setenv("COLUMNS", "80")
     code, out, _ = command("run", small.file, "--storage", small.storage, "--serial", "--trials", 3, "--seeds", 2)
     assert code == 0, "a fixed design may have more seeds"
     assert "from the ledger" in out
+    assert "folds 55/55" in out
+    assert re.search(r"best uf1 \d\.\d{3} \((search, trial \d+|ablate, (baseline|input=gray)), seed \d+\)", out)
+    for line in out.splitlines():  # a path is whole, on a line of its own
+        assert len(line) <= 80 or (" " not in line and "/" in line), line
 
 
 def test_two_runs_of_one_study_at_once_are_refused(command, small):
