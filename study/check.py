@@ -4,6 +4,7 @@ import json
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import islice
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -17,6 +18,8 @@ from study.data.readers.survey import Finding, Survey
 from study.terminal import say
 from study.text_table import Column, Facts, TextTable
 
+COLUMNS = 20  # classes that a table has columns for
+SHOWN = 200  # subjects, and problems, that are printed; the rest is counted, and in the JSON
 PLANNED = "synthetic"  # its videos are rendered when a study runs: there are no files to look at
 
 
@@ -84,13 +87,14 @@ def as_json(found: Check) -> str:
 def facts(found: Check) -> dict[str, Any]:
     """Everything that was found, as plain values."""
     survey = found.survey
+    labels = Counter(row["label"] for row in survey.rows)
     return {
         "reader": found.reader,
         "path": None if found.path is None else str(found.path),
         "dataset": survey.name,
         "clips": len(survey.rows),
         "subjects": len(by_subject(survey)),
-        "classes": {name: sum(row["label"] == name for row in survey.rows) for name in survey.classes},
+        "classes": {name: labels[name] for name in survey.classes},
         "frame_rates": {f"{fps:g}" if fps else "unknown": times for fps, times in sorted(frame_rates(survey).items())},
         "frames_a_clip": frames_a_clip(survey),
         "clips_a_subject": {name: sum(labels.values()) for name, labels in by_subject(survey).items()},
@@ -134,8 +138,10 @@ def show(found: Check, console: Console) -> None:
         console.print(_facts(facts(found)), _subjects(found.survey), sep="\n")
     for note in found.survey.notes:
         say(console, note, "!", "yellow")
-    for problem in found.problems:
+    for problem in found.problems[:SHOWN]:
         say(console, str(problem), f"{problem.kind}:", "red", wrap=False)
+    if (more := len(found.problems) - SHOWN) > 0:
+        say(console, f"... and {more} more; --json lists them all")
     count = len(found.problems)
     say(console, "", f"{count} problem{'s' * (count > 1)}" if count else "no problems", "red" if count else "green")
 
@@ -146,19 +152,31 @@ def _facts(known: Mapping[str, Any]) -> Facts:
     told = {
         "clips": known["clips"],
         "subjects": known["subjects"],
-        "classes": ", ".join(f"{name} {count}" for name, count in known["classes"].items()),
-        "frames a second": ", ".join(f"{fps} ({count} clips)" for fps, count in known["frame_rates"].items()),
+        "classes": _first([f"{name} {count}" for name, count in known["classes"].items()]),
+        "frames a second": _first([f"{fps} ({count} clips)" for fps, count in known["frame_rates"].items()]),
         "frames a clip": f"{lengths['least']} to {lengths['most']}, median {lengths['median']:g}",
         "missing frames": known["missing_frames"],
         "extra frames": known["extra_frames"],
         "left out": len(known["left_out"]),
-        "subjects of one class": f"{len(alone)}{': ' if alone else ''}{', '.join(alone)}",
+        "subjects of one class": f"{len(alone)}{': ' if alone else ''}{_first(alone)}",
     }
     return Facts(f"{known['dataset']} ({known['reader']})", {name: str(value) for name, value in told.items()})
 
 
+def _first(names: Sequence[str]) -> str:
+    """The first of some names, and how many more there are."""
+    more = len(names) - COLUMNS
+    return ", ".join([*names[:COLUMNS], *([f"and {more} more"] if more > 0 else [])])
+
+
 def _subjects(survey: Survey) -> TextTable:
-    columns = [Column("subject"), *(Column(name, numeric=True) for name in ("clips", *survey.classes))]
-    subjects = by_subject(survey).items()
-    rows = [(name, str(of.total()), *(str(of[label]) for label in survey.classes)) for name, of in subjects]
+    classes = survey.classes if len(survey.classes) <= COLUMNS else ()
+    columns = [Column("subject"), *(Column(name, numeric=True) for name in ("clips", *classes))]
+    subjects = by_subject(survey)
+    rows = [
+        (name, str(of.total()), *(str(of[label]) for label in classes)) for name, of in islice(subjects.items(), SHOWN)
+    ]
+    if (more := len(subjects) - SHOWN) > 0:
+        rest = islice(subjects.values(), SHOWN, None)
+        rows.append((f"... and {more} more", str(sum(of.total() for of in rest)), *([""] * len(classes))))
     return TextTable("", columns, rows)

@@ -1,7 +1,7 @@
 """Reader of a user's own dataset: a CSV or Parquet table with the columns of CLIP_INDEX, beside the videos."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path, PureWindowsPath
@@ -51,17 +51,17 @@ def survey(path: Path | None, options: Mapping[str, Any]) -> Survey:
     if not typed_rows:
         raise UserError(f"{file}: holds no clips; expected: a row for each")
     whole = [row for _, row, _, short in typed_rows if not short]
-    classes = tuple(demanded or sorted({row["label"] for row in whole if row["label"]}))
+    classes = dict.fromkeys(demanded or sorted({row["label"] for row in whole if row["label"]}))
     rows: list[Row] = []
     for where, row, bad_cells, short in typed_rows:
         problems = [short] if short else bad_cells or list(row_problems(row, file.parent, classes))
         for problem in problems:
             found.wrong("annotation", f"{file}, {where}", problem)
         rows += [] if problems else [row]
-    found.together(str(file), whole, classes)
+    found.together(str(file), whole, tuple(classes))
     found.problems += beyond_the_end(rows, file.parent)
     name = "+".join(sorted({row["dataset"] for _, row, _, _ in typed_rows}))
-    return replace(survey_of(name, file.parent, classes, rows, found), truth=planted(file.parent / "truth.json"))
+    return replace(survey_of(name, file.parent, tuple(classes), rows, found), truth=planted(file.parent / "truth.json"))
 
 
 def is_names(value: Any) -> bool:
@@ -155,8 +155,8 @@ def number(text: str, kind: pa.DataType) -> int | float:
     return value
 
 
-def row_problems(row: Row, root: Path, classes: tuple[str, ...]) -> Iterator[str]:
-    """What is wrong with one clip whose cells are readable."""
+def row_problems(row: Row, root: Path, classes: Collection[str]) -> Iterator[str]:
+    """What is wrong with one clip whose cells are readable. classes: quick to look into, for there may be many rows."""
     onset, apex, offset = row["onset"], row["apex"], row["offset"]
     if onset < 0:
         yield f"onset is {onset}; frames are numbered from 0"
