@@ -108,21 +108,20 @@ def run(
     if dry_run:
         _print_plan(prepared, slots, None if serial else address)
         return
-    clips = driver.load_clips(prepared, console)
+    executor = _executor(serial, slots, address, spec)
     from study.tracking import mirrored
 
     try:
+        clips = driver.load_clips(prepared, console)
         with (
             driver.begun(prepared, clips, accept_code=accept_code, mixed=mixed) as ledger,
             mirrored(prepared.folder, spec.tracking_uri) as mirror,
         ):
-            executor = _executor(serial, slots, address, spec)
             failed = driver.train(prepared, clips, ledger, executor, console, retry_failed=retry_failed)
             report_path = _report([str(prepared.folder)], prepared.folder / "report")
-    except KeyboardInterrupt:
-        errors.print(
-            "stopped; every finished block is in the ledger: the same command goes on from there", soft_wrap=True
-        )
+    except KeyboardInterrupt as stopped:
+        kept = "stopped; every finished block is in the ledger: the same command goes on from there"
+        errors.print(str(stopped) or kept, soft_wrap=True)
         raise typer.Exit(130) from None
     typer.echo(f"\nreport   {report_path}")
     typer.echo(f"mlflow   {mirror.summary()}; open it with: losolab ui {prepared.folder}")
