@@ -188,22 +188,23 @@ def run(
     if dry_run:
         _print_plan(prepared, slots, None if serial else address)
         return
-    clips = driver.load_clips(prepared, console)
+    executor = _executor(serial, slots, address, prepared)
     from study import reporting
     from study.tracking import mirrored
 
     try:
+        clips = driver.load_clips(prepared, console)
         with (
             driver.begun(prepared, clips, accept_code=accept_code, mixed=mixed) as ledger,
             mirrored(prepared.folder, spec.tracking_uri) as mirror,
         ):
-            executor = _executor(serial, slots, address, prepared)
             if not serial:
                 say(console, f"joining the Ray cluster at {address} ..." if address else "starting Ray ...")
             failed = driver.train(prepared, clips, ledger, executor, console, retry_failed=retry_failed)
             report_path = reporting.write([str(prepared.folder)], prepared.folder / "report", console)
-    except KeyboardInterrupt:
-        say(errors, "stopped; every finished block is in the ledger: the same command goes on from there")
+    except KeyboardInterrupt as stopped:
+        kept = "stopped; every finished block is in the ledger: the same command goes on from there"
+        say(errors, str(stopped) or kept)
         raise typer.Exit(130) from None
     _say_where("report", str(report_path))
     _say_where("mlflow", f"{mirror.summary()}; open it with: losolab ui {prepared.folder}")

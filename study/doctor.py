@@ -23,7 +23,7 @@ from rich.text import Text
 from search_spaces.errors import UserError
 from study import cluster
 from study.cluster import Member, Node
-from study.machine import multiplies_bfloat16
+from study.machine import multiplies_bfloat16, ray_folder, ray_folder_problem
 from study.terminal import shown
 
 _COLOURS = {"good": "green", "note": "yellow", "bad": "red"}
@@ -59,7 +59,7 @@ class Finding:
 def here(storage: Path, tracking_uri: str | None) -> list[Finding]:
     """This machine, on which a study would run without a cluster."""
     node = cluster.node_here()
-    return [*_of_node(node), *_faces(storage, [node]), *tracking(tracking_uri)]
+    return [*_of_node(node), _ray_folder(node), *_faces(storage, [node]), *tracking(tracking_uri)]
 
 
 def of_cluster(members: Sequence[Member], needed: int, storage: Path, tracking_uri: str | None) -> list[Finding]:
@@ -190,6 +190,14 @@ def _disk(node: Node) -> Finding:
     if node.disk >= _LEAST_DISK:
         return Finding(node.name, "disk", "good", free)
     return Finding(node.name, "disk", "bad", free, "make room there, or set RAY_TMPDIR to another disk")
+
+
+def _ray_folder(node: Node) -> Finding:
+    """Whether a Ray that is started here can keep its files where it would."""
+    if problem := ray_folder_problem():
+        found, _, remedy = problem.partition("; ")
+        return Finding(node.name, "Ray's folder", "bad", found, remedy)
+    return Finding(node.name, "Ray's folder", "good", str(ray_folder()))
 
 
 def _faces(storage: Path, nodes: Sequence[Node]) -> Iterator[Finding]:

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from search_spaces.config import TrialConfig
 from search_spaces.designs import BASELINE, WINNER, Arm, follows
@@ -31,6 +30,7 @@ from study.machine import here
 from study.outlook import Outlook
 from study.own_sources import discovered, importable_places, keep
 from study.plan import Plan, configurations, fold_cost, make_plan, problems_of, unbuildable
+from study.preparing import Preparing
 from study.progress import Display
 from study.search import Proposals
 from study.space import combinations, configuration
@@ -100,17 +100,20 @@ def train(
 
 
 def load_clips(study: Study, console: Console) -> Clips:
-    """The dataset's clips, decoded into the storage's cache or found there. Raises UserError with every bad video."""
-    columns = (TextColumn("reading videos"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as bar:
-        shown = bar.add_task("", total=None)
-        there = readers.materialise(study.index, study.spec.storage / "data")
-        index = replace(there, table=study.index.table)  # without the clips that the plan leaves out
+    """The dataset's clips, decoded into the storage's cache or found there. Raises UserError with every bad video.
 
-        def progress(done: int, total: int) -> None:
-            bar.update(shown, completed=done, total=total)
-
-        return cache.load(index, _masters(study), study.spec.storage / "cache", progress)
+    Raises KeyboardInterrupt, which says what is kept, when the user stopped it.
+    """
+    try:
+        with Preparing(console) as preparing:
+            there = readers.materialise(study.index, study.spec.storage / "data", preparing.begin("rendering"))
+            index = replace(there, table=study.index.table)  # without the clips that the plan leaves out
+            preparing.begin("reading")(0, len(index.table))
+            decoding = preparing.begin("decoding")
+            return cache.load(index, _masters(study), study.spec.storage / "cache", decoding)
+    except KeyboardInterrupt:
+        kept = "stopped while decoding; what was decoded is kept: the same command goes on from there"
+        raise KeyboardInterrupt(kept) from None
 
 
 def cached_clips(study: Study) -> Clips | None:
