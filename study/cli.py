@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from search_spaces import READY
 from search_spaces.errors import UserError
-from search_spaces.study_file import READY
 from study import cluster_commands, data_commands, ledger_commands
 from study.options import (
     Address,

@@ -5,12 +5,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from search_spaces.spec import StudySpec
-from search_spaces.study_file import READY
+from search_spaces import READY
 from study.options import Address, Data, Labels, Reader, Storage, Tracking, load
 from study.terminal import make_console
 
 if TYPE_CHECKING:
+    from search_spaces.spec import StudySpec
     from study.doctor import Finding
 
 console = make_console()
@@ -42,7 +42,7 @@ def doctor(
         raise typer.Exit(2)
 
 
-def _on_cluster(address: str, spec: StudySpec) -> "list[Finding]":
+def _on_cluster(address: str, spec: "StudySpec") -> "list[Finding]":
     from study import cluster, doctor, driver
 
     prepared = driver.prepare(spec, "")

@@ -4,13 +4,15 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from search_spaces import READY
 from search_spaces.errors import UserError
-from search_spaces.spec import StudySpec
-from search_spaces.study_file import READY, load_study
+
+if TYPE_CHECKING:  # pydantic takes a third of the time of `losolab --help`, which reads no study file
+    from search_spaces.spec import StudySpec
 
 MOST_SLOTS = 10_000  # trials at a time: more than the largest cluster holds, and soon listed
 _HALF = "half a character (a lone surrogate); write it in UTF-8"
@@ -42,8 +44,10 @@ def load(
     storage: Path | None = None,
     resources: str | None = None,
     tracking_uri: str | None = None,
-) -> StudySpec:
+) -> "StudySpec":
     """The study file with the options in their places. Raises UserError with all that is wrong."""
+    from search_spaces.study_file import load_study
+
     parts: dict[str, Any] = {"storage": storage and str(storage), "tracking_uri": tracking_uri}
     parts |= _parsed(resources)
     if reader is not None:
