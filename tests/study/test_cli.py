@@ -100,13 +100,20 @@ def test_a_missing_folder(command, small, tmp_path):
 
 def test_bad_videos_are_told_together(command, small, manifest):
     rows = list(csv.DictReader((manifest / "clips.csv").open(newline="")))
-    empty, short = rows[0]["source"], rows[-1]["source"]
-    (manifest / empty).write_bytes(b"")
-    change(manifest, lambda row: row["source"] != short or row.update(offset="999"))
+    bad = rows[0]["source"], rows[-1]["source"]
+    for source in bad:
+        (manifest / source).write_text(f"no video {source}" * 100)
     found = refused(command, small, "--data", manifest)
     assert len(found) == 2
-    assert any(empty in problem for problem in found)
-    assert any(short in problem and "needs 1000" in problem for problem in found)
+    assert all(source in problem for source, problem in zip(bad, found, strict=True))
+
+
+def test_clips_beyond_the_end_of_their_videos_are_told_before_anything_is_decoded(command, small, manifest):
+    rows = list(csv.DictReader((manifest / "clips.csv").open(newline="")))
+    short = rows[-1]["source"]
+    change(manifest, lambda row: row["source"] != short or row.update(offset="999"))
+    (problem,) = refused(command, small, "--data", manifest)
+    assert short in problem and "needs 1000" in problem
 
 
 def test_a_dataset_with_one_subject(command, small, manifest):

@@ -62,7 +62,8 @@ def test_clips_too_short_for_any_configuration_are_dropped_for_all():
     assert fitness.without_short([CONFIG, replace(CONFIG, short="repeat_last")], data) is data
     kept = fitness.without_short([replace(CONFIG, short="drop"), replace(CONFIG, frames=40)], data)
     assert kept.table["clip_id"].to_pylist() == ["c1", "c2", "c3", "c5"]
-    assert kept.notes == ("short: drop leaves out 2 of 6 clips, in every configuration.",)
+    assert kept.notes[0] == "short: drop leaves out 2 of 6 clips, in every configuration."
+    assert kept.notes[1].startswith("classes that one subject alone shows: a (subject s2 of d).")
     assert fitness.without_short([replace(CONFIG, short="drop", sampling="interpolate")], data) is data
 
 
