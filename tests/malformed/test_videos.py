@@ -104,6 +104,8 @@ def test_what_is_no_file_is_refused_before_it_is_opened(tmp_path, command):
     table(tmp_path, [*(name.removesuffix("/img1.png") for name in names), "whole.mp4"])
     found = refused(command, "manifest", tmp_path, cwd=tmp_path)
     for name, kind in names.items():
+        if command == "look" and "/" in name:
+            continue  # the manifest is refused before any folder of images is looked into
         assert any(name in line and f"is {kind}" in line and "expected: " in line for line in found.splitlines()), found
 
 
