@@ -45,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--only", default=",".join(COMMANDS), help="commands, separated by commas")
     parser.add_argument("--turns", type=int, default=3)
     given = parser.parse_args(arguments)
-    checkouts = [HERE] if given.against is None else [given.against.resolve(), HERE]
+    checkouts = [HERE] if given.against is None else [given.against.absolute(), HERE]
     print(f"{'command':9}", *(f"{checkout.name:>21}" for checkout in checkouts), "   ratio" * (len(checkouts) > 1))
     with tempfile.TemporaryDirectory() as folder:
         storages = {checkout: Path(folder) / str(place) for place, checkout in enumerate(checkouts)}

@@ -5,7 +5,7 @@ import json
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cache, cached_property
 from math import ceil, exp, log
 from pathlib import Path
@@ -51,7 +51,7 @@ class Work:
     def key(self) -> tuple[tuple[str, Any], ...]:
         """The cost class: every factor that decides how long a fold takes, and the size of the data."""
         levels = ((name, getattr(self.config, name)) for name in _COSTLY)
-        return *levels, *asdict(self.size).items()
+        return *levels, *vars(self.size).items()
 
     @property
     def steps(self) -> int:

@@ -10,7 +10,6 @@ from search_spaces.designs import Arm, Around, arms, arms_around, arms_of_best, 
 from search_spaces.errors import UserError
 from search_spaces.spec import Resources, Search, StudySpec, Top
 from study.costs import Costs, Size, Work
-from study.data import fitness
 from study.data.clips import ClipIndex
 from study.machine import multiplies_bfloat16
 from study.models.geometry import infeasible
@@ -109,6 +108,8 @@ class Plan:
 
 def make_plan(spec: StudySpec, index: ClipIndex, costs: Costs) -> Plan:
     """The plan of a study on a dataset. Raises UserError with every arm that cannot be built, naming the factor."""
+    from study.data import fitness  # with all readers: the status of a study plans without them
+
     subjects = len(set(zip(*(index.table[column].to_pylist() for column in ("dataset", "subject")), strict=True)))
     configs = configurations(spec)
     if problems := unbuildable(spec) + _unfit_networks(configs, len(index.classes)) + fitness.problems(configs, index):

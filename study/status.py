@@ -79,9 +79,10 @@ def status(folder: Path) -> Status:
     for row in proposals:
         config, seeds = TrialConfig(**json.loads(row["configuration"])), tuple(json.loads(row["seeds"]))
         own = [fold for seed in seeds for fold in by_run[row["key"], seed]]
+        work = Work(config, size)
         for fold in own:
             if fold["origin"] is None:
-                plan.costs.add(Work(config, size), fold["seconds"])
+                plan.costs.add(work, fold["seconds"])
         seen = _Trial(
             Trial(row["trial"], row["stage"], row["arm"], config, seeds), _state(row, since if runs else None)
         )
