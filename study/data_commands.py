@@ -40,8 +40,8 @@ def look(
 ) -> None:
     """Write a page that shows each clip as the networks will see it, the worst alignments first."""
     from study.check import options_of
+    from study.data import building, fitness, readers
     from study.data import cache as cached
-    from study.data import fitness, readers
     from study.data.look import write
 
     index = readers.read(reader, path, options_of(labels, option))
@@ -50,8 +50,12 @@ def look(
         raise UserError(found)
     masters = [master(config, config.regions) for config in configs]
     there = readers.materialise(index, storage / "data")
-    with console.status("reading videos") as line:
-        clips = cached.load(there, masters, storage / "cache", _counted(line.update))
+    try:
+        with console.status("reading videos") as line:
+            clips = cached.load(there, masters, storage / "cache", _counted(line.update))
+    except KeyboardInterrupt:
+        typer.echo(building.STOPPED, err=True)
+        raise typer.Exit(130) from None
     page = write(there, clips, masters, storage / "look" / index.name)
     typer.echo(f"{page}\nIt shows faces, which datasets' licences forbid to pass on: it stays on this computer.")
 

@@ -17,7 +17,7 @@ from study import continuity
 from study.agenda import Agenda, Listed, Source
 from study.costs import Costs, timed_in
 from study.course import Course
-from study.data import cache, fitness, rates, readers
+from study.data import building, cache, fitness, rates, readers
 from study.data.clips import ClipIndex, Clips
 from study.data.masters import region_of
 from study.data.regions import MASTER
@@ -112,8 +112,7 @@ def load_clips(study: Study, console: Console) -> Clips:
             decoding = preparing.begin("decoding")
             return cache.load(index, _masters(study), study.spec.storage / "cache", decoding)
     except KeyboardInterrupt:
-        kept = "stopped while decoding; what was decoded is kept: the same command goes on from there"
-        raise KeyboardInterrupt(kept) from None
+        raise KeyboardInterrupt(building.STOPPED) from None
 
 
 def cached_clips(study: Study) -> Clips | None:

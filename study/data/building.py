@@ -23,6 +23,7 @@ from study.memory import tune_malloc
 log = logging.getLogger("losolab")
 
 BUILDING = ".building"  # in the cache's folder: the lock, and the parts of a build that has not ended
+STOPPED = "stopped while decoding; what was decoded is kept: the same command goes on from there"
 FRAMES_A_PROCESS = 1000  # it takes half a second to start one
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
