@@ -2,12 +2,14 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
-from analysis.results import Results
+if TYPE_CHECKING:  # the study counts folds without pandas, which takes long to import
+    from analysis.results import Results
 
 Counts = npt.NDArray[np.int64]
 
@@ -29,14 +31,22 @@ class Confusions:
 
         seeds: only these, where given.
         """
-        return self.counts[
-            :,
-            [i for i, (trial, seed) in enumerate(self.runs) if trial in trials and (seeds is None or seed in seeds)],
-        ]
+        places = sorted(i for trial in set(trials) for i in self._places.get(trial, ()))
+        return self.counts[:, [i for i in places if seeds is None or self.runs[i][1] in seeds]]
+
+    @cached_property
+    def _places(self) -> dict[int, list[int]]:
+        """Where the runs of each trial are."""
+        places: dict[int, list[int]] = {}
+        for i, (trial, _) in enumerate(self.runs):
+            places.setdefault(trial, []).append(i)
+        return places
 
 
-def confusions(results: Results) -> Confusions:
+def confusions(results: "Results") -> Confusions:
     """Count the predictions of every complete trial."""
+    import pandas as pd
+
     rows, classes = results.predictions, results.metadata.classes
     subject, subjects = pd.MultiIndex.from_frame(rows[["dataset", "subject"]]).factorize(sort=True)
     run, runs = pd.MultiIndex.from_frame(rows[["trial", "seed"]]).factorize(sort=True)

@@ -12,11 +12,10 @@ from typing import Any
 
 import numpy as np
 from scipy.special import stdtr, stdtrit
-from statsmodels.stats.multitest import multipletests
 
 from analysis.ablation import Ablation, levels
 from analysis.confusion import Counts
-from analysis.inference import LEVEL, TINY, seed_excess
+from analysis.inference import LEVEL, TINY, holm, seed_excess
 from analysis.metrics import Floats, uf1
 from analysis.results import Results
 from analysis.tables import Column, Row, Table, interval, number, probability, text
@@ -97,7 +96,7 @@ def effects(results: Results, found: Ablation) -> Effects | None:
     if not any(np.count_nonzero(np.abs(row) > RANK) > 2 for row in weights):
         return None
     estimates = contrasts(counts, weights)
-    adjusted = multipletests([p for *_, p in estimates], method="holm")[1].tolist()
+    adjusted = holm([p for *_, p in estimates])
     rows = tuple(
         Effect(
             term.factors,

@@ -16,6 +16,7 @@ from analysis.importance import Importances
 from analysis.inference import ROPE, Comparison
 from analysis.metrics import Floats, accuracy
 from analysis.pareto import Point
+from analysis.scores import Score
 from analysis.tables import interval, number
 
 STYLE: dict[Any, Any] = {
@@ -33,11 +34,9 @@ ROWS = 20
 MARKERS = {"variant": "o", "null": "D", "control": "s"}
 
 
-def forest(found: Ablation) -> Figure | None:
-    """Differences to the baseline with their 95 % intervals (thick) and joint intervals (thin); None without any."""
+def forest(found: Ablation) -> Figure:
+    """Differences to the baseline with their 95 % intervals (thick) and joint intervals (thin)."""
     rows = [(finding, finding.comparison) for finding in found.findings if finding.comparison]
-    if not rows:
-        return None
     with rc_context(STYLE):
         figure = Figure(figsize=(8.6, 1.35 + 0.32 * len(rows)), layout="constrained")
         axes = figure.add_subplot()
@@ -115,15 +114,12 @@ def matrices(panels: Mapping[str, Counts], classes: Sequence[str], name: str) ->
     return figure
 
 
-def subjects(found: Ablation, names: Sequence[tuple[str, str]]) -> Figure | None:
-    """Clips that each arm has more (blue) or fewer (red) right than the baseline, by subject; None without any.
+def subjects(found: Ablation, base: Score, names: Sequence[tuple[str, str]]) -> Figure:
+    """Clips that each arm has more (blue) or fewer (red) right than the baseline, by subject.
 
     Subjects by dataset, then by the baseline's accuracy; at most ROWS arms, those of the largest differences.
     """
-    base = found.baseline.score if found.baseline else None
     rows = [(f, f.score) for f in found.findings if f.comparison and f.score]
-    if base is None or not rows:
-        return None
     rows = sorted(rows, key=lambda row: -abs(row[0].comparison.difference if row[0].comparison else 0))[:ROWS]
     of = accuracy(base.counts).mean(1)
     order = sorted(range(len(names)), key=lambda i: (names[i][0], -of[i], names[i]))

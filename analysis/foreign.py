@@ -1,17 +1,22 @@
 """Predictions made elsewhere: any group's own log as a CSV or Parquet table."""
 
 import json
+import re
 from collections.abc import Sequence
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 
+from analysis import sheets
 from analysis.results import Arm, Metadata, Results, Trial
+from analysis.sheets import columns_problems, cut, shown
 from search_spaces.errors import UserError
+from search_spaces.files import require_file
 from search_spaces.identity import digest
+from search_spaces.spelling import spelt_twice
 
 SUFFIXES = (".csv", ".parquet")
 NEEDED = ("subject", "clip_id", "y_true", "y_pred")
@@ -19,7 +24,10 @@ OPTIONAL = ("configuration", "seed", "dataset", "probabilities")
 STAGE = "predictions"
 PROTOCOL = "protocol as its authors say"
 NOTE = "Predictions made elsewhere: how they were trained, and on which epoch they were taken, is not known here."
-SHOWN = 10
+# What stands for a value that is missing; "null" and "none" may be labels.
+MISSING = frozenset({"", "NA", "N/A", "#N/A", "NaN", "nan"})
+_WHOLE = re.compile(r"-?[0-9]{1,18}(\.0*)?")
+_ROUNDING = 1e-6  # by which a probability may miss 0 or 1
 
 
 def predictions_made_elsewhere(files: Sequence[Path]) -> Results:
@@ -32,9 +40,9 @@ def predictions_made_elsewhere(files: Sequence[Path]) -> Results:
     tables = [_table(path) for path in files]
     rows = pd.concat(tables, ignore_index=True)
     problems = _confused(rows, tables)
-    if problems:
+    rows["dataset"] = rows.get("dataset", pd.Series("", index=rows.index)).fillna("")
+    if problems := problems + cut(_spelt_twice(rows)):
         raise UserError(problems)
-    rows["dataset"] = rows.get("dataset", pd.Series("", index=rows.index))
     classes = tuple(sorted(set(rows.y_true)))
     levels = _levels(rows)
     runs = [_trial(i, name, own, levels) for i, (name, own) in enumerate(rows.groupby("configuration", sort=True))]
@@ -61,38 +69,53 @@ def predictions_made_elsewhere(files: Sequence[Path]) -> Results:
 
 def _table(path: Path) -> pd.DataFrame:
     """A file's rows as text, seed and probabilities parsed, with its name and line in `_file` and `_line`."""
-    try:
-        # Labels may be words such as "null": nothing but an empty cell is missing.
-        csv = path.suffix.lower() == ".csv"
-        rows = pd.read_csv(path, dtype=str, keep_default_na=False) if csv else pd.read_parquet(path)
-    except FileNotFoundError:
-        raise UserError(f"{path}: not there; expected a table of predictions") from None
-    except (ValueError, pa.ArrowException, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: not a readable table ({error})") from None
-    missing = [name for name in NEEDED if name not in rows.columns]
-    if missing:
-        raise UserError(f"{path}: columns missing: {', '.join(missing)}; needed are {', '.join(NEEDED)}")
-    if rows.empty:
-        raise UserError(f"{path}: no rows")
-    lines = range(2 if csv else 1, len(rows) + 2)[: len(rows)]
-    problems: list[str] = []
+    rows, lines, problems = _sheet(path) if path.suffix.lower() == ".csv" else _parquet(path)
     for name in rows.columns.difference(["probabilities"]):
         rows[name] = rows[name].astype(object).where(rows[name].notna(), "").map(_word)
         if name in (*NEEDED, *OPTIONAL):
-            empty = [line for line, value in zip(lines, rows[name], strict=True) if value == ""]
-            problems += [f"{path}, row {line}: no {name}" for line in empty[:SHOWN]]
+            missing = [(line, value) for line, value in zip(lines, rows[name], strict=True) if value in MISSING]
+            problems += [
+                f"{path}, row {line}: no {name}"
+                + (f" ({value!r}; leave the row out, or write another word if it is one)" if value else "")
+                for line, value in missing
+            ]
     if "configuration" not in rows.columns:
         rows["configuration"] = path.stem
-    problems += _parse(rows, "seed", _whole, path, lines, "an integer", "0")
-    problems += _parse(rows, "probabilities", _floats, path, lines, "a JSON list of numbers, one a class", "[]")
+    problems += _parse(rows, "seed", _whole, path, lines, "an integer of at most 18 digits", "0")
+    problems += _parse(
+        rows, "probabilities", _floats, path, lines, "a JSON list of numbers from 0 to 1, one a class", "[]"
+    )
     if problems:
-        raise UserError(problems)
+        raise UserError(cut(problems))
     return rows.assign(_file=path.name, _line=lines)
+
+
+def _sheet(path: Path) -> tuple[pd.DataFrame, list[int], list[str]]:
+    """The rows of a CSV, their lines, and what is wrong with others."""
+    sheet = sheets.read(path, NEEDED)
+    return pd.DataFrame(sheet.rows, columns=sheet.columns, dtype=object), sheet.lines, sheet.problems
+
+
+def _parquet(path: Path) -> tuple[pd.DataFrame, list[int], list[str]]:
+    require_file(path, "a Parquet file of predictions")
+    try:
+        table = pq.ParquetFile(path).read()
+        if problems := columns_problems(path, table.column_names, NEEDED):
+            raise UserError(problems)
+        rows = table.to_pandas(ignore_metadata=True)
+    except FileNotFoundError:
+        raise UserError(f"{path}: not there; expected a table of predictions") from None
+    except (OSError, ValueError, TypeError, pa.ArrowException) as error:
+        raise UserError(f"{path}: not a readable table ({error})") from None
+    if rows.empty:
+        raise UserError(f"{path}: no rows")
+    return rows, list(range(1, len(rows) + 1)), []
 
 
 def _word(value: Any) -> str:
     """A label or name as text; 3.0 is 3, which a table with a gap made of it."""
-    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+    word = str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+    return word.strip()
 
 
 def _parse(
@@ -104,23 +127,53 @@ def _parse(
     for line, value in zip(lines, given, strict=True):
         try:
             parsed.append(parse(value))
-        except (ValueError, TypeError, ArithmeticError):
+        except (ValueError, TypeError, ArithmeticError, RecursionError):
             parsed.append(parse(default))
-            problems.append(f"{path}, row {line}: {name} {value!r} is not {kind}")
+            if value not in MISSING if isinstance(value, str) else True:  # that it is missing is told already
+                problems.append(f"{path}, row {line}: {name} {shown(value)} is not {kind}")
     rows[name] = parsed
-    return problems[:SHOWN]
+    return problems
 
 
 def _whole(value: str) -> int:
     """`3`, and `3.0`, which a table with a gap or a column of floats made of it."""
-    number = Decimal(value)
-    if not number.is_finite() or number != int(number):
+    if not _WHOLE.fullmatch(value):
         raise ValueError(value)
-    return int(number)
+    return int(value.partition(".")[0])
 
 
 def _floats(value: Any) -> list[float]:
-    return [float(part) for part in (json.loads(value) if isinstance(value, str) else value)]
+    parts = json.loads(value) if isinstance(value, str) else list(value)
+    if not isinstance(parts, list) or any(isinstance(part, bool | str) for part in parts):
+        raise ValueError(value)
+    shares = [float(part) for part in parts]
+    if not all(-_ROUNDING <= share <= 1 + _ROUNDING for share in shares):  # nor is NaN
+        raise ValueError(value)
+    return shares
+
+
+def _spelt_twice(rows: pd.DataFrame) -> list[str]:
+    """Names that a person takes for one and a computer for two: a subject would train its own test."""
+    names = {
+        "configuration": rows.configuration,
+        "dataset": rows.dataset,
+        "label": pd.concat([rows.y_true, rows.y_pred]),
+    }
+    for dataset, own in rows.groupby("dataset").subject:
+        names[f"subject of {dataset!s}" if dataset else "subject"] = own
+    return [
+        f"{' and '.join(_place(rows, kind, name) for name in group)} are one {kind} in {len(group)} spellings; "
+        "write it in one"
+        for kind, column in names.items()
+        for group in spelt_twice(column.unique())
+    ]
+
+
+def _place(rows: pd.DataFrame, kind: str, name: str) -> str:
+    """A name and where it is first."""
+    columns = {"label": ["y_true", "y_pred"]}.get(kind, [kind.split()[0]])
+    first = rows[(rows[columns] == name).any(axis=1)].iloc[0]
+    return f"{name!r} ({first._file}, row {first._line})"
 
 
 def _confused(rows: pd.DataFrame, tables: Sequence[pd.DataFrame]) -> list[str]:
@@ -133,18 +186,16 @@ def _confused(rows: pd.DataFrame, tables: Sequence[pd.DataFrame]) -> list[str]:
         without = [table._file[0] for table, there in zip(tables, named, strict=True) if not there]
         return [f"{name}: no column dataset, which other files have; {remedy}" for name in without]
     problems = []
-    for (subject, clip), own in rows.groupby(["subject", "clip_id"], sort=True):
-        if own.y_true.nunique() > 1:
-            each = own.drop_duplicates("y_true")
-            places = ", ".join(
-                f"{t!r} ({f}, row {n})" for t, f, n in zip(each.y_true, each._file, each._line, strict=True)
-            )
-            problems.append(f"subject {subject!r}, clip {clip!r}: its y_true is {places}; {remedy}")
+    differ = rows.groupby(["subject", "clip_id"]).y_true.transform("nunique") > 1
+    for (subject, clip), own in rows[differ].groupby(["subject", "clip_id"], sort=True):
+        each = own.drop_duplicates("y_true")
+        places = ", ".join(f"{t!r} ({f}, row {n})" for t, f, n in zip(each.y_true, each._file, each._line, strict=True))
+        problems.append(f"subject {subject!r}, clip {clip!r}: its y_true is {places}; {remedy}")
     for subject, own in rows.groupby("subject", sort=True) if len(tables) > 1 else ():
         clips = own.groupby("_file").clip_id.agg(frozenset)
         if clips.nunique() > 1:
             problems.append(f"subject {subject!r}: other clips in {' than in '.join(clips.index)}; {remedy}")
-    return problems[:SHOWN] + ([f"... and {len(problems) - SHOWN} more like these"] if len(problems) > SHOWN else [])
+    return cut(problems)
 
 
 def _levels(rows: pd.DataFrame) -> dict[str, dict[str, Any]]:

@@ -4,14 +4,13 @@ Counts are [N subjects, S seeds, K true, K predicted]; the statistic is the mean
 subjects. Methods and their measured coverage and size: docs/report.md.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import expit, logit, stdtrit
 
 from analysis.confusion import Counts
 from analysis.metrics import empty, parts, uf1
@@ -114,6 +113,8 @@ def interval(counts: Counts) -> Interval:
     A UF1 of exactly 0 or 1 has no logit and no variance: then the far end is that of N of N subjects by Clopper and
     Pearson, (alpha/2)^(1/N). Raises ValueError for fewer than 2 subjects.
     """
+    from scipy.special import expit, logit, stdtrit  # .2 s: a plan asks this module for its constants alone
+
     subjects = len(counts)
     if subjects < 2:
         raise ValueError("an interval over subjects needs at least 2 subjects")
@@ -286,6 +287,15 @@ def _verdict(compared: Comparison) -> Verdict:
     if p <= 1 - LEVEL + 1e-12:
         return "better" if compared.difference > 0 else "worse"
     return "equivalent" if max(map(abs, compared.narrow)) <= ROPE else "inconclusive"
+
+
+def holm(p: Sequence[float]) -> list[float]:
+    """Holm's step-down p of each test: the smallest times the number of tests, the next times one fewer, and so on."""
+    order = np.argsort(p, kind="stable")
+    stepped = np.maximum.accumulate(np.asarray(p, dtype=float)[order] * np.arange(len(p), 0, -1))
+    adjusted = np.empty(len(p))
+    adjusted[order] = np.minimum(stepped, 1)
+    return adjusted.tolist()
 
 
 def _reached(smallest: float, level: float) -> bool:

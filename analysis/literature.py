@@ -1,14 +1,16 @@
 """What others have published, as published: beside this study's own rows, never tested against."""
 
-import csv
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from analysis import sheets
 from analysis.ablation import Ablation
 from analysis.tables import Column, Row, Table, absent, interval, number, text
 from search_spaces.errors import UserError
+from search_spaces.spelling import spelling, spelt_twice
 
 COLUMNS = ("method", "dataset", "metric", "value", "clips", "source", "marks")
 # What makes a published number another quantity than ours. Further marks are shown in words.
@@ -17,6 +19,7 @@ MARKS = {
     "precision called recall": "‡",
     "another number of clips": "§",
 }
+_DECIMAL = re.compile(r"-?[0-9]{1,15}(\.[0-9]*)?|-?\.[0-9]+")
 
 
 @dataclass(frozen=True)
@@ -37,19 +40,10 @@ def read(path: Path) -> tuple[Published, ...]:
 
     clips and marks may be empty. Raises UserError with every row that is wrong.
     """
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file, restkey="")
-            table = [(reader.line_num, row) for row in reader]
-    except (OSError, ValueError, csv.Error) as error:
-        raise UserError(f"{path}: not a readable table ({error})") from None
-    if missing := [name for name in COLUMNS if name not in (reader.fieldnames or ())]:
-        raise UserError(f"{path}: columns missing: {', '.join(missing)}; expected {', '.join(COLUMNS)}")
-    rows, problems = [], []
-    for line, row in table:
-        if "" in row or None in row.values():
-            problems.append(f"{path}, row {line}: {'more' if '' in row else 'fewer'} fields than the header names")
-            continue
+    sheet = sheets.read(path, COLUMNS)
+    rows, problems = [], sheet.problems
+    for line, cells in zip(sheet.lines, sheet.rows, strict=True):
+        row = dict(zip(sheet.columns, cells, strict=True))
         wrong = [f"no {name}" for name in ("method", "dataset", "metric", "source") if not row[name].strip()]
         value, clips = _number(row["value"]), _number(row["clips"])
         if value is None or not 0 <= value <= 1:
@@ -63,8 +57,13 @@ def read(path: Path) -> tuple[Published, ...]:
         method, dataset, metric = (row[name].strip() for name in ("method", "dataset", "metric"))
         count = None if clips is None else int(clips)
         rows.append(Published(method, dataset, metric, value or 0.0, count, row["source"], marks))
+    for name in ("method", "dataset", "metric"):
+        problems += [
+            f"{path}: {' and '.join(map(repr, group))} are one {name} in {len(group)} spellings; write it in one"
+            for group in spelt_twice({getattr(row, name) for row in rows})
+        ]
     if problems:
-        raise UserError(problems)
+        raise UserError(sheets.cut(problems))
     return tuple(rows)
 
 
@@ -112,13 +111,11 @@ def _published(row: Published, signs: str) -> Row:
 
 def _marks(row: Published, dataset: str, clips: int) -> tuple[str, ...]:
     """A row's own marks, and that it counts other clips of this dataset than we do."""
-    other = row.dataset.lower() == dataset.lower() and row.clips not in (None, clips)
+    other = spelling(row.dataset) == spelling(dataset) and row.clips not in (None, clips)
     return tuple(dict.fromkeys([*row.marks, *(["another number of clips"] if other else [])]))
 
 
 def _number(value: str) -> float | None:
-    try:
-        number = float(value)
-    except ValueError:
-        return None
+    """A decimal number in plain digits; None of anything else."""
+    number = float(value) if _DECIMAL.fullmatch(value.strip()) else math.nan
     return number if math.isfinite(number) else None

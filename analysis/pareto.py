@@ -1,11 +1,11 @@
 """The Pareto front of a search with several objectives: configurations that none beats in everything."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from analysis.confusion import Confusions
+from analysis.metrics import uf1
 from analysis.results import Results, Trial
-from analysis.scores import Score
 from analysis.tables import Cell, Column, Row, Table, number
 
 SIZES = {"parameters": "Params", "multiply_adds": "M mult-adds"}
@@ -30,12 +30,10 @@ def pareto(results: Results, counted: Confusions) -> tuple[Point, ...]:
     trials = [trial for trial in results.trials if trial.stage == "search" and trial.complete]
     if not names or not trials:
         return ()
-    scores = {trial.trial: Score.of(counted.of([trial.trial])).interval.estimate for trial in trials}
+    scores = {trial.trial: float(uf1(counted.of([trial.trial]).sum(0)).mean()) for trial in trials}
     values = {trial.trial: (-scores[trial.trial], *_sizes(trial, names).values()) for trial in trials}
-    points = [
-        Point(t.trial, scores[t.trial], _sizes(t, names), not any(_beats(o, values[t.trial]) for o in values.values()))
-        for t in trials
-    ]
+    front = _front(values.values())
+    points = [Point(t.trial, scores[t.trial], _sizes(t, names), values[t.trial] in front) for t in trials]
     return tuple(sorted(points, key=lambda point: (not point.on_front, -point.uf1, point.trial)))
 
 
@@ -77,8 +75,13 @@ def _sizes(trial: Trial, names: Sequence[str]) -> dict[str, int]:
     return {name: int(getattr(trial, name) or 0) for name in names}
 
 
-def _beats(one: Sequence[float], other: Sequence[float]) -> bool:
-    return tuple(one) != tuple(other) and all(a <= b for a, b in zip(one, other, strict=True))
+def _front(values: Iterable[tuple[float, ...]]) -> set[tuple[float, ...]]:
+    """Those that none beats. What beats one comes before it in their order, and is on the front or beaten by it."""
+    front: list[tuple[float, ...]] = []
+    for one in sorted(set(values)):
+        if not any(all(a <= b for a, b in zip(other, one, strict=True)) for other in front):
+            front.append(one)
+    return set(front)
 
 
 def _column(name: str) -> str:

@@ -5,11 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from statsmodels.stats.multitest import multipletests
 
 from analysis.ablation import Ablation
 from analysis.effects import designed
-from analysis.inference import Comparison, compare
+from analysis.inference import Comparison, compare, holm
 from analysis.metrics import uf1
 from analysis.results import Results
 from analysis.tables import Column, Row, Table, interval, number, tally, text
@@ -65,7 +64,7 @@ def path(results: Results, found: Ablation) -> Path | None:
     if not found_steps:
         return None
     compared = [compare(counts[a], {"next": counts[b]}, [])["next"] for _, a, b in found_steps]
-    adjusted = multipletests([c.p for c in compared], method="holm")[1].tolist()
+    adjusted = holm([c.p for c in compared])
     steps = tuple(
         Step(factor, str(settings[a][factor]), str(settings[b][factor]), float(scores[b]), seen, p)
         for (factor, a, b), seen, p in zip(found_steps, compared, adjusted, strict=True)

@@ -6,8 +6,7 @@ calibrated on real LOSO runs; the real ones: .115 and .15). A class that hardly 
 """
 
 from math import log2, sqrt
-
-from scipy.special import ndtri
+from statistics import NormalDist
 
 from analysis.inference import LEVEL
 
@@ -36,4 +35,5 @@ def _smallest(variance: float, subjects: int, tests: int) -> float | None:
     if subjects - 1 <= log2(1 / (1 - LEVEL)):  # swaps of n subjects give no p below 2 / 2^n
         return None
     each = LEVEL ** (1 / tests)
-    return float(ndtri((1 + each) / 2) + ndtri(_POWER)) * sqrt(variance)
+    normal = NormalDist()
+    return (normal.inv_cdf((1 + each) / 2) + normal.inv_cdf(_POWER)) * sqrt(variance)

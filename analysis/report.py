@@ -25,7 +25,8 @@ from analysis.selection import DRAWS, Selection, select
 from analysis.tables import Column, Row, Table, number, text
 from search_spaces.errors import UserError
 
-PACKAGES = ("losolab", "numpy", "scipy", "statsmodels", "pandas", "pyarrow", "matplotlib")
+PACKAGES = ("losolab", "numpy", "scipy", "pandas", "pyarrow", "matplotlib")
+_LINES = 50_000  # of predictions that are digested at a time
 
 
 @dataclass(frozen=True, eq=False)
@@ -265,7 +266,11 @@ def _floor(null: Finding) -> str:
 def _digest(results: Results) -> str:
     """SHA-256 of the predicted labels, sorted by trial, seed and clip."""
     columns = ["trial", "seed", "dataset", "subject", "clip_id", "y_true", "y_pred"]
-    return hashlib.sha256(results.predictions[columns].to_csv(index=False).encode()).hexdigest()
+    state = hashlib.sha256()
+    for start in range(0, max(1, len(results.predictions)), _LINES):  # all at once they would take much memory
+        some = results.predictions[columns].iloc[start : start + _LINES]
+        state.update(some.to_csv(index=False, header=start == 0).encode())
+    return state.hexdigest()
 
 
 def _render(template: str, made: Report) -> str:

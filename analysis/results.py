@@ -5,12 +5,15 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
+import numpy as np
 import pyarrow as pa
 
 from search_spaces.errors import UserError
+
+if TYPE_CHECKING:  # the study writes these tables without pandas, which takes long to import
+    import pandas as pd
 
 # predictions.parquet: one row a (trial, seed, clip). Truth and prediction meet on (dataset, subject, clip_id).
 PREDICTIONS = pa.schema(
@@ -130,7 +133,7 @@ class Results:
     Every complete (trial, seed) predicts every clip exactly once, with the same truth.
     """
 
-    predictions: pd.DataFrame
+    predictions: "pd.DataFrame"
     trials: tuple[Trial, ...]
     metadata: Metadata
 
@@ -148,18 +151,18 @@ class Results:
         return cls.checked(predictions.to_pandas(), [Trial(**row) for row in decoded], metadata)
 
     @classmethod
-    def checked(cls, predictions: pd.DataFrame, trials: Sequence[Trial], metadata: Metadata) -> "Results":
+    def checked(cls, predictions: "pd.DataFrame", trials: Sequence[Trial], metadata: Metadata) -> "Results":
         """From rows with the columns of PREDICTIONS, in any order. Raises UserError that names all that is wrong."""
         rows = predictions[PREDICTIONS.names].sort_values(["trial", "seed", *CLIP], ignore_index=True)
         runs = tuple(sorted(trials, key=lambda run: run.trial))
         problems = _problems_of_trials(rows, runs, metadata) or _problems_of_clips(rows, runs, metadata)
         if problems:
             raise UserError(problems)
-        complete = [run.trial for run in runs if run.complete]
-        return cls(rows[rows.trial.isin(complete)].reset_index(drop=True), runs, metadata)
+        whole = rows.trial.isin([run.trial for run in runs if run.complete])
+        return cls(rows if whole.all() else rows[whole].reset_index(drop=True), runs, metadata)
 
 
-def _problems_of_trials(rows: pd.DataFrame, runs: Sequence[Trial], metadata: Metadata) -> list[str]:
+def _problems_of_trials(rows: "pd.DataFrame", runs: Sequence[Trial], metadata: Metadata) -> list[str]:
     """What is wrong with the list of trials itself: nothing about clips can be said before this is right."""
     arms = [(arm.stage, arm.arm) for arm in metadata.arms]
     known = ", ".join(f"{arm} ({stage})" for stage, arm in arms)
@@ -181,13 +184,15 @@ def _problems_of_trials(rows: pd.DataFrame, runs: Sequence[Trial], metadata: Met
     return problems
 
 
-def _problems_of_clips(rows: pd.DataFrame, runs: Sequence[Trial], metadata: Metadata) -> list[str]:
+def _problems_of_clips(rows: "pd.DataFrame", runs: Sequence[Trial], metadata: Metadata) -> list[str]:
     """Clips twice or missing, truths that differ, labels unknown, classes that never occur."""
     names, classes = {run.trial: run.name for run in runs}, metadata.classes
     problems = _list(rows[rows.duplicated(["trial", "seed", *CLIP])], names, "is predicted twice")
     problems += _list(_missing(rows, runs), names, "is missing though the trial is complete")
-    usual = rows.groupby(CLIP).y_true.transform(lambda truth: truth.value_counts(sort=True).index[0])
-    problems += _list(rows[rows.y_true != usual], names, "has another y_true than in most trials")
+    differ = rows[rows.groupby(CLIP).y_true.transform("nunique") > 1]
+    if len(differ):
+        usual = differ.groupby(CLIP).y_true.transform(lambda truth: truth.value_counts(sort=True).index[0])
+        problems += _list(differ[differ.y_true != usual], names, "has another y_true than in most trials")
     for column in ("y_true", "y_pred"):
         strange = rows[~rows[column].isin(classes)]
         problems += _list(strange, names, f"has a {column} that is none of {', '.join(classes)}")
@@ -204,22 +209,21 @@ def _problems_of_clips(rows: pd.DataFrame, runs: Sequence[Trial], metadata: Meta
     return problems + [f"class {name!r}: no clip has this y_true; leave it out of the classes" for name in absent]
 
 
-def _missing(rows: pd.DataFrame, runs: Sequence[Trial]) -> pd.DataFrame:
+def _missing(rows: "pd.DataFrame", runs: Sequence[Trial]) -> "pd.DataFrame":
     """The clips that some trial has and a (complete trial, seed) has not: columns trial, seed and those of CLIP."""
-    clips = pd.MultiIndex.from_frame(rows[CLIP].drop_duplicates())
-    there = {key: pd.MultiIndex.from_frame(clip) for key, clip in rows.groupby(["trial", "seed"])[CLIP]}
-    lost = [
-        clips.difference(there.get((run.trial, seed), clips[:0]))
-        .to_frame(index=False)
-        .assign(trial=run.trial, seed=seed)
-        for run in runs
-        for seed in run.seeds
-        if run.complete
-    ]
-    return pd.concat(lost) if lost else rows[:0]
+    wanted = [(run.trial, seed) for run in runs if run.complete for seed in run.seeds]
+    place = {run: i for i, run in enumerate(wanted)}
+    run_of_row = np.array([place.get(run, -1) for run in zip(rows.trial, rows.seed, strict=True)], dtype=np.int64)
+    clips = rows[CLIP].drop_duplicates().sort_values(CLIP, ignore_index=True)
+    clip_of_row = rows.groupby(CLIP, sort=True).ngroup().to_numpy()
+    there = np.zeros((len(wanted), len(clips)), dtype=np.bool_)
+    there[run_of_row[run_of_row >= 0], clip_of_row[run_of_row >= 0]] = True
+    run, clip = np.nonzero(~there)
+    trial, seed = np.array(wanted, dtype=np.int64).reshape(-1, 2)[run].T
+    return clips.iloc[clip].assign(trial=trial, seed=seed)
 
 
-def _list(rows: pd.DataFrame, names: Mapping[int, str], what: str) -> list[str]:
+def _list(rows: "pd.DataFrame", names: Mapping[int, str], what: str) -> list[str]:
     """One line for each (trial, seed, subject) with its clips."""
     clips: dict[tuple[int, int, str], list[str]] = {}
     for trial, seed, subject, clip in rows[["trial", "seed", "subject", "clip_id"]].itertuples(index=False, name=None):

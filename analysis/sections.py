@@ -1,7 +1,8 @@
 """The report's sections: a question, its answer in plain words, the tables and figures behind it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property, partial
 
 from markupsafe import Markup
 from matplotlib.figure import Figure
@@ -37,12 +38,16 @@ FOREST = (
 
 @dataclass(frozen=True, eq=False)
 class Drawing:
-    """A figure with the name of its file, what it shows, and how to read it."""
+    """A figure with the name of its file, what it shows, and how to read it. It is drawn when it is first asked for."""
 
     name: str
-    figure: Figure
+    draw: Callable[[], Figure]
     alt: str
     caption: str
+
+    @cached_property
+    def figure(self) -> Figure:
+        return self.draw()
 
     def svg(self) -> Markup:
         """As SVG to stand inside HTML; matplotlib escapes the names that it draws."""
@@ -84,8 +89,8 @@ def sections(
 
 def _stage(results: Results, counted: Confusions, found: Ablation) -> Iterator[Section]:
     """A stage's own claim, what was planted, and the effects of its factors."""
-    forest = figures.forest(found)
-    drawn = (Drawing(f"{found.stage}-forest", forest, "Differences to the baseline", FOREST),) if forest else ()
+    forest = Drawing(f"{found.stage}-forest", partial(figures.forest, found), "Differences to the baseline", FOREST)
+    drawn = (forest,) if any(f.comparison for f in found.findings) else ()
     parts = components(results, found)
     tables = (headline.headline(results, found), *([parts] if parts else []))
     asked = headline.questions(found)
@@ -97,7 +102,7 @@ def _stage(results: Results, counted: Confusions, found: Ablation) -> Iterator[S
     seen = effects.effects(results, found)
     if seen:
         caption = "Line: 95 % interval by subject jackknife; blue: main effects, grey: interactions."
-        drawing = Drawing(f"{found.stage}-effects", figures.effects(seen), "Effects of factors", caption)
+        drawing = Drawing(f"{found.stage}-effects", partial(figures.effects, seen), "Effects of factors", caption)
         asks = "Does a factor matter, averaged over the others?"
         yield Section(asks, effects.answer(seen), (effects.table(seen),), (drawing,))
     way = path.path(results, found)
@@ -117,7 +122,7 @@ def _search(results: Results, counted: Confusions, chosen: selection.Selection |
         yield Section("Is the best of the search as good as its score?", said, (tried,))
     if points := pareto.pareto(results, counted):
         caption = "Blue: the Pareto front; grey: configurations that another beats in everything."
-        drawing = Drawing("pareto-front", figures.front(points), "Pareto front of the search", caption)
+        drawing = Drawing("pareto-front", partial(figures.front, points), "Pareto front of the search", caption)
         yield Section("What does a smaller network cost?", pareto.answer(points), (pareto.table(points),), (drawing,))
     asks = "Which factors do the search's scores vary with?"
     try:
@@ -128,7 +133,7 @@ def _search(results: Results, counted: Confusions, chosen: selection.Selection |
         return
     if shares:
         caption = "Bar: share; line: spread; orange tick: noise floor. Grey: not above noise."
-        drawing = Drawing("importance", figures.importances(shares), "Importance of factors", caption)
+        drawing = Drawing("importance", partial(figures.importances, shares), "Importance of factors", caption)
         yield Section(asks, importance.answer(shares), (importance.table(shares),), (drawing,))
 
 
@@ -161,11 +166,12 @@ def _pictures(counted: Confusions, found: Ablation, classes: Sequence[str]) -> I
         rows = {one: [i for i, (dataset, _) in enumerate(counted.subjects) if dataset == one] for one in names}
         panels = {"all clips": counts} | ({one: counts[own] for one, own in rows.items()} if len(rows) > 1 else {})
         caption = "Shares of the true class, pooled over folds; below them clips, mean over seeds."
-        drawn = figures.matrices(panels, classes, name)
+        drawn = partial(figures.matrices, panels, classes, name)
         yield Drawing(f"{found.stage}-confusions", drawn, f"Confusion matrices of {name}", caption)
-    by_subject = figures.subjects(found, counted.subjects)
-    if by_subject:
+    base = found.baseline.score if found.baseline else None
+    if base and any(f.comparison for f in found.findings):
         caption = "Clips that an arm has more (blue) or fewer (red) right than the baseline; subjects by its accuracy."
+        by_subject = partial(figures.subjects, found, base, counted.subjects)
         yield Drawing(f"{found.stage}-subjects", by_subject, "Differences by subject", caption)
 
 

@@ -22,6 +22,7 @@ from analysis.tables import interval as interval_cell
 from search_spaces.identity import stream
 
 DRAWS = 2_000
+_AT_ONCE = 200  # candidates
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,11 +91,17 @@ def bbc(candidates: Counts) -> tuple[int, float, float]:
     generator = np.random.Generator(np.random.Philox(stream("analysis", "subject bootstrap", subjects)))
     drawn = generator.multinomial(subjects, np.full(subjects, 1 / subjects), DRAWS).astype(np.float64)
     pieces = np.moveaxis(parts(candidates), 2, 1).reshape(2, subjects, -1)  # [2, N, M S K]
-    scores = uf1_of(np.stack([drawn @ piece for piece in pieces]).reshape(2, DRAWS, many, seeds, classes)).mean(-1)
     best = int(np.argmax(np.round(uf1(candidates.sum(1)).mean(-1), 12)))
-    wins = np.argmax(np.round(scores, 12), -1)
-    out_of_bag = (wins[:, None] == np.arange(many)).astype(np.float64).T @ (drawn == 0)  # [M, N]
-    pooled = np.einsum("mn,mnskl->skl", out_of_bag, candidates)
+    wins, highest = np.zeros(DRAWS, np.int64), np.full(DRAWS, -1.0)
+    for start in range(0, many, _AT_ONCE):  # thousands of candidates by all draws would take gigabytes
+        some = pieces[..., start * seeds * classes : (start + _AT_ONCE) * seeds * classes]
+        pooled = np.stack([drawn @ piece for piece in some]).reshape(2, DRAWS, -1, seeds, classes)
+        scores = np.round(uf1_of(pooled).mean(-1), 12)
+        won = scores.max(-1) > highest
+        wins[won], highest[won] = start + scores.argmax(-1)[won], scores.max(-1)[won]
+    winners, place = np.unique(wins, return_inverse=True)
+    out_of_bag = (place[:, None] == np.arange(len(winners))).astype(np.float64).T @ (drawn == 0)  # [winners, N]
+    pooled = np.einsum("mn,mnskl->skl", out_of_bag, candidates[winners])
     return best, float(uf1(pooled).mean()), float((wins == best).mean())
 
 

@@ -2,11 +2,9 @@
 
 from collections.abc import Sequence
 
-from statsmodels.stats.multitest import multipletests
-
 from analysis.ablation import Ablation
 from analysis.bootstrap import DRAWS, bootstrap_t, draws, expanded_percentile, wilcoxon
-from analysis.inference import LEVEL
+from analysis.inference import LEVEL, holm
 from analysis.tables import Column, Row, Table, interval, number, probability, text
 
 COLUMNS = (
@@ -27,8 +25,8 @@ def table(found: Ablation, datasets: Sequence[str]) -> Table:
     names = sorted(set(datasets))
     drawn = draws(len(datasets), [names.index(name) for name in datasets])
     family = [f for f in found.family if f.comparison]
-    holm = multipletests([f.comparison.p for f in family if f.comparison], method="holm")[1] if family else []
-    adjusted = {f.arm.arm: float(p) for f, p in zip(family, holm, strict=True)}
+    corrected = holm([f.comparison.p for f in family if f.comparison])
+    adjusted = {f.arm.arm: p for f, p in zip(family, corrected, strict=True)}
     base = found.baseline.score if found.baseline else None
     rows = []
     for f in found.findings:

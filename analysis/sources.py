@@ -15,6 +15,7 @@ from analysis.experiment import PREFIX, download
 from analysis.foreign import SUFFIXES, predictions_made_elsewhere
 from analysis.results import CLIP, METADATA_KEY, PREDICTIONS, TRIALS, Metadata, Results
 from search_spaces.errors import UserError
+from search_spaces.files import require_file
 
 
 def load(paths: Sequence[str | Path], baseline: str | None = None) -> Results:
@@ -123,14 +124,15 @@ def _refuse_what_cannot_meet(parts: Sequence[Results]) -> None:
 
 
 def _read(path: Path, schema: pa.Schema) -> pa.Table:
-    if not path.is_file():
+    if not path.exists():
         raise UserError(
             f"{path}: not there; expected the folder of a study that has run (`losolab run` writes it), or a table of "
             f"predictions ({', '.join(SUFFIXES)})"
         )
+    require_file(path, "a Parquet file that `losolab run` has written")
     try:
-        table = pq.read_table(path)
-    except pa.ArrowException as error:
+        table = pq.ParquetFile(path).read()
+    except (OSError, ValueError, pa.ArrowException) as error:
         raise UserError(f"{path}: not a readable Parquet file ({error})") from None
     missing = [name for name in schema.names if name not in table.column_names]
     if missing:

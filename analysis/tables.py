@@ -14,6 +14,7 @@ from typing import Any
 import pandas as pd
 
 ABSENT = "–"
+MOST_ROWS = 200  # of a table as it is shown; its CSV and JSON have all
 LATEX = str.maketrans(
     {
         "−": "$-$",
@@ -81,9 +82,20 @@ class Table:
     def titles(self) -> list[str]:
         return [column.title for column in self.columns]
 
+    @property
+    def shown(self) -> tuple[Row, ...]:
+        """The rows that a page or a terminal shows: of a long table the first."""
+        return self.rows[:MOST_ROWS]
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """The notes, and that of a long table more rows are in its CSV."""
+        cut = f"The first {MOST_ROWS} of {len(self.rows):,} rows; {self.name}.csv has them all."
+        return self.notes if len(self.rows) <= MOST_ROWS else (*self.notes, cut)
+
     def texts(self) -> list[list[str]]:
         """The cells as shown, row by row: what a terminal prints."""
-        return [[cell.text for cell in row.cells] for row in self.rows]
+        return [[cell.text for cell in row.cells] for row in self.shown]
 
     def to_csv(self) -> str:
         """One column a number, so that an interval gives three."""
@@ -98,7 +110,7 @@ class Table:
         rule = ["---:" if column.numeric else ":---" for column in self.columns]
         rows = [self.titles(), rule, *self.texts()]
         lines = ["| " + " | ".join(text.replace("|", "\\|").replace("\n", " ") for text in row) + " |" for row in rows]
-        notes = ["", *(f"- {note}" for note in self.notes)] if self.notes else []
+        notes = ["", *(f"- {remark}" for remark in self.remarks)] if self.remarks else []
         return "\n".join([f"### {self.title}", "", self.caption, "", *lines, *notes]) + "\n"
 
     def to_latex(self) -> str:
@@ -107,12 +119,12 @@ class Table:
         styled = styled.format(escape="latex").relabel_index([*map(latex_text, self.titles())], axis="columns")
         form = "".join("r" if column.numeric else "l" for column in self.columns)
         tabular = styled.to_latex(hrules=True, column_format=form).translate(LATEX)
-        notes = f"\\par\\smallskip\\parbox{{\\textwidth}}{{\\footnotesize {latex_text(' '.join(self.notes))}}}\n"
+        notes = f"\\par\\smallskip\\parbox{{\\textwidth}}{{\\footnotesize {latex_text(' '.join(self.remarks))}}}\n"
         return (
             "% needs \\usepackage{booktabs}; with graphicx it is made to fit the page\n\\begin{table*}\n\\centering\n"
             "\\providecommand{\\resizebox}[3]{#3}\\setlength{\\tabcolsep}{3pt}\n"
             f"\\caption{{{latex_text(f'{self.title}. {self.caption}')}}}\n\\label{{tab:{self.name}}}\n"
-            f"\\resizebox{{\\textwidth}}{{!}}{{%\n{tabular}}}\n{notes if self.notes else ''}\\end{{table*}}\n"
+            f"\\resizebox{{\\textwidth}}{{!}}{{%\n{tabular}}}\n{notes if self.remarks else ''}\\end{{table*}}\n"
         )
 
     def to_json(self) -> dict[str, Any]:

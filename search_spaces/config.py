@@ -11,7 +11,7 @@ from search_spaces.network_inputs import side, streams
 Regions = Literal["face", "eyes", "mouth", "eyes+mouth", "face+eyes+mouth", "frame"]
 Fusion = Literal["none", "intermediate", "late"]
 Sampling = Literal["uniform", "rate", "first", "centre", "start_72", "onset_apex_offset", "interpolate"]
-Control = Literal["none", "permuted_labels", "single_frame", "shuffled_time"]
+Control = Literal["none", "permuted_labels", "shuffled_labels", "single_frame", "shuffled_time"]
 BLOCKS = "blocks"  # losolab's own network
 
 # The paper's three networks by name; the YAML key `architecture` sets both factors.

@@ -1,5 +1,6 @@
 """Files that a user names: refused by their kind before they are opened, for a pipe or a device may never end."""
 
+import os
 import stat
 from pathlib import Path
 
@@ -30,3 +31,18 @@ def require_file(path: Path, expected: str) -> None:
     """Raise UserError where a path is a folder, a pipe, a socket or a device and not the `expected` file."""
     if kind := wrong_kind(path):
         raise UserError(f"{path}: is {kind}; expected: {expected}")
+
+
+def is_utf8(name: str) -> bool:
+    """Whether a name from the file system is text: bytes that are not UTF-8 stand in it as halves of characters."""
+    return not any("\ud800" <= letter <= "\udfff" for letter in name)
+
+
+def escaped(name: str) -> str:
+    """A name from the file system that can be printed and stored: bytes that are not UTF-8 as `\\xce`."""
+    return name if is_utf8(name) else os.fsencode(name).decode("utf-8", "backslashreplace")
+
+
+def not_utf8(path: Path) -> Path | None:
+    """The topmost folder, or the file, of a path whose own name is not in UTF-8; None where all are."""
+    return next((part for part in [*reversed(path.parents), path] if not is_utf8(part.name)), None)

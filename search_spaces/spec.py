@@ -12,7 +12,7 @@ from search_spaces.levels import LevelLists, Levels, Shorthand, Space, Strict
 Stage = Literal["search", "confirm", "ablate"]
 Centre = Literal["baseline", "winner"]  # of the stages before: the configuration that arms change
 Objective = Literal["uf1", "parameters", "multiply_adds"]
-ControlArm = Literal["null", "permuted_labels", "single_frame", "shuffled_time"]
+ControlArm = Literal["null", "permuted_labels", "shuffled_labels", "single_frame", "shuffled_time"]
 
 
 class Dataset(Strict):

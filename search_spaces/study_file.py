@@ -7,13 +7,12 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
+from search_spaces import READY
 from search_spaces.config import FACTORS
 from search_spaces.designs import conflicts
 from search_spaces.errors import UserError
 from search_spaces.levels import Range, Strict
 from search_spaces.spec import Dataset, Factorial, Listed, OneAtATime, Race, Resources, Search, StudySpec, Top
-
-READY = Path(__file__).parent  # the ready studies lie beside this file
 
 
 def load_study(

@@ -3,21 +3,20 @@
 import json
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 import yaml
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 from search_spaces.errors import UserError
 from study.data import examination, readers
 from study.data.readers.survey import Finding, Survey
+from study.terminal import say
+from study.text_table import Column, Facts, TextTable
 
 COLUMNS = 20  # classes that a table has columns for
 SHOWN = 200  # subjects, and problems, that are printed; the rest is counted, and in the JSON
@@ -56,6 +55,7 @@ def check(
     if reader == PLANNED:
         return Check(reader, path, survey, survey.problems, 0)
     rows, root = survey.rows, survey.root
+    survey = replace(survey, notes=(*survey.notes, *examination.notes(rows, root)))
     frames, problems = examination.source_frames(rows, root)
     problems += [*examination.empty_files(rows, root), *examination.duplicates(rows, root)]
     sources = examination.by_source(rows)
@@ -137,22 +137,19 @@ def show(found: Check, console: Console) -> None:
     if found.survey.rows:
         console.print(_facts(facts(found)), _subjects(found.survey), sep="\n")
     for note in found.survey.notes:
-        console.print(f"[yellow]![/] {escape(note)}", soft_wrap=True)
+        say(console, note, "!", "yellow")
     for problem in found.problems[:SHOWN]:
-        console.print(f"[red]{problem.kind}:[/] {escape(str(problem))}", soft_wrap=True)
+        say(console, str(problem), f"{problem.kind}:", "red", wrap=False)
     if (more := len(found.problems) - SHOWN) > 0:
-        console.print(f"... and {more} more; --json lists them all")
+        say(console, f"... and {more} more; --json lists them all")
     count = len(found.problems)
-    console.print(f"[red]{count} problem{'s' * (count > 1)}[/]" if count else "[green]no problems[/]")
+    say(console, "", f"{count} problem{'s' * (count > 1)}" if count else "no problems", "red" if count else "green")
 
 
-def _facts(known: Mapping[str, Any]) -> Table:
-    table = Table(
-        title=f"{known['dataset']} ({known['reader']})", title_justify="left", box=SIMPLE_HEAD, show_header=False
-    )
+def _facts(known: Mapping[str, Any]) -> Facts:
     lengths = known["frames_a_clip"]
     alone = known["single_class_subjects"]
-    for name, value in {
+    told = {
         "clips": known["clips"],
         "subjects": known["subjects"],
         "classes": _first([f"{name} {count}" for name, count in known["classes"].items()]),
@@ -162,9 +159,8 @@ def _facts(known: Mapping[str, Any]) -> Table:
         "extra frames": known["extra_frames"],
         "left out": len(known["left_out"]),
         "subjects of one class": f"{len(alone)}{': ' if alone else ''}{_first(alone)}",
-    }.items():
-        table.add_row(name, escape(str(value)))
-    return table
+    }
+    return Facts(f"{known['dataset']} ({known['reader']})", {name: str(value) for name, value in told.items()})
 
 
 def _first(names: Sequence[str]) -> str:
@@ -173,15 +169,14 @@ def _first(names: Sequence[str]) -> str:
     return ", ".join([*names[:COLUMNS], *([f"and {more} more"] if more > 0 else [])])
 
 
-def _subjects(survey: Survey) -> Table:
-    table = Table(box=SIMPLE_HEAD)
-    table.add_column("subject")
+def _subjects(survey: Survey) -> TextTable:
     classes = survey.classes if len(survey.classes) <= COLUMNS else ()
-    for name in ("clips", *classes):
-        table.add_column(escape(name), justify="right")
+    columns = [Column("subject"), *(Column(name, numeric=True) for name in ("clips", *classes))]
     subjects = by_subject(survey)
-    for name, labels in islice(subjects.items(), SHOWN):
-        table.add_row(escape(name), str(labels.total()), *(str(labels[label]) for label in classes))
+    rows = [
+        (name, str(of.total()), *(str(of[label]) for label in classes)) for name, of in islice(subjects.items(), SHOWN)
+    ]
     if (more := len(subjects) - SHOWN) > 0:
-        table.add_row(f"... and {more} more", str(sum(map(Counter.total, islice(subjects.values(), SHOWN, None)))))
-    return table
+        rest = islice(subjects.values(), SHOWN, None)
+        rows.append((f"... and {more} more", str(sum(of.total() for of in rest)), *([""] * len(classes))))
+    return TextTable("", columns, rows)

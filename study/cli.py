@@ -1,73 +1,151 @@
 """The command line: `losolab run | plan | check | report | journal | ui | sync | synthesize | ...`."""
 
+import io
 import logging
-import os
 import sys
+import traceback
 from pathlib import Path
 from sqlite3 import DatabaseError
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.logging import RichHandler
+from typer.core import TyperGroup
 
+from search_spaces import READY
 from search_spaces.errors import UserError
-from search_spaces.spec import StudySpec
-from search_spaces.study_file import READY, load_study
 from study import cluster_commands, data_commands, ledger_commands
-from study.terminal import plain, print_table
+from study.options import (
+    Address,
+    Data,
+    Folder,
+    Labels,
+    Reader,
+    Resources,
+    Seeds,
+    Slots,
+    Storage,
+    Study,
+    Tracking,
+    Trials,
+    load,
+    refuse_unfit,
+)
+from study.terminal import make_console, say
 
 if TYPE_CHECKING:  # commands import what they need: `losolab --help` and `report` need neither torch nor ray
     from study.driver import Study as Prepared
     from study.executors import Executor
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+# What losolab[run] adds to the plain install, and what Windows lacks.
+_RUN_ONLY = frozenset({"PIL", "av", "decord", "mlflow", "openpyxl", "optuna", "ray", "torch"})
+_NOT_ON_WINDOWS = frozenset({"fcntl", "resource"})
+_IN_ORDER_OF_USE = ("synthesize", "check", "look", "plan", "run", "status", "report", "ui", "sync", "journal")
+_MOST_PROBLEMS = 100  # lines of errors; more of them help nobody
+_OVERCOMMITTED = 16  # threads of a trial a processor: torch dies of some thousands
+
+
+class Commands(TyperGroup):
+    """The commands in the order in which a user meets them."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        first = [name for name in _IN_ORDER_OF_USE if name in self.commands]
+        return [*first, *(name for name in self.commands if name not in first)]
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except EOFError as error:  # typer would say "Aborted." and nothing else
+            raise RuntimeError(f"{type(error).__name__}: {error}") from error
+
+
+app = typer.Typer(
+    cls=Commands,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 app.command()(data_commands.look)
 app.command()(cluster_commands.doctor)
 app.add_typer(data_commands.cache, name="cache")
 app.add_typer(ledger_commands.app, name="ledger")
-# What losolab[run] adds to the plain install.
-_RUN_ONLY = frozenset({"PIL", "av", "decord", "mlflow", "openpyxl", "optuna", "ray", "torch"})
-console = Console(highlight=False)
-errors = Console(stderr=True, highlight=False)
-
-Study = Annotated[Path, typer.Argument(help="a study file; the default study where none is given")]
-Folder = Annotated[Path, typer.Argument(help="a study's folder: STORAGE/NAME")]
-Data = Annotated[Path | None, typer.Option(help="the dataset's folder or manifest, in place of the study file's")]
-Storage = Annotated[Path | None, typer.Option(help="where studies, caches and the MLflow store lie")]
-Trials = Annotated[int | None, typer.Option(min=1, help="proposals of the search stage")]
-Seeds = Annotated[int | None, typer.Option(min=1, help="seeds of every arm of the fixed designs")]
-Slots = Annotated[int | None, typer.Option(min=1, help="trials at a time; as many as fit where not given")]
-Resources = Annotated[str | None, typer.Option(help="of one trial, e.g. cpu=1,gpu=0.25,memory=4 (GiB)")]
-Address = Annotated[str | None, typer.Option(envvar="RAY_ADDRESS", help="a running Ray cluster")]
+console = make_console()
+errors = make_console(stderr=True)
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run a command. A user's mistake is told without a traceback, with exit code 2."""
+    """Run a command. A user's mistake is told without a traceback, with exit code 2; any other error ends with 70."""
+    given = sys.argv[1:] if arguments is None else arguments
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal may lack a character of a name
+            stream.reconfigure(errors="backslashreplace")
     try:
-        app(arguments, prog_name="losolab")
+        refuse_unfit(given)
+        app(given, prog_name="losolab")
     except UserError as mistake:
-        for problem in mistake.problems:
-            errors.print(f"[red]error:[/] {plain(problem)}", soft_wrap=True)
-        sys.exit(2)
+        _refuse(mistake.problems)
     except DatabaseError as problem:  # a damaged page, or a disk that fills up while a ledger is copied
-        errors.print(f"[red]error:[/] the ledger cannot be read or copied: {plain(str(problem))}", soft_wrap=True)
-        errors.print("losolab ledger check FOLDER says whether it is damaged", soft_wrap=True)
-        sys.exit(2)
+        _refuse(
+            [f"the ledger cannot be read or copied: {problem}"],
+            "losolab ledger check FOLDER says whether it is damaged",
+        )
     except OSError as problem:  # a full disk, a folder that may not be written: the system's own words say it best
-        errors.print(f"[red]error:[/] {plain(str(problem))}", soft_wrap=True)
-        sys.exit(2)
+        _refuse([str(problem)])
     except ModuleNotFoundError as missing:
-        if missing.name not in _RUN_ONLY:
-            raise
-        errors.print(f"[red]error:[/] {missing.name} is not installed: pip install 'losolab\\[run]' brings what trains")
-        sys.exit(2)
+        if missing.name in _RUN_ONLY:
+            _refuse([f"{missing.name} is not installed: pip install 'losolab[run]' brings what trains"])
+        if missing.name in _NOT_ON_WINDOWS:
+            _refuse(
+                [
+                    f"this system has no {missing.name}: studies run on Linux and macOS, on Windows inside WSL; here, "
+                    "losolab report reads tables of predictions"
+                ]
+            )
+        _crash(missing, given)
+    except Exception as error:
+        _crash(error, given)
+
+
+def _refuse(problems: list[str], remedy: str = "") -> None:
+    for problem in problems[:_MOST_PROBLEMS]:
+        say(errors, problem, "error:", "red", wrap=False)
+    if (more := len(problems) - _MOST_PROBLEMS) > 0:
+        say(errors, f"... and {more:,} more")
+    if remedy:
+        say(errors, remedy, wrap=False)
+    sys.exit(2)
+
+
+def _crash(error: Exception, arguments: list[str]) -> None:
+    from study import crash
+
+    if {"-v", "--verbose"} & {*arguments}:
+        traceback.print_exception(error)
+    say(
+        errors,
+        f"{crash.kind(error)}; please report it, with {crash.log_of(error, arguments)}",
+        "error:",
+        "red",
+        wrap=False,
+    )
+    sys.exit(crash.EXIT_CODE)
+
+
+@app.callback()
+def losolab(
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="show where an unforeseen error comes from, besides its log")
+    ] = False,
+) -> None:
+    """Hyperparameter and ablation studies for micro-expression recognition under leave-one-subject-out."""
 
 
 @app.command()
 def run(
     study: Study = READY / "default.yaml",
     data: Data = None,
+    reader: Reader = None,
+    labels: Labels = None,
     trials: Trials = None,
     seeds: Seeds = None,
     storage: Storage = None,
@@ -78,7 +156,7 @@ def run(
         bool, typer.Option("--serial", help="one trial after another in this process, without Ray")
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="print the plan and start nothing")] = False,
-    tracking_uri: Annotated[str | None, typer.Option(envvar="MLFLOW_TRACKING_URI", help="an MLflow server")] = None,
+    tracking_uri: Tracking = None,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="try trials again that failed before")] = False,
     accept_code: Annotated[
         bool, typer.Option("--accept-code", help="go on although the training code changed")
@@ -95,9 +173,11 @@ def run(
         _say_more()
     if serial and slots:
         raise UserError("--serial runs one trial at a time: leave out --slots, or --serial")
-    spec = _load(
+    spec = load(
         study,
         data=data,
+        reader=reader,
+        labels=labels,
         trials=trials,
         seeds=seeds,
         storage=storage,
@@ -108,26 +188,28 @@ def run(
     if dry_run:
         _print_plan(prepared, slots, None if serial else address)
         return
-    clips = driver.load_clips(prepared, console)
+    executor = _executor(serial, slots, address, prepared)
+    from study import reporting
     from study.tracking import mirrored
 
     try:
+        clips = driver.load_clips(prepared, console)
         with (
             driver.begun(prepared, clips, accept_code=accept_code, mixed=mixed) as ledger,
             mirrored(prepared.folder, spec.tracking_uri) as mirror,
         ):
-            executor = _executor(serial, slots, address, prepared)
+            if not serial:
+                say(console, f"joining the Ray cluster at {address} ..." if address else "starting Ray ...")
             failed = driver.train(prepared, clips, ledger, executor, console, retry_failed=retry_failed)
-            report_path = _report([str(prepared.folder)], prepared.folder / "report")
-    except KeyboardInterrupt:
-        errors.print(
-            "stopped; every finished block is in the ledger: the same command goes on from there", soft_wrap=True
-        )
+            report_path = reporting.write([str(prepared.folder)], prepared.folder / "report", console)
+    except KeyboardInterrupt as stopped:
+        kept = "stopped; every finished block is in the ledger: the same command goes on from there"
+        say(errors, str(stopped) or kept)
         raise typer.Exit(130) from None
-    typer.echo(f"\nreport   {report_path}")
-    typer.echo(f"mlflow   {mirror.summary()}; open it with: losolab ui {prepared.folder}")
+    _say_where("report", str(report_path))
+    _say_where("mlflow", f"{mirror.summary()}; open it with: losolab ui {prepared.folder}")
     if failed:
-        errors.print(f"[red]{failed} trials failed[/]; the report says why; --retry-failed tries them again")
+        say(errors, "the report says why; --retry-failed tries them again", f"{failed} trials failed;", "red")
         raise typer.Exit(1)
 
 
@@ -135,6 +217,8 @@ def run(
 def plan(
     study: Study = READY / "default.yaml",
     data: Data = None,
+    reader: Reader = None,
+    labels: Labels = None,
     trials: Trials = None,
     seeds: Seeds = None,
     storage: Storage = None,
@@ -145,7 +229,16 @@ def plan(
     """Print what a study would train, what it would cost and what it could find. Starts and writes nothing."""
     from study import driver
 
-    spec = _load(study, data=data, trials=trials, seeds=seeds, storage=storage, resources=resources)
+    spec = load(
+        study,
+        data=data,
+        reader=reader,
+        labels=labels,
+        trials=trials,
+        seeds=seeds,
+        storage=storage,
+        resources=resources,
+    )
     _print_plan(driver.prepare(spec, ""), slots, address)
 
 
@@ -159,7 +252,7 @@ def status(
     """Say how far a running or stopped study is, beside its run."""
     from study import status_view
 
-    spec = None if study.is_dir() else _load(study, storage=storage)
+    spec = None if study.is_dir() else load(study, storage=storage)
     folder = study if spec is None else spec.storage / spec.name
     (status_view.print_json if json else status_view.watch if watch else status_view.show)(folder, console)
 
@@ -202,37 +295,38 @@ def report(
     out: Annotated[Path | None, typer.Option(help="the report's folder; a single study's is in its own")] = None,
 ) -> None:
     """Write the report of a study again, of several studies, or of predictions made elsewhere."""
-    from study.export import export
-    from study.ledger import ledger_path
+    from study import reporting
+    from study.schema import ledger_path
 
     for path in map(Path, paths):
         if ledger_path(path).is_file():
+            from study.export import export
+
             export(path)
-    own = Path(paths[0]) / "report" if len(paths) == 1 and Path(paths[0]).is_dir() else Path("report")
-    typer.echo(f"\nreport   {_report(paths, out or own, baseline, literature)}")
+    _say_where("report", str(reporting.write(paths, out or reporting.own_place(paths), console, baseline, literature)))
 
 
 @app.command()
 def ui(
     folder: Folder,
-    port: Annotated[int, typer.Option(min=1, max=65535)] = 5000,
-    tracking_uri: Annotated[str | None, typer.Option(envvar="MLFLOW_TRACKING_URI", help="an MLflow server")] = None,
+    port: Annotated[int, typer.Option(min=1024, max=65535, help="those below are the system's own")] = 5000,
+    tracking_uri: Tracking = None,
 ) -> None:
     """Open the MLflow UI on a study's store, at its table of runs."""
     from study.mlflow_ui import serve
 
-    serve(folder, tracking_uri, port, typer.echo)
+    serve(folder, tracking_uri, port, lambda text: say(console, text, wrap=False))
 
 
 @app.command()
 def sync(
     folder: Folder,
-    tracking_uri: Annotated[str | None, typer.Option(envvar="MLFLOW_TRACKING_URI", help="an MLflow server")] = None,
+    tracking_uri: Tracking = None,
 ) -> None:
     """Send MLflow what it does not have of a study."""
     from study.tracking import mirror
 
-    typer.echo(f"mlflow   {mirror(folder, tracking_uri)}")
+    _say_where("mlflow", mirror(folder, tracking_uri))
 
 
 @app.command()
@@ -240,7 +334,7 @@ def journal(folder: Folder) -> None:
     """Write a study's searches as a journal that optuna-dashboard opens."""
     from study.journal import write_journal
 
-    typer.echo(f"journal  {write_journal(folder)}; open it with: optuna-dashboard {folder / 'optuna.log'}")
+    _say_where("journal", f"{write_journal(folder)}; open it with: optuna-dashboard {folder / 'optuna.log'}")
 
 
 @app.command()
@@ -259,35 +353,12 @@ def synthesize(
     spec = Synthetic(subjects=subjects, clips=clips, seed=seed, mislabelled=mislabelled, motion=motion)
     with console.status("rendering"):
         write(folder, spec)
-    console.print(f"wrote {folder}: clips.csv, truth.json and the videos")
-
-
-def _load(
-    study: Path,
-    *,
-    data: Path | None = None,
-    trials: int | None = None,
-    seeds: int | None = None,
-    storage: Path | None = None,
-    resources: str | None = None,
-    tracking_uri: str | None = None,
-) -> StudySpec:
-    """The study file with the options in their places."""
-    options = {"storage": storage and str(storage), "tracking_uri": tracking_uri}
-    given = {key: value for key, value in options.items() if value is not None} | _parsed(resources)
-    spec = load_study(study, given, data=data, proposals=trials, seeds=seeds)
-    _importable(study.resolve().parent)
-    return spec
-
-
-def _importable(folder: Path) -> None:
-    """A reader or network of the user's own may lie beside the study file, for us and the processes that we start."""
-    if folder != READY:
-        sys.path.append(str(folder))
-        os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [os.environ.get("PYTHONPATH"), str(folder)]))
+    say(console, f"wrote {folder}: clips.csv, truth.json and the videos")
 
 
 def _say_more() -> None:
+    from rich.logging import RichHandler
+
     logging.basicConfig(handlers=[RichHandler(console=console, show_path=False, markup=False)], format="%(message)s")
     logging.getLogger("losolab").setLevel(logging.INFO)
 
@@ -307,19 +378,13 @@ def _print_plan(prepared: "Prepared", slots: int | None, address: str | None) ->
     print_forecast(console, made, notes)
 
 
-def _parsed(resources: str | None) -> dict[str, str]:
-    if resources is None:
-        return {}
-    parts = [part.partition("=") for part in resources.split(",")]
-    if wrong := ["".join(part) for part in parts if not part[1]]:
-        raise UserError(f"--resources {resources}: {wrong[0]!r} is not NAME=NUMBER, e.g. cpu=1,gpu=0.25,memory=4")
-    return {f"resources.{name.strip()}": amount.strip() for name, _, amount in parts}
-
-
 def _executor(serial: bool, slots: int | None, address: str | None, prepared: "Prepared") -> "Executor":
+    spec = prepared.spec
     if serial:
-        from study import executors
+        from study import executors, machine
 
+        if spec.resources.threads > (most := _OVERCOMMITTED * machine.here().cpus):
+            raise UserError(f"resources.cpu: {spec.resources.cpu:g} threads for a trial; here at most {most} can be")
         return executors.serial
     modules: tuple[str, ...] = ()
     if address:
@@ -333,16 +398,7 @@ def _executor(serial: bool, slots: int | None, address: str | None, prepared: "P
     return RayTune(slots, address, modules=modules)
 
 
-def _report(paths: list[str], out: Path, baseline: str | None = None, literature: Path | None = None) -> Path:
-    """Write the report of these results, print what it opens with and its table; the path of report.html."""
-    from analysis import report
-    from analysis.literature import read
-    from analysis.results import Results
-
-    published = read(literature) if literature else ()
-    made = report.report(Results.load(*paths, baseline=baseline), published)
-    for warning in made.warnings:
-        console.print(f"[yellow]![/] {plain(warning)}")
-    for table in made.tables()[:1]:
-        print_table(console, table)
-    return report.publish(made, out)
+def _say_where(what: str, where: str) -> None:
+    """A line behind its name, and below it where that is too long for one line."""
+    line = f"{what:9}{where}"
+    say(console, line if len(line) <= console.width else f"{what}\n{where}")

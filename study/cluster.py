@@ -15,6 +15,7 @@ from search_spaces.identity import digest
 from search_spaces.spec import Resources
 from study.data.clips import Clips
 from study.identity import ROOT, code
+from study.machine import ray_folder
 from study.trials import Device, device_here, gpus_here
 
 PACKAGES = ("search_spaces", "analysis", "study")
@@ -110,7 +111,7 @@ class Member:
 
 
 def node_here() -> Node:
-    shared, temporary = Path("/dev/shm"), Path(os.environ.get("RAY_TMPDIR", "/tmp")) / "ray"
+    shared, temporary = Path("/dev/shm"), ray_folder()
     return Node(
         name=platform.node(),
         python=platform.python_version(),

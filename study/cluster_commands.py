@@ -4,24 +4,27 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
-from search_spaces.spec import StudySpec
-from search_spaces.study_file import READY, load_study
+from search_spaces import READY
+from study.options import Address, Data, Labels, Reader, Storage, Tracking, load
+from study.terminal import make_console
 
 if TYPE_CHECKING:
+    from search_spaces.spec import StudySpec
     from study.doctor import Finding
 
-console = Console(highlight=False)
+console = make_console()
 
 
 def doctor(
     study: Annotated[Path, typer.Argument(help="the study that is to run")] = READY / "default.yaml",
-    data: Annotated[Path | None, typer.Option(help="the dataset's folder or manifest")] = None,
-    storage: Annotated[Path | None, typer.Option(help="where studies, caches and the MLflow store lie")] = None,
-    address: Annotated[str | None, typer.Option(envvar="RAY_ADDRESS", help="a running Ray cluster")] = None,
+    data: Data = None,
+    reader: Reader = None,
+    labels: Labels = None,
+    storage: Storage = None,
+    address: Address = None,
     cluster: Annotated[Path | None, typer.Option(help="a cluster file, before `ray up`: its machines, by SSH")] = None,
-    tracking_uri: Annotated[str | None, typer.Option(envvar="MLFLOW_TRACKING_URI", help="an MLflow server")] = None,
+    tracking_uri: Tracking = None,
 ) -> None:
     """Look for what would keep a study from running: here, on a running cluster, or before one is brought up.
 
@@ -32,15 +35,14 @@ def doctor(
     if cluster is not None:
         findings = look.launchable(cluster)
     else:
-        parts = {"storage": storage and str(storage), "tracking_uri": tracking_uri}
-        spec = load_study(study, {key: value for key, value in parts.items() if value is not None}, data=data)
+        spec = load(study, data=data, reader=reader, labels=labels, storage=storage, tracking_uri=tracking_uri)
         findings = _on_cluster(address, spec) if address else look.here(spec.storage, spec.tracking_uri)
     look.show(findings, console)
     if any(finding.verdict == "bad" for finding in findings):
         raise typer.Exit(2)
 
 
-def _on_cluster(address: str, spec: StudySpec) -> "list[Finding]":
+def _on_cluster(address: str, spec: "StudySpec") -> "list[Finding]":
     from study import cluster, doctor, driver
 
     prepared = driver.prepare(spec, "")

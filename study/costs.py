@@ -5,14 +5,14 @@ import json
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cache, cached_property
 from math import ceil, exp, log
 from pathlib import Path
 from sqlite3 import DatabaseError
 from typing import Any
 
-from search_spaces.config import TrialConfig
+from search_spaces.config import FACTORS, TrialConfig
 from search_spaces.errors import UserError
 from study.models.sizes import known_size
 from study.schema import read_only
@@ -28,6 +28,7 @@ _FREE = frozenset(
     ("sampling", "rate", "short", "apex", "landmarks", "alignment", "normalisation", "dropout", "dense_activation")
     + ("learning_rate", "momentum", "weight_decay", "schedule", "class_weights", "control")
 )
+_COSTLY = tuple(name for name in FACTORS if name not in _FREE)
 
 
 @dataclass(frozen=True)
@@ -49,8 +50,8 @@ class Work:
     @cached_property
     def key(self) -> tuple[tuple[str, Any], ...]:
         """The cost class: every factor that decides how long a fold takes, and the size of the data."""
-        levels = {name: level for name, level in asdict(self.config).items() if name not in _FREE}
-        return tuple((levels | asdict(self.size)).items())
+        levels = ((name, getattr(self.config, name)) for name in _COSTLY)
+        return *levels, *vars(self.size).items()
 
     @property
     def steps(self) -> int:

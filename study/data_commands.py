@@ -5,20 +5,27 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.box import SIMPLE_HEAD
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 from search_spaces.config import TrialConfig
 from search_spaces.errors import UserError
 from search_spaces.network_inputs import master
+from study.terminal import make_console, say
+from study.text_table import Column, TextTable
 
 cache = typer.Typer(no_args_is_help=True, help="The cache of decoded clips: list it, check it, remove from it.")
-console = Console(highlight=False)
+console = make_console()
 
 Storage = Annotated[Path, typer.Option(help="where studies and the cache lie")]
 DEFAULT = Path("studies")
+_COLUMNS = (
+    Column("name"),
+    Column("dataset"),
+    Column("master", drop=4),  # a name begins with it
+    Column("clips", numeric=True, drop=2),
+    Column("frames", numeric=True, drop=3),
+    Column("MiB", numeric=True),
+    Column("made", drop=1),
+)
 
 
 def look(
@@ -33,8 +40,8 @@ def look(
 ) -> None:
     """Write a page that shows each clip as the networks will see it, the worst alignments first."""
     from study.check import options_of
+    from study.data import building, fitness, readers
     from study.data import cache as cached
-    from study.data import fitness, readers
     from study.data.look import write
 
     index = readers.read(reader, path, options_of(labels, option))
@@ -43,8 +50,12 @@ def look(
         raise UserError(found)
     masters = [master(config, config.regions) for config in configs]
     there = readers.materialise(index, storage / "data")
-    with console.status("reading videos") as line:
-        clips = cached.load(there, masters, storage / "cache", _counted(line.update))
+    try:
+        with console.status("reading videos") as line:
+            clips = cached.load(there, masters, storage / "cache", _counted(line.update))
+    except KeyboardInterrupt:
+        typer.echo(building.STOPPED, err=True)
+        raise typer.Exit(130) from None
     page = write(there, clips, masters, storage / "look" / index.name)
     typer.echo(f"{page}\nIt shows faces, which datasets' licences forbid to pass on: it stays on this computer.")
 
@@ -54,16 +65,14 @@ def list_(storage: Storage = DEFAULT) -> None:
     """List what the cache holds, and how much of it belongs to builds that have not ended."""
     from study.data import stored
 
-    table = Table(box=SIMPLE_HEAD)
-    for column in ("name", "dataset", "master", "clips", "frames", "MiB", "made"):
-        table.add_column(column, justify="right" if column in ("clips", "frames", "MiB") else "left", no_wrap=True)
+    rows = []
     for one in stored.stored(storage / "cache"):
         size, made = f"{one.size / 2**20:.1f}", f"{one.made:%Y-%m-%d %H:%M}"
-        table.add_row(one.name, escape(one.dataset), one.master, str(one.clips), str(one.frames), size, made)
-    console.print(table)
+        rows.append((one.name, one.dataset, one.master, str(one.clips), str(one.frames), size, made))
+    console.print(TextTable("", _COLUMNS, rows))
     if parts := stored.unfinished(storage / "cache"):
         left = sum(part.stat().st_size for part in parts) / 2**20
-        console.print(f"{len(parts)} decoded parts of builds that have not ended, {left:.1f} MiB")
+        say(console, f"{len(parts)} decoded parts of builds that have not ended, {left:.1f} MiB")
 
 
 @cache.command("check")

@@ -17,15 +17,16 @@ from urllib.parse import urlsplit
 import yaml
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from search_spaces.errors import UserError
 from study import cluster
 from study.cluster import Member, Node
-from study.machine import multiplies_bfloat16
+from study.machine import multiplies_bfloat16, ray_folder, ray_folder_problem
+from study.terminal import shown
 
-_MARK = {"good": "[green]good[/]", "note": "[yellow]note[/]", "bad": "[red]bad[/]"}
+_COLOURS = {"good": "green", "note": "yellow", "bad": "red"}
 _LEAST_DISK = 2**30
 _BOOTSTRAP = Path("~/ray_bootstrap_config.yaml")  # the launcher leaves the cluster file there, on the head
 _SSH = ["ssh", "-o", "BatchMode=yes", "-o", "ConnectTimeout=8", "-o", "StrictHostKeyChecking=accept-new"]
@@ -58,7 +59,7 @@ class Finding:
 def here(storage: Path, tracking_uri: str | None) -> list[Finding]:
     """This machine, on which a study would run without a cluster."""
     node = cluster.node_here()
-    return [*_of_node(node), *_faces(storage, [node]), *tracking(tracking_uri)]
+    return [*_of_node(node), _ray_folder(node), *_faces(storage, [node]), *tracking(tracking_uri)]
 
 
 def of_cluster(members: Sequence[Member], needed: int, storage: Path, tracking_uri: str | None) -> list[Finding]:
@@ -97,8 +98,9 @@ def show(findings: Sequence[Finding], console: Console) -> None:
     for column in ("where", "what", "", "found"):
         table.add_column(column)
     for finding in findings:
-        told = escape(finding.found) + (f"\n→ {escape(finding.remedy)}" if finding.remedy else "")
-        table.add_row(finding.where, finding.what, _MARK[finding.verdict], told)
+        told = shown(finding.found) + (f"\n→ {shown(finding.remedy)}" if finding.remedy else "")
+        verdict = Text(finding.verdict, _COLOURS[finding.verdict])
+        table.add_row(Text(shown(finding.where)), Text(finding.what), verdict, Text(told))
     console.print(table)
 
 
@@ -188,6 +190,14 @@ def _disk(node: Node) -> Finding:
     if node.disk >= _LEAST_DISK:
         return Finding(node.name, "disk", "good", free)
     return Finding(node.name, "disk", "bad", free, "make room there, or set RAY_TMPDIR to another disk")
+
+
+def _ray_folder(node: Node) -> Finding:
+    """Whether a Ray that is started here can keep its files where it would."""
+    if problem := ray_folder_problem():
+        found, _, remedy = problem.partition("; ")
+        return Finding(node.name, "Ray's folder", "bad", found, remedy)
+    return Finding(node.name, "Ray's folder", "good", str(ray_folder()))
 
 
 def _faces(storage: Path, nodes: Sequence[Node]) -> Iterator[Finding]:

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from search_spaces.config import TrialConfig
 from search_spaces.designs import BASELINE, WINNER, Arm, follows
@@ -18,7 +17,7 @@ from study import continuity
 from study.agenda import Agenda, Listed, Source
 from study.costs import Costs, timed_in
 from study.course import Course
-from study.data import cache, fitness, readers
+from study.data import building, cache, fitness, rates, readers
 from study.data.clips import ClipIndex, Clips
 from study.data.masters import region_of
 from study.data.regions import MASTER
@@ -31,6 +30,7 @@ from study.machine import here
 from study.outlook import Outlook
 from study.own_sources import discovered, importable_places, keep
 from study.plan import Plan, configurations, fold_cost, make_plan, problems_of, unbuildable
+from study.preparing import Preparing
 from study.progress import Display
 from study.search import Proposals
 from study.space import combinations, configuration
@@ -57,7 +57,8 @@ def prepare(spec: StudySpec, file: str) -> Study:
         read = readers.read(spec.dataset.reader, spec.dataset.path, spec.dataset.options)
     except UserError as mistake:
         raise UserError([*unbuildable(spec), *mistake.problems]) from None
-    index = fitness.without_short(configurations(spec), read)
+    timed = rates.timed(configurations(spec), read, cache.known(spec.storage / "cache"))
+    index = fitness.without_short(configurations(spec), timed)
     on_gpu = bool(spec.resources.where(here().gpus > 0).gpu)
     return Study(spec, file, index, make_plan(spec, index, timed_in(spec.storage, spec.resources.threads, on_gpu)))
 
@@ -99,17 +100,19 @@ def train(
 
 
 def load_clips(study: Study, console: Console) -> Clips:
-    """The dataset's clips, decoded into the storage's cache or found there. Raises UserError with every bad video."""
-    columns = (TextColumn("reading videos"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as bar:
-        shown = bar.add_task("", total=None)
-        there = readers.materialise(study.index, study.spec.storage / "data")
-        index = replace(there, table=study.index.table)  # without the clips that the plan leaves out
+    """The dataset's clips, decoded into the storage's cache or found there. Raises UserError with every bad video.
 
-        def progress(done: int, total: int) -> None:
-            bar.update(shown, completed=done, total=total)
-
-        return cache.load(index, _masters(study), study.spec.storage / "cache", progress)
+    Raises KeyboardInterrupt, which says what is kept, when the user stopped it.
+    """
+    try:
+        with Preparing(console) as preparing:
+            there = readers.materialise(study.index, study.spec.storage / "data", preparing.begin("rendering"))
+            index = replace(there, table=study.index.table)  # without the clips that the plan leaves out
+            preparing.begin("reading")(0, len(index.table))
+            decoding = preparing.begin("decoding")
+            return cache.load(index, _masters(study), study.spec.storage / "cache", decoding)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(building.STOPPED) from None
 
 
 def cached_clips(study: Study) -> Clips | None:
@@ -140,7 +143,7 @@ def _description(study: Study, clips: Clips, ledger: Ledger) -> dict[str, Any]:
     for stage, design in study.spec.stages.items():
         planned += arms_that_follow(stage, study.spec, ledger) if follows(design) else []
     made_up = fitness.notes([arm.config for arm, _ in planned], study.index)
-    lost = fitness.lost_frames(study.index, cache.known(study.spec.storage / "cache"))
+    of_videos = rates.notes(study.index, cache.known(study.spec.storage / "cache"))
     return {
         "question": study.spec.question,
         "dataset": study.index.name,
@@ -150,8 +153,8 @@ def _description(study: Study, clips: Clips, ledger: Ledger) -> dict[str, Any]:
         "objectives": next((s.design.objectives for s in study.plan.searches), ["uf1"]),
         "baseline": _reference(planned),
         "arms": [_as_arm(*arm) for arm in planned],
-        "truth": study.index.truth,
-        "notes": [*study.index.notes, *made_up, *lost],
+        "truth": readers.truth(study.index),
+        "notes": [*study.index.notes, *made_up, *of_videos],
         "clips": places,
     }
 

@@ -19,6 +19,8 @@ from study.ledger import read_only
 from study.models.sizes import known_size
 from study.records import course
 
+_TRIALS = 100  # whose predictions are Python objects at a time
+
 
 def export(folder: Path) -> None:
     """Write both files, and the study's file as it was given, into its folder. Rows are in the order of the ledger."""
@@ -39,13 +41,16 @@ def export(folder: Path) -> None:
     description = json.loads(study["description"])
     order = course(description, json.loads(study["identity"])).subjects
     places = {clip: (dataset, subject, name) for clip, dataset, subject, name in description.pop("clips")}
-    predictions = [row for trial in trials for row in _predictions(trial, by_run, places, order)]
+    parts = [
+        pa.Table.from_pylist([row for t in some for row in _predictions(t, by_run, places, order)], PREDICTIONS)
+        for some in (trials[i : i + _TRIALS] for i in range(0, max(1, len(trials)), _TRIALS))
+    ]
     runs = [_trial(trial, by_run, len(description["classes"])) for trial in trials]
     description["notes"] += marks(folds)
     metadata = description | {"name": study["name"], "provenance": json.loads(study["provenance"])}
     table = pa.Table.from_pylist(runs, TRIALS).replace_schema_metadata({METADATA_KEY: json.dumps(metadata)})
     (folder / "study.yaml").write_text(study["file"], encoding="utf-8")
-    _write(pa.Table.from_pylist(predictions, PREDICTIONS), folder / "predictions.parquet")
+    _write(pa.concat_tables(parts).combine_chunks(), folder / "predictions.parquet")
     _write(table, folder / "trials.parquet")
 
 

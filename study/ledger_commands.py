@@ -5,13 +5,12 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from search_spaces.errors import UserError
-from study.terminal import plain
+from study.terminal import make_console, say
 
 app = typer.Typer(no_args_is_help=True, help="check a study's ledger, write its tables, copy it")
-console = Console(highlight=False, soft_wrap=True)
+console = make_console()
 Folder = Annotated[Path, typer.Argument(help="a study's folder: STORAGE/NAME")]
 
 
@@ -22,10 +21,10 @@ def check(folder: Folder) -> None:
 
     found = audit(folder)
     for note in found.notes:
-        console.print(f"[yellow]![/] {plain(note)}")
+        say(console, note, "!", "yellow", wrap=False)
     if found.problems:
         raise UserError([f"{folder}: {problem}" for problem in found.problems])
-    console.print(f"{plain(str(folder))}: {found.folds} folds; nothing is wrong")
+    say(console, f"{folder}: {found.folds} folds; nothing is wrong", wrap=False)
 
 
 @app.command("export")
@@ -34,7 +33,7 @@ def write_tables(folder: Folder) -> None:
     from study.export import export
 
     export(folder)
-    console.print(f"wrote {plain(str(folder / 'predictions.parquet'))} and trials.parquet")
+    say(console, f"wrote {folder / 'predictions.parquet'} and trials.parquet", wrap=False)
 
 
 @app.command()
@@ -44,7 +43,7 @@ def copy(
 ) -> None:
     """Copy the ledger as it is at this moment, beside a running driver too; never copy a live file."""
     copy_ledger(folder, target)
-    console.print(f"copied to {plain(str(target))}")
+    say(console, f"copied to {target}", wrap=False)
 
 
 def copy_ledger(folder: Path, target: Path) -> None:

@@ -11,6 +11,9 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
+from uuid import uuid4
 
 # Read by mlflow when it is used. Its own retries would hold a study's end up for minutes when a server is gone.
 os.environ |= {
@@ -29,11 +32,13 @@ from search_spaces.identity import digest
 from study.mlflow_runs import STATUS, StudyRuns, study_runs
 from study.mlflow_runs import Run as Wanted
 from study.mlflow_scores import counts, picture, scored
+from study.mlflow_tables import Row, engine_of, write
 from study.mlflow_view import experiment_tags
 
 KEY, SENT, ARTIFACTS, PARENT = "losolab.key", "losolab.sent", "losolab.artifacts", "mlflow.parentRunId"
 _PAGE = 1000
 _BATCH = 800  # metrics in a request, which holds at most 1,000 of everything
+_RUNS = 100  # in a transaction
 _DIGEST = 36  # characters that MLflow keeps of a dataset's digest
 
 
@@ -59,9 +64,13 @@ class Mirror:
         self.folder = folder
         _make(uri)
         self.client = MlflowClient(uri)
+        self.engine = engine_of(self.client)
         study = study_runs(folder)
         found = self._found_or_made(study, artifact_location)
         self.experiment, self.tags = str(found.experiment_id), dict(found.tags)
+        self.artifact_location = found.artifact_location.rstrip("/")
+        at = urlsplit(self.artifact_location)
+        self.artifacts_in = Path(url2pathname(at.path)) if at.scheme == "file" else None
         self.artifacts: dict[str, str] = {}
         self.runs = self._found(study)
 
@@ -70,6 +79,7 @@ class Mirror:
         study = study_runs(self.folder)
         parent = study.runs[0].key
         self._set_view(study)
+        self._write_new(study)
         for run in study.runs:
             there = self.runs.get(run.key) or self._create(run, study)
             if there.active and there.sent != self._mark(run, parent):
@@ -83,6 +93,37 @@ class Mirror:
         runs = study_runs(self.folder).runs
         there = [(run, self.runs[run.key]) for run in runs if run.key in self.runs]
         return sum(not t.active or t.sent == self._mark(run, runs[0].key) for run, t in there), len(runs)
+
+    def _write_new(self, study: StudyRuns) -> None:
+        """Trials that ended before the store knew of them, where it is a database with its artifacts in a folder."""
+        own, *trials = study.runs
+        new = [run for run in trials if run.status != "RUNNING" and run.key not in self.runs]
+        if not new or self.artifacts_in is None or self.engine is None:
+            return
+        if own.key not in self.runs:
+            self._create(own, study)
+        for start in range(0, len(new), _RUNS):
+            rows = [self._row(run, study) for run in new[start : start + _RUNS]]
+            write(self.engine, self.experiment, rows)
+            for row in rows:
+                sent = row.tags[SENT]
+                self.runs[row.run.key] = There(row.run_id, True, row.run.status, sent, frozenset(row.run.metrics))
+
+    def _row(self, run: Wanted, study: StudyRuns) -> Row:
+        """A new run as it will be, its picture in its place already: a run that says that it was sent is whole."""
+        assert self.artifacts_in is not None
+        run_id = uuid4().hex
+        folder = self.artifacts_in / run_id / "artifacts"
+        whole = run
+        if run.status in (STATUS["complete"], STATUS["pruned"]):
+            found = counts(self.folder, run, study)
+            whole = scored(run, found)
+        if run.status == STATUS["complete"]:
+            folder.mkdir(parents=True)
+            (folder / "confusion.svg").write_text(picture(run, found, study.classes), encoding="utf-8")
+        mark = self._mark(run, study.runs[0].key)
+        tags = {KEY: run.key} | run.tags | self._above(run, study) | {SENT: mark}
+        return Row(run_id, whole, tags, f"{self.artifact_location}/{run_id}/artifacts")
 
     def _found_or_made(self, study: StudyRuns, artifact_location: str | None) -> Experiment:
         found = self.client.get_experiment_by_name(study.name)

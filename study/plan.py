@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
+from typing import Any
 
 from search_spaces.config import BLOCKS, TrialConfig
 from search_spaces.designs import Arm, Around, arms, arms_around, arms_of_best, follows
 from search_spaces.errors import UserError
 from search_spaces.spec import Resources, Search, StudySpec, Top
 from study.costs import Costs, Size, Work
-from study.data import fitness
 from study.data.clips import ClipIndex
 from study.machine import multiplies_bfloat16
 from study.models.geometry import infeasible
@@ -108,6 +108,8 @@ class Plan:
 
 def make_plan(spec: StudySpec, index: ClipIndex, costs: Costs) -> Plan:
     """The plan of a study on a dataset. Raises UserError with every arm that cannot be built, naming the factor."""
+    from study.data import fitness  # with all readers: the status of a study plans without them
+
     subjects = len(set(zip(*(index.table[column].to_pylist() for column in ("dataset", "subject")), strict=True)))
     configs = configurations(spec)
     if problems := unbuildable(spec) + _unfit_networks(configs, len(index.classes)) + fitness.problems(configs, index):
@@ -184,7 +186,7 @@ def _search_problems(spec: StudySpec, stage: str, design: Search) -> list[str]:
 def _planned_search(spec: StudySpec, stage: str, design: Search, size: Size, costs: Costs) -> PlannedSearch:
     sampled = [configuration(spec.baseline_config(), levels) for levels in sample_space(design)]
     feasible = [config for config in sampled if not problems_of(config)]
-    each = [_cost(config, 1, design.seeds, spec.resources, size, costs) for config in feasible]
+    each = _cost_of_each(feasible, design.seeds, spec.resources, size, costs)
     mean = sum(cost.seconds for cost in each) / len(each)
     whole = Cost(
         design.proposals,
@@ -199,7 +201,7 @@ def _planned_search(spec: StudySpec, stage: str, design: Search, size: Size, cos
 def _planned_following(spec: StudySpec, stage: str, size: Size, costs: Costs) -> PlannedFollowing:
     some = _possible(spec, stage)
     most = max(sum(len(arm.seeds) for arm in arms) for arms in _followed(spec, stage))
-    each = [_cost(config, 1, 1, spec.resources, size, costs) for config in some]
+    each = _cost_of_each(some, 1, spec.resources, size, costs)
     seconds = most * sum(cost.seconds for cost in each) / len(each)
     parameters, memory = max(cost.parameters for cost in each), max(cost.memory for cost in each)
     return PlannedFollowing(stage, Cost(most, most * size.subjects, parameters, seconds, memory), some[:_SOME])
@@ -222,6 +224,21 @@ def _followed(spec: StudySpec, stage: str) -> list[list[Arm]]:
         return [arms_of_best(stage, design, baseline, dict(islice(best.items(), design.best)))]
     assert isinstance(design, Around)
     return [arms_around(stage, design, winner, baseline) for winner in found]
+
+
+def _cost_of_each(
+    configs: Sequence[TrialConfig], seeds: int, resources: Resources, size: Size, costs: Costs
+) -> list[Cost]:
+    """Of a trial of each. A thousand configurations fall into a few classes of cost, each of which is priced once."""
+    known: dict[Any, Cost] = {}
+    found = []
+    for config in configs:
+        # What the optimiser keeps of every weight takes memory, but no time.
+        like = Work(config, size).key, config.momentum > 0, config.weight_decay > 0
+        if like not in known:
+            known[like] = _cost(config, 1, seeds, resources, size, costs)
+        found.append(known[like])
+    return found
 
 
 def _cost(config: TrialConfig, trials: int, seeds: int, resources: Resources, size: Size, costs: Costs) -> Cost:

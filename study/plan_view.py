@@ -1,11 +1,11 @@
 """What a terminal shows of a plan."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.table import Table
 
+from search_spaces.designs import BASELINE, WINNER, Arm
 from search_spaces.errors import UserError
 from search_spaces.spec import Resources
 from study.advice import advice
@@ -13,34 +13,72 @@ from study.cluster import Member, arithmetic_problem, serving
 from study.forecast import Forecast
 from study.plan import Cost, PlannedSearch
 from study.progress import duration
-from study.terminal import plain
+from study.terminal import say
+from study.text_table import Column, TextTable
+
+_COLUMNS = (
+    Column("stage", drop=1),
+    Column("arm"),
+    Column("changes", below=True),
+    Column("trials", numeric=True, drop=2),
+    Column("folds", numeric=True),
+    Column("in ledgers", numeric=True, drop=3),
+    Column("parameters", numeric=True),
+    Column("time", numeric=True),
+)
+_MOST_ROWS = 50
 
 
 def print_forecast(console: Console, made: Forecast, notes: tuple[str, ...]) -> None:
     """The plan by stage and arm, then what is there already, what the rest costs, and what it could find."""
     plan = made.plan
-    table = Table(
-        title=f"{plan.spec.name}: {plan.size.clips} clips, {plan.size.subjects} subjects",
-        title_justify="left",
-        box=SIMPLE_HEAD,
+    rows = [_row(s.stage, "(proposals)", "", s.cost, made.there(s.stage, None)) for s in plan.searches]
+    rows += [_row(s.stage, "(from the search, at most)", "", s.cost, made.there_in(s.stage)) for s in plan.following]
+    rows += _arms(made)
+    console.print(
+        TextTable(f"{plan.spec.name}: {plan.size.clips} clips, {plan.size.subjects} subjects", _COLUMNS, rows)
     )
-    right = ("trials", "folds", "in ledgers", "parameters", "time")
-    for column in ("stage", "arm", "changes", *right):
-        table.add_column(column, justify="right" if column in right else "left")
-    for search in plan.searches:
-        space = f"{search.feasible} of {search.sampled} configurations can be built; {_proposals(search)}"
-        table.add_row(search.stage, "(proposals)", space, *_figures(search.cost, made.there(search.stage, None)))
-    for stage in plan.following:
-        table.add_row(stage.stage, "(from the search)", "at most", *_figures(stage.cost, made.there_in(stage.stage)))
-    for arm, cost in plan.arms:
-        changes = ", ".join(f"{name}={level}" for name, level in arm.changes.items()) or "-"
-        table.add_row(arm.stage, arm.name, changes, *_figures(cost, made.there(arm.stage, arm.name)))
-    console.print(table)
     for note in [*notes, *plan.warnings]:
-        console.print(f"[yellow]![/] {plain(note)}", soft_wrap=True)
-    for line in [*_balance(made), *advice(plan)]:
-        console.print(plain(line), soft_wrap=True)
-    console.print("Nothing was started.")
+        say(console, note, "!", "yellow")
+    for line in [*map(_space, plan.searches), *_balance(made), *advice(plan), "Nothing was started."]:
+        say(console, line)
+
+
+def _arms(made: Forecast) -> list[tuple[str, ...]]:
+    """A row an arm; where they are many, a row for all arms that change the same factors."""
+    arms = made.plan.arms
+    if len(arms) <= _MOST_ROWS:
+        return [_row(arm.stage, arm.name, _changes(arm), cost, made.there(arm.stage, arm.name)) for arm, cost in arms]
+    groups: dict[tuple[str, ...], list[tuple[Arm, Cost]]] = defaultdict(list)
+    for arm, cost in arms:
+        alone = arm.name in (BASELINE, WINNER, "null") or arm.config.control != "none"
+        groups[arm.stage, arm.name if alone else "", *([] if alone else arm.changes)].append((arm, cost))
+    rows = [_group(made, members) for members in groups.values()]
+    rest = [member for members in list(groups.values())[_MOST_ROWS - 1 :] for member in members]
+    return rows if len(rows) <= _MOST_ROWS else [*rows[: _MOST_ROWS - 1], _group(made, rest)]
+
+
+def _group(made: Forecast, members: Sequence[tuple[Arm, Cost]]) -> tuple[str, ...]:
+    """A row for several arms; for one alone its own."""
+    (first, cost), *others = members
+    if not others:
+        return _row(first.stage, first.name, _changes(first), cost, made.there(first.stage, first.name))
+    levels: dict[str, set[str]] = defaultdict(set)
+    for arm, _ in members:
+        for factor, level in arm.changes.items():
+            levels[factor].add(str(level))
+    costs = [cost for _, cost in members]
+    least, most = min(cost.parameters for cost in costs), max(cost.parameters for cost in costs)
+    return (
+        " ".join(sorted({arm.stage for arm, _ in members})),
+        f"({len(members):,} arms)",
+        ", ".join(f"{factor} ({len(several)} level{'s' * (len(several) > 1)})" for factor, several in levels.items()),
+        str(sum(cost.trials for cost in costs)),
+        str(sum(cost.folds for cost in costs)),
+        str(sum(made.there(arm.stage, arm.name) for arm, _ in members) or "-"),
+        f"{most:,}" if least == most else f"{least:,} to {most:,}",
+        duration(sum(cost.seconds for cost in costs)),
+    )
 
 
 def nodes_that_serve(members: Sequence[Member], resources: Resources) -> tuple[int, list[str]]:
@@ -61,12 +99,14 @@ def nodes_that_serve(members: Sequence[Member], resources: Resources) -> tuple[i
     ]
 
 
-def _proposals(search: PlannedSearch) -> str:
-    """How many proposals know results, and how many trials can run at a time."""
+def _space(search: PlannedSearch) -> str:
+    """How many configurations can be built, how many proposals know results, how many trials can run at a time."""
     design = search.design
     informed = max(0, design.proposals - design.virtual_slots)
-    at_most = f"at most {design.virtual_slots} run at a time, whatever the slots"
-    return f"{informed} of {design.proposals} proposals know results; {at_most}"
+    return (
+        f"{search.stage}: {search.feasible} of {search.sampled} configurations can be built; {informed} of "
+        f"{design.proposals} proposals know results; at most {design.virtual_slots} run at a time, whatever the slots"
+    )
 
 
 def _balance(made: Forecast) -> list[str]:
@@ -93,5 +133,12 @@ def _wall(made: Forecast) -> str:
     return f"about {duration(made.wall)} with {made.slots} at a time"
 
 
-def _figures(cost: Cost, there: int) -> tuple[str, ...]:
-    return str(cost.trials), str(cost.folds), str(there or "-"), f"{cost.parameters:,}", duration(cost.seconds)
+def _row(stage: str, arm: str, changes: str, cost: Cost, there: int) -> tuple[str, ...]:
+    figures = str(cost.trials), str(cost.folds), str(there or "-"), f"{cost.parameters:,}", duration(cost.seconds)
+    return stage, arm, changes, *figures
+
+
+def _changes(arm: Arm) -> str:
+    """What an arm changes; nothing where its name says it already."""
+    changes = [f"{name}={level}" for name, level in arm.changes.items()]
+    return "" if set(changes) <= set(arm.name.split(", ")) else ", ".join(changes)

@@ -13,6 +13,7 @@ from rich.text import Text
 
 from study.costs import Work
 from study.outlook import Outlook
+from study.terminal import Parts
 
 if TYPE_CHECKING:
     from study.trials import Trial
@@ -33,7 +34,7 @@ class Display:
         self.running: set[int] = set()
         self.slots = 1  # as many trials as ran at a time
         self.spent = self.saved = self.raced = 0.0  # seconds of device time; saved by reuse, and by the race
-        self.best: float | None = None
+        self.best: tuple[float, str] | None = None  # the highest UF1, and of what
         self._live = Live(get_renderable=self._render, console=console, refresh_per_second=2, transient=True)
 
     def __enter__(self) -> "Display":
@@ -45,7 +46,7 @@ class Display:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._live.stop()
-        self.console.print(self.text(), highlight=False)
+        self.console.print(Parts(self._counts() + self._times()))
 
     def saw(self, trial: "Trial", event: str, number: int, value: float | None = None) -> None:
         """An event of the agenda: see `study.agenda.Watch`."""
@@ -91,13 +92,18 @@ class Display:
         self.pruned += event == "pruned"
         self.never += number
         self.raced += number * self.outlook.costs.seconds(Work(trial.config, self.outlook.plan.size))
-        if event == "complete" and value is not None:
-            self.best = value if self.best is None else max(self.best, value)
+        if (
+            event == "complete"
+            and value is not None
+            and competes(trial)
+            and (self.best is None or value > self.best[0])
+        ):
+            self.best = value, f"{trial.stage}, {named(trial)}"
 
     def _render(self) -> Group:
         done = self.trained + self.reused + self.copied + self.never
         bar = ProgressBar(total=max(1, self.outlook.folds_of_all), completed=done, width=48)
-        return Group(bar, *(Text(" · ".join(parts)) for parts in (self._counts(), self._times())))
+        return Group(bar, Text(), Parts(self._counts()), Parts(self._times()))  # a bar does not end its line
 
     def _counts(self) -> list[str]:
         parts = [f"trials {self.ended + self.pruned}/{self.outlook.trials}"]
@@ -111,12 +117,23 @@ class Display:
     def _times(self) -> list[str]:
         elapsed = self.clock() - self.began
         parts = [f"{60 * self.trained / max(elapsed, 1e-9):.0f} folds/min"] * bool(self.trained)
-        parts += [] if self.best is None else [f"best uf1 {self.best:.3f}"]
+        parts += [] if self.best is None else [f"best uf1 {self.best[0]:.3f} ({self.best[1]})"]
         left = self.time_left() if self.running else None
         parts.append(duration(elapsed) if left is None else f"{duration(left)} left")
         parts += [f"{self.spent / 3600:.2f} device-hours spent"] * bool(self.spent)
         parts += [f"{self.raced / 3600:.2f} saved by the race"] * bool(self.raced)
         return parts + [f"{self.saved / 3600:.2f} saved by reuse"] * bool(self.saved)
+
+
+def competes(trial: "Trial") -> bool:
+    """Whether a trial may be the best: no control is, nor the baseline's repetition under other seeds."""
+    return trial.arm != "null" and trial.config.control == "none"
+
+
+def named(trial: "Trial") -> str:
+    """A trial as its stage's best: its arm, or its number in a search, and its seed where it has one."""
+    name = f"trial {trial.number}" if trial.arm is None else trial.arm
+    return f"{name}, seed {trial.seeds[0]}" if len(trial.seeds) == 1 else name
 
 
 def _told(event: str, number: int, value: float | None) -> str:

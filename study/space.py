@@ -4,6 +4,7 @@ import dataclasses
 import itertools
 import random
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from typing import Any
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
@@ -44,9 +45,14 @@ def combinations(design: Search, names: Sequence[str]) -> list[Levels]:
     return [dict(zip(given, cell, strict=True)) for cell in itertools.product(*given.values())]
 
 
-def sample_space(design: Search, most: int = 1000) -> list[Levels]:
+def sample_space(design: Search, most: int = 1000) -> tuple[Levels, ...]:
     """Up to `most` configurations of a search's space, of a small finite one all, each once."""
-    return list(itertools.islice(everything(distributions(design), 0), most))
+    return _sampled(tuple(distributions(design).items()), most)
+
+
+@lru_cache(maxsize=16)  # a plan asks for the same ones again and again
+def _sampled(space: tuple[tuple[str, BaseDistribution], ...], most: int) -> tuple[Levels, ...]:
+    return tuple(itertools.islice(everything(dict(space), 0), most))
 
 
 def known_levels(design: Search, baseline: TrialConfig) -> dict[str, Levels]:

@@ -15,6 +15,7 @@ from study import lock
 from study.costs import Costs, Work, size_of
 from study.outlook import Outlook
 from study.plan import Plan, planned
+from study.progress import competes, named
 from study.schema import read_only
 from study.trials import Trial
 
@@ -23,7 +24,7 @@ STATES = ("complete", "running", "failed", "pruned", "waiting")
 
 @dataclass(frozen=True)
 class Stage:
-    """Trials of a stage by state, its folds, and its best complete trial: (arm or number, UF1).
+    """Trials of a stage by state, its folds, and its best complete trial but controls: (arm or number and seed, UF1).
 
     never: folds of pruned trials that are never trained.
     """
@@ -78,9 +79,10 @@ def status(folder: Path) -> Status:
     for row in proposals:
         config, seeds = TrialConfig(**json.loads(row["configuration"])), tuple(json.loads(row["seeds"]))
         own = [fold for seed in seeds for fold in by_run[row["key"], seed]]
+        work = Work(config, size)
         for fold in own:
             if fold["origin"] is None:
-                plan.costs.add(Work(config, size), fold["seconds"])
+                plan.costs.add(work, fold["seconds"])
         seen = _Trial(
             Trial(row["trial"], row["stage"], row["arm"], config, seeds), _state(row, since if runs else None)
         )
@@ -151,6 +153,7 @@ def _stage(name: str, plan: Plan, trials: list[tuple[_Trial, float | None, int]]
     states = Counter(seen.state for seen, *_ in trials)
     states["waiting"] = max(0, planned - states.total() + states["waiting"])
     ended = [(value, seen.trial) for seen, value, _ in trials if seen.state == "complete" and value is not None]
+    ended = [(value, trial) for value, trial in ended if competes(trial)]
     value, best = max(ended, key=lambda pair: pair[0], default=(None, None))
     return Stage(
         name,
@@ -159,7 +162,7 @@ def _stage(name: str, plan: Plan, trials: list[tuple[_Trial, float | None, int]]
         sum(own for *_, own in trials),
         folds,
         never,
-        None if best is None or value is None else (best.arm or f"trial {best.number}", value),
+        None if best is None or value is None else (named(best), value),
     )
 
 

@@ -4,14 +4,22 @@ import json
 import time
 from pathlib import Path
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Console, Group
 from rich.live import Live
-from rich.table import Table
 
 from study.progress import duration
 from study.status import STATES, Status, status
+from study.terminal import Parts
+from study.text_table import Column, TextTable
 
+_DROP = {"waiting": 3, "pruned": 2, "running": 1}  # states that say least, where there is no room for all
+_COLUMNS = (
+    Column("stage"),
+    Column("trials", numeric=True),
+    *(Column(state, numeric=True, drop=_DROP.get(state, 0)) for state in STATES),
+    Column("folds", numeric=True),
+    Column("best uf1", below=True),
+)
 _EVERY = 2.0  # seconds
 
 
@@ -34,14 +42,12 @@ def watch(folder: Path, console: Console) -> None:
 
 
 def _renderable(seen: Status) -> Group:
-    table = Table(title=f"{seen.study}: {_runs(seen)}", title_justify="left", box=SIMPLE_HEAD)
-    for column in ("stage", "trials", *STATES, "folds", "best uf1"):
-        table.add_column(column, justify="left" if column in ("stage", "best uf1") else "right")
+    rows = []
     for stage in seen.stages:
         best = f"{stage.best[1]:.3f} ({stage.best[0]})" if stage.best else "-"
         states = [str(stage.trials[state] or "-") for state in STATES]
-        table.add_row(stage.name, str(stage.planned), *states, f"{stage.folds}/{stage.planned_folds}", best)
-    return Group(table, *_lines(seen))
+        rows.append((stage.name, str(stage.planned), *states, f"{stage.folds}/{stage.planned_folds}", best))
+    return Group(TextTable(f"{seen.study}: {_runs(seen)}", _COLUMNS, rows), *(Parts([line]) for line in _lines(seen)))
 
 
 def _runs(seen: Status) -> str:

@@ -87,11 +87,9 @@ class Material:
         self.order = np.lexsort((clips.ids, clips.subjects))
         self.names = [(str(clips.subjects[row]), str(clips.ids[row])) for row in self.order]
         self.dtype, self.difference = DTYPES[config.precision], config.input == "frame_difference"
-        labels = clips.labels[self.order]
-        if config.control == "permuted_labels":
-            labels = permuted(labels, clips.subjects[self.order], self.seed)
-        self.labels = torch.from_numpy(labels).to(device)
         self.trained_on = np.stack([fold.train[self.order] for fold in folds])
+        labels = _labels(config, clips, self.order, folds)
+        self.labels = torch.from_numpy(labels).to(device)  # of each clip in each fold [F, N]
         shares = self.trained_on.astype(np.float64)
         if config.class_weights == "balanced":
             shares = balanced(labels, self.trained_on, len(clips.classes))
@@ -130,6 +128,37 @@ class Material:
         return Scaling(mean, scale)
 
 
+def _labels(
+    config: TrialConfig, clips: Clips, order: npt.NDArray[np.int64], folds: Sequence[Fold]
+) -> npt.NDArray[np.int64]:
+    """What each fold is told of each clip's class [F, N], the clips in this order."""
+    labels, subjects = clips.labels[order], clips.subjects[order]
+    if config.control == "shuffled_labels":
+        datasets = clips.datasets()[order]
+        own = [(fold.train[order], (fold.seed, fold.held_out)) for fold in folds]
+        return np.stack([shuffled_labels(labels, trained_on, datasets, name) for trained_on, name in own])
+    if config.control == "permuted_labels":
+        labels = permuted(labels, subjects, folds[0].seed)
+    return np.repeat(labels[None], len(folds), axis=0)
+
+
+def shuffled_labels(
+    labels: npt.NDArray[np.int64],
+    trained_on: npt.NDArray[np.bool_],
+    datasets: npt.NDArray[np.str_],
+    fold: tuple[int, str],
+) -> npt.NDArray[np.int64]:
+    """Labels permuted over the clips that a fold trains on, within each dataset: nothing of them is left to learn.
+
+    fold: its seed and held-out subject, by whose stream; held-out clips keep their labels.
+    """
+    out = labels.copy()
+    for dataset in np.unique(datasets):
+        rows = np.flatnonzero(trained_on & (datasets == dataset))
+        out[rows] = labels[rows[permutation(stream("shuffled_labels", *fold, str(dataset)), len(rows))]]
+    return out
+
+
 def permuted(labels: npt.NDArray[np.int64], subjects: npt.NDArray[np.str_], seed: int) -> npt.NDArray[np.int64]:
     """Labels permuted within each subject, by the stream (seed, subject): each keeps its share of classes."""
     out = labels.copy()
@@ -144,11 +173,15 @@ def balanced(
 ) -> npt.NDArray[np.float64]:
     """Weight of each clip in each fold's loss [F, N]: inverse to its class's number of the fold's training clips.
 
+    labels [F, N], as each fold is told them.
     The mean weight of a fold's training clips is 1, the same as scikit-learn's `balanced` where no class is missing.
     """
-    counts = np.stack([np.bincount(labels[mask], minlength=n_classes) for mask in trained_on])
+    counts = np.stack(
+        [np.bincount(own[mask], minlength=n_classes) for own, mask in zip(labels, trained_on, strict=True)]
+    )
     present = (counts > 0).sum(axis=1, keepdims=True)
-    return trained_on * (counts.sum(axis=1, keepdims=True) / (present * counts.clip(1)))[:, labels]
+    of_class = counts.sum(axis=1, keepdims=True) / (present * counts.clip(1))
+    return trained_on * np.take_along_axis(of_class, labels, axis=1)
 
 
 def batches(names: Sequence[tuple[str, str]], seed: int, epochs: int, size: int) -> Iterator[npt.NDArray[np.int64]]:
@@ -179,16 +212,16 @@ def _gradients(
     if not len(rows):
         return [torch.zeros_like(weight) for weight in weights]
     logits = network(material.inputs(rows, shown), material.scaling, step)
-    cost = loss(logits, material.labels[rows], material.weights[:, rows])
+    cost = loss(logits, material.labels[:, rows], material.weights[:, rows])
     return torch.autograd.grad(cost, weights, materialize_grads=True)
 
 
 def loss(logits: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
     """Sum over folds of the weighted mean cross-entropy of a batch: 0 for a fold that has no training clip in it.
 
-    logits [F, B, C]; labels [B]; weights [F, B] of the clips in the fold's loss, 0 where a clip is held out.
+    logits [F, B, C]; labels [F, B]; weights [F, B] of the clips in the fold's loss, 0 where a clip is held out.
     """
-    each = F.cross_entropy(logits.flatten(0, 1), labels.repeat(len(logits)), reduction="none").view_as(weights)
+    each = F.cross_entropy(logits.flatten(0, 1), labels.flatten(), reduction="none").view_as(weights)
     total = weights.sum(dim=1, keepdim=True).clamp(min=torch.finfo(weights.dtype).tiny)
     return (each * weights / total).sum()
 

@@ -22,6 +22,7 @@ from search_spaces.errors import UserError
 from search_spaces.spec import Resources
 from study.clock import Wait
 from study.data.clips import Clips
+from study.machine import ray_folder_problem
 from study.own_sources import Sources, discovered
 from study.stopping import Stop, say
 from study.trials import Device, Done, Trial, run_trial
@@ -40,7 +41,8 @@ class RayTune:
 
     Without an address it starts a Ray of its own on this machine. A block, the unit of report and restart, holds groups
     of folds until `block_seconds` have passed: between two blocks Tune costs a slot some milliseconds. `modules` are
-    places of the user's own (study.dotted.place), which the nodes of a cluster are sent.
+    places of the user's own (study.dotted.place), which the nodes of a cluster are sent. Making one raises UserError
+    where a Ray of its own would not start: before anything is decoded for it.
     """
 
     slots: int | None = None
@@ -48,6 +50,10 @@ class RayTune:
     block_seconds: float = 0.5
     run: "TrialFunction" = run_trial
     modules: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.address is None and (problem := ray_folder_problem()):
+            raise UserError(problem)
 
     def __call__(self, agenda: "Agenda", clips: Clips, resources: Resources) -> None:
         """Raises UserError when the ledger refuses a block, KeyboardInterrupt when the user stopped the study."""

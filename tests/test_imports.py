@@ -51,6 +51,13 @@ def test_what_is_not_installed_is_named_with_the_remedy(tmp_path):
     assert "losolab[run]" in done.stderr
 
 
+def test_help_imports_nothing_that_takes_long():
+    heavy = (*HEAVY, "numpy", "pandas", "pyarrow", "pydantic", "scipy")
+    code = f"import sys, study.cli\nassert not {{*sys.modules}} & {{*{heavy}}}, sorted({{*sys.modules}} & {{*{heavy}}})"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.mark.parametrize(("package", "above"), [("search_spaces", {"analysis", "study"}), ("analysis", {"study"})])
 def test_imports_go_down_only(package, above):
     for path in (ROOT / package).rglob("*.py"):

@@ -1,6 +1,7 @@
 """Building the cache: clips decoded by all cores, each kept as soon as it is cut, so that a killed build goes on."""
 
 import fcntl
+import logging
 import os
 import signal
 import tempfile
@@ -9,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass
-from multiprocessing import get_context, parent_process
+from multiprocessing import active_children, get_context, parent_process
 from pathlib import Path
 from typing import BinaryIO
 
@@ -19,7 +20,10 @@ from search_spaces.errors import UserError
 from study.data.masters import Wanted, cut_source
 from study.memory import tune_malloc
 
+log = logging.getLogger("losolab")
+
 BUILDING = ".building"  # in the cache's folder: the lock, and the parts of a build that has not ended
+STOPPED = "stopped while decoding; what was decoded is kept: the same command goes on from there"
 FRAMES_A_PROCESS = 1000  # it takes half a second to start one
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
@@ -91,7 +95,11 @@ def whole(file: Path) -> Iterator[BinaryIO]:
 def locked(folder: Path) -> Iterator[None]:
     """Hold the folder's lock: who builds in it at the same time waits here until the other has ended or died."""
     with (folder / "lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            log.warning("another process decodes into %s: waiting for it", folder.parent)
+            fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 
@@ -109,7 +117,9 @@ def _in_processes(tasks: Sequence[Task], processes: int) -> Iterator[tuple[int, 
             for future in as_completed(numbers):
                 yield numbers[future], future.result()
         except BaseException:
-            pool.shutdown(cancel_futures=True)
+            pool.shutdown(wait=False, cancel_futures=True)
+            for process in active_children():  # none but the pool's; a file of theirs is whole or not there
+                process.terminate()
             raise
 
 

@@ -2,10 +2,11 @@
 
 import io
 import json
+import logging
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from itertools import combinations
 from math import prod
@@ -18,6 +19,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from search_spaces.errors import UserError
+from search_spaces.files import require_file
 from search_spaces.identity import digest
 from study.data import building, decode, landmarks
 from study.data.building import BUILDING, Progress, Task
@@ -27,8 +29,20 @@ from study.data.images import image_files
 from study.data.masters import Wanted, attempt, region_of, wanted_of
 from study.data.regions import rule
 
+log = logging.getLogger("losolab")
+
 Pixels = npt.NDArray[np.uint8]
-_ABOUT = b"losolab"  # metadata of a file: what it holds, and the digest of its pixels
+_ABOUT = b"losolab"  # metadata of a file, as About
+
+
+@dataclass(frozen=True)
+class About:
+    """What a file of the cache says of itself; digest: of its pixels."""
+
+    dataset: str
+    master: str
+    clips: int
+    digest: str
 
 
 @dataclass(frozen=True)
@@ -77,6 +91,9 @@ def load(
                 index.name, entries, {m: file for m, file in files.items() if not file.is_file()}, progress, processes
             )
     found = {master: read(file) for master, file in files.items()}
+    frames = sum(one.wanted.length for one in entries)
+    if wrong := [file for master, file in files.items() if len(found[master][0]) != frames]:
+        raise UserError([f"{file}: does not hold the {frames} frames of its clips; {remedy(file)}" for file in wrong])
     return assemble(index, {m: pixels for m, (pixels, _) in found.items()}, {m: own for m, (_, own) in found.items()})
 
 
@@ -167,11 +184,25 @@ def part(folder: Path, entry: Entry, master: str) -> Path:
     return folder / f"{entry.name(master)}.npy"
 
 
+def is_whole(part: Path, frames: int) -> bool:
+    """Whether a part is there with so many frames; one that is damaged is decoded again, with a word."""
+    try:
+        pixels = np.load(part, mmap_mode="r")
+        if pixels.dtype == np.uint8 and pixels.ndim == 3 and len(pixels) == frames:
+            return True
+    except FileNotFoundError:
+        return False
+    except (EOFError, OSError, SyntaxError, ValueError):  # NumPy's words for a header that is none
+        pass
+    log.warning("%s was damaged: its clip is decoded again", part)
+    return False
+
+
 def tasks(entries: Sequence[Entry], masters: tuple[str, ...], folder: Path) -> list[Task]:
     """What is left to decode: a video once for all its clips, of a folder of images each clip by itself."""
     together: dict[tuple[Path, int], list[Entry]] = defaultdict(list)
     for number, one in enumerate(entries):
-        if not all(part(folder, one, master).is_file() for master in masters):
+        if not all(is_whole(part(folder, one, master), one.wanted.length) for master in masters):
             together[one.source, 0 if one.source.is_file() else number].append(one)
     return [
         Task(
@@ -191,7 +222,7 @@ def write(file: Path, parts: Sequence[Path], dataset: str, master: str) -> None:
     state = pixel_state(shape)
     for pixels in map(np.load, parts):
         state.update(pixels.data)
-    about = {"dataset": dataset, "master": master, "clips": len(parts), "digest": state.hexdigest()}
+    about = asdict(About(dataset, master, len(parts), state.hexdigest()))
     untouched = pa.FixedShapeTensorArray.from_numpy_ndarray(np.zeros(shape, np.uint8))  # takes no memory
     batch = pa.record_batch({"pixels": untouched}).replace_schema_metadata({_ABOUT: json.dumps(about)})
     with building.whole(file) as stream:
@@ -228,22 +259,26 @@ def read(file: Path) -> tuple[Pixels, str]:
 
     Raises UserError where the file is not whole.
     """
+    view, said = opened(file)
+    return view, said.digest
+
+
+def opened(file: Path) -> tuple[Pixels, About]:
+    """A master's frames, a read-only view, and what the file says of itself. Raises UserError where it is not whole."""
+    require_file(file, "a file of the cache")
     try:
         table = pa.ipc.open_file(pa.memory_map(str(file))).read_all()
         view: Pixels = table.column("pixels").chunk(0).to_numpy_ndarray()
-        own = about(table.schema)["digest"]
-    except (pa.ArrowException, OSError, LookupError, TypeError, ValueError) as error:
-        raise UserError(f"{file}: is not of the cache, or not whole ({error}); {remedy(file)}") from error
+        said = About(**json.loads(table.schema.metadata[_ABOUT]))
+        if view.dtype != np.uint8 or view.ndim != 3:
+            raise ValueError("it does not hold pixels")
+    except (pa.ArrowException, AttributeError, LookupError, OSError, RecursionError, TypeError, ValueError) as error:
+        reason = str(error).partition("\n")[0]
+        raise UserError(f"{file}: is not of the cache, or not whole ({reason}); {remedy(file)}") from error
     view.flags.writeable = False
-    return view, own
+    return view, said
 
 
 def remedy(file: Path) -> str:
     """What to do about a file of the cache that is damaged."""
     return f"remove it: losolab cache remove {file.stem} --storage {quote(str(file.parent.parent))}"
-
-
-def about(schema: pa.Schema) -> dict[str, Any]:
-    """What a file of the cache says of itself: dataset, master, clips, digest."""
-    said: dict[str, Any] = json.loads(schema.metadata[_ABOUT])
-    return said

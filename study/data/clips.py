@@ -1,15 +1,18 @@
 """Clips: the index of a dataset, and the decoded arrays that trials train on."""
 
 import hashlib
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
 from search_spaces.identity import digest
+
+Seconds = npt.NDArray[np.float64]
 
 # What a reader returns: one row a clip. Frames are numbered from 0; offset is the clip's last frame.
 CLIP_INDEX = pa.schema(
@@ -39,9 +42,11 @@ CLIP_INDEX = pa.schema(
 class ClipIndex:
     """The clips of a dataset, sorted by (dataset, subject, clip_id), and where their videos are.
 
-    `classes` are the labels in the order of the networks' outputs. `truth` is what is planted in synthetic data.
-    `notes` are what the user should know of the dataset: what was left out or replaced, with counts. `widened`: how
-    many clips begin before their annotated onset or end after their offset, by the option window.
+    `classes` are the labels in the order of the networks' outputs. `truth` is what is planted in synthetic data; before
+    their videos are written it has their options alone (readers.truth computes the rest). `notes` are what the user
+    should know of the dataset: what was left out or replaced, with counts. `widened`: how many clips begin before their
+    annotated onset or end after their offset, by the option window. `times`: of videos whose frame rate varies, by
+    source, seconds from their first frame (rates.timed).
     """
 
     table: pa.Table  # of schema CLIP_INDEX
@@ -51,6 +56,19 @@ class ClipIndex:
     truth: dict[str, object] | None = None
     notes: tuple[str, ...] = ()
     widened: int = 0
+    times: Mapping[str, Sequence[float]] = field(default_factory=dict)
+
+    def times_of(self, row: Mapping[str, Any]) -> Seconds | None:
+        """Of a clip (a row of the table) whose frame rate varies, seconds from its onset to each of its frames.
+
+        And to the frame after them: as far from the last one as that is from the one before where the video ends there.
+        """
+        times = self.times.get(row["source"], ())
+        if len(times) <= max(1, row["offset"]):
+            return None
+        after = [*times, 2 * times[-1] - times[-2]]
+        own = np.array(after[row["onset"] : row["offset"] + 2])
+        return own - own[0]
 
 
 @dataclass(frozen=True, eq=False)  # equal when the same object: `sample` remembers what it made of it
@@ -59,8 +77,10 @@ class Clips:
 
     pixels: the frames of a master (network_inputs.master), uint8 [R, S, S] at master size S; clip i owns rows
     first[i] : first[i] + frames[i], from its onset to its offset. apex: frames after the onset [N], -1 where unknown.
-    fps: frames a second [N], NaN where unknown. labels: indices into classes [N]. digests: SHA-256 of each master's
-    pixels, of "fps", and under "index" that of ids, subjects, labels, classes, frame counts and apexes.
+    fps: frames a second [N], NaN where unknown. times: of clips whose frame rate varies, seconds from the onset to each
+    frame and to the one after [frames + 1]. labels: indices into classes [N]. digests: SHA-256 of each master's pixels,
+    of "fps", of "times" where there are any, and under "index" that of ids, subjects, labels, classes, frame counts and
+    apexes.
     """
 
     ids: npt.NDArray[np.str_]
@@ -73,15 +93,24 @@ class Clips:
     fps: npt.NDArray[np.float64]
     pixels: dict[str, npt.NDArray[np.uint8]]
     digests: dict[str, str]
+    times: Mapping[int, Seconds] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    def datasets(self) -> npt.NDArray[np.str_]:
+        """The dataset of each clip [N], which `assemble` puts before its subject where there are several; else ""."""
+        parts = [subject.partition("/") for subject in self.subjects.tolist()]
+        several = all(slash for _, slash, _ in parts)
+        return np.array([dataset if several else "" for dataset, _, _ in parts])
 
     def data_digest(self, parts: tuple[str, ...]) -> str:
         """Identity of what a configuration that sees these parts is trained on, never of a path.
 
         `parts` are those of network_inputs.data_parts.
         """
+        if "fps" in parts and "times" in self.digests:
+            parts = (*parts, "times")
         return digest([self.digests["index"], *(self.digests[part] for part in parts)])
 
 
@@ -102,6 +131,8 @@ def assemble(
     apex = [-1 if row["apex"] is None else row["apex"] - row["onset"] for row in rows]
     labels = [row["label"] for row in rows]
     fps = [row["fps"] for row in rows]
+    times = {clip: own for clip, row in enumerate(rows) if (own := index.times_of(row)) is not None}
+    when = {"times": digest([[clip, own.tolist()] for clip, own in times.items()])} if times else {}
     names = digest([ids, subjects, labels, index.classes, frames, apex])
     return Clips(
         ids=np.array(ids),
@@ -113,7 +144,9 @@ def assemble(
         apex=np.array(apex, np.int64),
         fps=np.array([np.nan if rate is None else rate for rate in fps], np.float64),
         pixels=dict(pixels),
+        times=times,
         digests={"index": names, "fps": digest(fps)}
+        | when
         | dict(digests or {master: pixel_digest(array) for master, array in pixels.items()}),
     )
 

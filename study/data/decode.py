@@ -5,7 +5,7 @@ order, decord and PyAV agree to the bit, and PyAV takes three quarters of the ti
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,20 +15,14 @@ import numpy.typing as npt
 
 from search_spaces.errors import UserError
 from study.data.images import image_files, read_image
+from study.data.videos import film, held, require_8_bits
 
-VERSION = 2  # counts up when the same file would give other pixels
+VERSION = 3  # counts up when the same file would give other pixels
 _LUMA = np.array([77, 150, 29], np.float32) / 256
 CUT = 0.02  # a header may promise this share more than there is: writers count dropped frames, too
 
 Gray = npt.NDArray[np.uint8]
 Frame = npt.NDArray[np.uint8]  # RGB [H, W, 3], or gray [H, W]
-
-
-class Held(NamedTuple):
-    """Frames of a video without decoding it: what its header promises (0 where it says nothing), and coded frames."""
-
-    promised: int
-    coded: int
 
 
 def frames(path: Path, first: int, last: int) -> Iterator[Frame]:
@@ -40,15 +34,12 @@ def frames(path: Path, first: int, last: int) -> Iterator[Frame]:
     if path.is_dir():
         yield from map(read_image, image_files(path)[first : last + 1])
         return
-    if not path.is_file():
+    if not path.exists():
         raise UserError(f"{path}: no such video, and no such folder of images")
-    if path.stat().st_size == 0:
-        raise UserError(f"{path}: the file is empty (0 bytes); copy it again from where it came")
-    with readable(path):
-        promised, coded = held(path)
-        if coded < promised * (1 - CUT):
-            raise UserError(f"{path}: is cut: its header says {promised} frames, it holds {coded}; copy it again")
-        yield from islice(by_pyav(path), first, last + 1)
+    promised, coded, _ = held(path)
+    if coded < promised * (1 - CUT):
+        raise UserError(f"{path}: is cut: its header says {promised} frames, it holds {coded}; copy it again")
+    yield from islice(by_pyav(path), first, last + 1)
 
 
 def check_end(path: Path, found: int, first: int, last: int) -> None:
@@ -60,52 +51,64 @@ def check_end(path: Path, found: int, first: int, last: int) -> None:
 
 def count(path: Path) -> int:
     """Frames that a source truly holds: all of them decoded, by PyAV; the images of a folder. Raises UserError."""
-    if path.is_dir():
-        return len(image_files(path))
-    with readable(path):
-        return sum(1 for _ in by_pyav(path))
-
-
-@contextmanager
-def readable(path: Path) -> Iterator[None]:
-    """What decoders raise, as a UserError that names the video."""
-    try:
-        yield
-    except (OSError, RuntimeError, ValueError) as error:
-        reason = str(error).strip().partition("\n")[0]
-        raise UserError(f"{path}: not readable as a video ({reason}); give a video that plays") from error
-
-
-def held(path: Path) -> Held:
-    """What a video's header promises and how many coded frames the file holds; nothing is decoded."""
-    import av
-
-    with av.open(str(path)) as container:
-        stream = _picture(container)
-        return Held(stream.frames, sum(packet.size > 0 for packet in container.demux(stream)))
-
-
-def lost(path: Path) -> int:
-    """How many frames a video's header promises and it does not hold; 0 where it says nothing. Raises UserError."""
-    with readable(path):
-        promised, coded = held(path)
-        return max(0, promised - coded)
+    return len(image_files(path)) if path.is_dir() else sum(1 for _ in by_pyav(path))
 
 
 def by_pyav(path: Path) -> Iterator[Frame]:
-    """RGB frames, uint8 [H, W, 3], by PyAV on one thread; upright where the file says how the camera was held."""
-    import av
+    """RGB frames, uint8 [H, W, 3], by PyAV on one thread; turned and mirrored as the file says of the first one.
 
-    with av.open(str(path)) as container:
-        _picture(container).codec_context.thread_count = 1  # there is a process for each core
-        for frame in container.decode(video=0):
-            yield np.rot90(frame.to_ndarray(format="rgb24", threads=1), frame.rotation // 90)
+    Raises UserError, also where pixels have more than 8 bits.
+    """
+    shown = None
+    with film(path) as (container, stream):
+        stream.codec_context.thread_count = 1  # there is a process for each core
+        for frame in container.decode(stream):
+            require_8_bits(path, frame.format.name)
+            shown = shown or Turn.of(frame, stream.codec_context.name)
+            yield shown.upright(frame.to_ndarray(format="rgb24", threads=1))
 
 
-def _picture(container: Any) -> Any:
-    if not container.streams.video:
-        raise OSError("it has no picture")
-    return container.streams.video[0]
+class Turn(NamedTuple):
+    """How a picture is shown: a pixel at (x, y) goes to (a x + c y, b x + d y), as in FFmpeg's display matrix."""
+
+    a: int
+    b: int
+    c: int
+    d: int
+
+    @classmethod
+    def of(cls, frame: Any, codec: str) -> "Turn":
+        """What PyAV's frame says. Its side data keep the frame alive until Python collects cycles: ask of one frame."""
+        matrix = None
+        if codec not in ("apng", "png"):  # PyAV 18 frees the name of a PNG's colour profile twice
+            with suppress(ValueError):  # a kind of side data that PyAV has no name for
+                matrix = frame.side_data.get("DISPLAYMATRIX")
+        if matrix is None:
+            return _QUARTERS[round(frame.rotation / 90) % 4]
+        a, b, _, c, d, *_ = np.frombuffer(matrix, np.int32).tolist()
+        return cls(a, b, c, d)
+
+    def upright(self, frame: Frame) -> Frame:
+        """A frame turned to the nearest quarter, and mirrored where it is to be mirrored."""
+        if lies := abs(self.b) + abs(self.c) > abs(self.a) + abs(self.d):
+            frame = frame.swapaxes(0, 1)
+        across, down = (self.c, self.b) if lies else (self.a, self.d)
+        return frame[:: -1 if down < 0 else 1, :: -1 if across < 0 else 1]
+
+    @property
+    def is_quarters(self) -> bool:
+        """Whether it is a whole number of quarter turns without a mirror, which decord knows."""
+        return (self.a, self.b) == (self.d, -self.c) and 0 in (self.a, self.b)
+
+
+_QUARTERS = (Turn(1, 0, 0, 1), Turn(0, -1, 1, 0), Turn(-1, 0, 0, -1), Turn(0, 1, -1, 0))  # anticlockwise
+
+
+def turns_as_decord(path: Path) -> bool:
+    """Whether decord shows a video turned as PyAV does here."""
+    with film(path) as (container, stream):
+        frame = next(container.decode(stream), None)
+        return frame is None or Turn.of(frame, stream.codec_context.name).is_quarters
 
 
 def by_decord(path: Path) -> Iterator[Frame]:
@@ -114,7 +117,7 @@ def by_decord(path: Path) -> Iterator[Frame]:
 
     decord.logging.set_level(decord.logging.QUIET)  # what is wrong with a file is told once, by us
     try:
-        video = decord.VideoReader(str(path), num_threads=1)
+        video = decord.VideoReader(str(path.absolute()), num_threads=1)
         for _ in range(len(video)):
             yield video.next().asnumpy()
     except StopIteration:

@@ -2,13 +2,18 @@
 
 import hashlib
 import json
+import logging
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from search_spaces.errors import UserError
+from search_spaces.files import require_file
 from search_spaces.identity import digest
 from study.data.building import whole
+
+log = logging.getLogger("losolab")
 
 Listing = Callable[[Path], list[Path]]  # the files of a folder, one a frame, in their order
 
@@ -16,15 +21,19 @@ SETTLED = 2.0  # seconds after a change in which a file may change again without
 
 
 class Contents:
-    """What is known of sources by their bytes, kept in a JSON file: path -> [state, digest], or what was found."""
+    """What is known of sources by their bytes, kept in a JSON file: path -> [state, what was found, digest of both].
+
+    What is damaged there is found again, with a word.
+    """
 
     def __init__(self, file: Path) -> None:
-        self.file = file
-        try:
-            self.known: dict[str, list[str]] = json.loads(file.read_text(encoding="utf-8"))
-        except (FileNotFoundError, ValueError):
-            self.known = {}
-        self.changed = False
+        """Raises UserError where the file is a folder or a pipe."""
+        require_file(file, "what the cache remembers; remove it")
+        self.file, self.changed = file, False
+        said = _said(file)
+        self.known: dict[str, list[str]] = {name: entry for name, entry in said.items() if _is_sound(name, entry)}
+        if any(len(entry) != 2 for name, entry in said.items() if name not in self.known):  # 2: of an older losolab
+            log.warning("%s was damaged: what it no longer knows of videos and images is found again", file)
 
     def digest(self, path: Path, first: int, last: int, listing: Listing) -> str:
         """SHA-256 of a file, or of the files of frames first..last that a folder has. Raises UserError when missing."""
@@ -40,7 +49,7 @@ class Contents:
             return self.known[name][1]
         found = find()
         if time.time() - max(s.st_ctime for s in states) > SETTLED:
-            self.known[name] = [state, found]
+            self.known[name] = [state, found, _seal(name, state, found)]
             self.changed = True
         return found
 
@@ -51,11 +60,33 @@ class Contents:
                 stream.write(json.dumps(self.known, indent=0).encode())
 
 
+def _said(file: Path) -> dict[str, list[Any]]:
+    """The lists by name that the file holds, damaged or not; an empty one where it is no such file at all."""
+    try:
+        said = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (ValueError, RecursionError):
+        said = None
+    if not isinstance(said, dict):
+        return {"": []}
+    return {name: entry if isinstance(entry, list) else [] for name, entry in said.items()}
+
+
+def _is_sound(name: str, entry: list[Any]) -> bool:
+    return len(entry) == 3 and all(isinstance(part, str) for part in entry) and entry[2] == _seal(name, *entry[:2])
+
+
+def _seal(name: str, state: str, found: str) -> str:
+    return hashlib.sha256(json.dumps([name, state, found]).encode()).hexdigest()[:16]
+
+
 def frame_files(path: Path, first: int, last: int, listing: Listing) -> list[Path]:
     """A file itself, or the files of frames first..last of a folder, which may hold others, too. Raises UserError."""
-    if path.is_file():
-        return [path]
     if not path.is_dir():
+        require_file(path, "a file, or a folder of frames")
+        if path.is_file():
+            return [path]
         raise UserError(f"{path}: there is no such file, and no such folder of frames")
     files = listing(path)
     if len(files) <= last:

@@ -3,6 +3,7 @@
 import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from importlib.util import find_spec
 from itertools import zip_longest
 from pathlib import Path
@@ -11,11 +12,12 @@ from typing import Any
 import numpy as np
 
 from search_spaces.errors import UserError
-from study.data import decode
+from study.data import decode, rates
 from study.data.images import image_files
 from study.data.masters import attempt, cut_source, wanted_of
 from study.data.readers.layout import numbers, short_source
 from study.data.readers.survey import SHOWN, Finding
+from study.data.videos import Held, held, readable
 
 REGIONS = ("face", "eyes", "mouth", "frame")  # masters of the configurations that change nothing
 
@@ -34,6 +36,13 @@ def source_frames(rows: Rows, root: Path) -> tuple[dict[str, int], list[Finding]
             continue
         problems += [short_source(row, root, frames[source]) for row in clips if row["offset"] >= frames[source]]
     return frames, problems
+
+
+def notes(rows: Rows, root: Path) -> list[str]:
+    """What to know of the clips' videos, of those that can be read: whose frame rate varies."""
+    files = {source: root / source for source in by_source(rows) if (root / source).is_file()}
+    found = {source: attempt(partial(held, path)) for source, path in files.items()}
+    return rates.varying([s for s, one in found.items() if isinstance(one, Held) and one.times], len(files))
 
 
 def extra_frames(rows: Rows, frames: Mapping[str, int]) -> int:
@@ -147,13 +156,15 @@ def decoded(source: str, clips: Rows, root: Path) -> Iterator[Finding]:
 
 def cross_check(path: Path) -> Iterator[Finding]:
     """Where a video's header, PyAV and decord disagree about its frames."""
-    decoders = [decode.by_pyav, decode.by_decord] if find_spec("decord") else [decode.by_pyav]
+    promised = held(path).promised
+    second = find_spec("decord") is not None and decode.turns_as_decord(path)
     count = differ = 0
-    with decode.readable(path):
-        promised = decode.held(path).promised
-        for frames in zip_longest(*(decoder(path) for decoder in decoders)):
-            count += frames[0] is not None
-            differ += len(frames) == 2 and not (frames[0] is not None and np.array_equal(*frames))
+    last = None
+    with readable(path):
+        for frame, other in zip_longest(decode.by_pyav(path), decode.by_decord(path) if second else ()):
+            count += frame is not None
+            last = frame if frame is not None else last  # where a film ends early, decord repeats its last frame
+            differ += second and not (other is not None and last is not None and np.array_equal(last, other))
     if promised and promised != count:
         yield Finding("decoding", str(path), f"its header says {promised} frames, {count} can be decoded")
     if differ:

@@ -1,30 +1,27 @@
 """Whether clips give what configurations ask of them: what is refused, dropped or made up, before anything starts."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from functools import partial
-from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from search_spaces.config import FACTORS, TrialConfig
 from search_spaces.errors import UserError
-from study.data import decode
-from study.data.building import cores
 from study.data.clips import ClipIndex
-from study.data.digests import Contents
 from study.data.readers.survey import SHOWN, classes_of_one_subject
-from study.data.sampling import START, frames_needed
+from study.data.sampling import START, is_short
 
 Row = dict[str, Any]
+
+APART = 3  # times that all frames of a video may come faster or slower than fps says, where they come unevenly
 
 
 def problems(configs: Iterable[TrialConfig], index: ClipIndex) -> list[str]:
     """What configurations ask of a dataset that it does not have, one sentence each."""
     rows, configs = index.table.to_pylist(), list(configs)
-    found = [problem for config in configs for problem in _lacking(config, rows)]
+    found = [problem for config in configs for problem in _lacking(config, rows, index)]
     if index.widened and any(c.apex == "midpoint" and c.is_active(FACTORS["apex"]) for c in configs):
         found.append(
             f"apex: midpoint would be the middle of the window in the {index.widened} clips that the option window "
@@ -33,9 +30,14 @@ def problems(configs: Iterable[TrialConfig], index: ClipIndex) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def _lacking(config: TrialConfig, rows: Sequence[Row]) -> Iterator[str]:
+def _lacking(config: TrialConfig, rows: Sequence[Row], index: ClipIndex) -> Iterator[str]:
     if config.sampling == "rate" and (lost := sum(row["fps"] is None for row in rows)):
         yield f"sampling: rate needs each clip's frames a second; {lost} of {len(rows)} clips have no fps"
+    if config.sampling == "rate" and (odd := [row["clip_id"] for row in rows if _contradicts_fps(row, index)]):
+        yield (
+            f"sampling: rate: frames of {len(odd)} of {len(rows)} clips ({', '.join(odd[:SHOWN])}) come unevenly, and "
+            f"all over {APART} times faster or slower than fps says; correct fps, or give a video of a steady rate"
+        )
     if config.sampling == "onset_apex_offset" and config.apex == "annotated":
         for dataset in without_apex(rows):
             yield (
@@ -54,6 +56,15 @@ def _lacking(config: TrialConfig, rows: Sequence[Row]) -> Iterator[str]:
         yield f"{rule} needs landmarks; {lost} of {len(rows)} clips have none"
 
 
+def _contradicts_fps(row: Row, index: ClipIndex) -> bool:
+    """Whether the times in a clip's video cannot be those at which it was recorded, as in slow motion."""
+    times = index.times_of(row)
+    if times is None or row["fps"] is None:
+        return False
+    steps = row["fps"] * np.diff(times)
+    return bool(steps.min() > APART or steps.max() < 1 / APART)
+
+
 def without_apex(rows: Iterable[Row]) -> list[str]:
     """The datasets in which no clip has an annotated apex."""
     having: dict[str, bool] = {}
@@ -70,7 +81,7 @@ def without_short(configs: Iterable[TrialConfig], index: ClipIndex) -> ClipIndex
     """
     rows = index.table.to_pylist()
     dropping = {config for config in configs if config.short == "drop" and config.is_active(FACTORS["short"])}
-    kept = [row for row in rows if not any(_short(config, row) for config in dropping)]
+    kept = [row for row in rows if not any(_short(config, row, index) for config in dropping)]
     if len(kept) == len(rows):
         return index
     told = f"short: drop leaves out {len(rows) - len(kept)} of {len(rows)} clips, in every configuration"
@@ -90,7 +101,7 @@ def notes(configs: Iterable[TrialConfig], index: ClipIndex) -> list[str]:
     worst: dict[str, tuple[int, str]] = {}
     for config in configs:
         asks = f"sampling: {config.sampling}, frames: {config.frames}"
-        worst[config.short] = max(worst.get(config.short, (0, "")), (short_clips(config, rows), asks))
+        worst[config.short] = max(worst.get(config.short, (0, "")), (short_clips(config, rows, index), asks))
     found = [
         f"{most} of {len(rows)} clips have fewer frames than a configuration asks for ({asks}); short: {rule} fills up."
         for rule, (most, asks) in sorted(worst.items())
@@ -102,36 +113,12 @@ def notes(configs: Iterable[TrialConfig], index: ClipIndex) -> list[str]:
     return found
 
 
-def lost_frames(index: ClipIndex, contents: Contents) -> list[str]:
-    """A note on videos that hold a little less than their headers promise, too little to be refused (decode.CUT).
-
-    What a video holds is read once, and then known by the contents of the cache.
-    """
-    sources = {row["source"]: index.root / row["source"] for row in index.table.to_pylist()}
-    videos = {source: path for source, path in sources.items() if path.is_file()}
-    with ThreadPoolExecutor(cores()) as threads:
-        lost = dict(zip(videos, threads.map(partial(_lost, contents), videos.values()), strict=True))
-    contents.save()
-    fewer = [f"{source} {frames}" for source, frames in lost.items() if frames > 0]
-    if not fewer:
-        return []
-    named = f"{', '.join(fewer[:SHOWN])}{', ...' if len(fewer) > SHOWN else ''}"
-    return [
-        f"{len(fewer)} of {len(videos)} videos hold fewer frames than their headers promise ({named}): where frames "
-        "are missing from the middle, later ones stand in for those annotated; copy them again, or look at these clips."
-    ]
+def short_clips(config: TrialConfig, rows: Iterable[Row], index: ClipIndex) -> int:
+    """How many clips (rows of the index) have fewer frames than a configuration asks for."""
+    return sum(_short(config, row, index) for row in rows)
 
 
-def _lost(contents: Contents, video: Path) -> int:
-    return int(contents.remembered(f"{video.resolve()}: frames lost", [video], lambda: str(decode.lost(video))))
-
-
-def short_clips(config: TrialConfig, rows: Iterable[Row]) -> int:
-    """How many clips (rows of a ClipIndex) have fewer frames than a configuration asks for."""
-    return sum(_short(config, row) for row in rows)
-
-
-def _short(config: TrialConfig, row: Row) -> bool:
+def _short(config: TrialConfig, row: Row, index: ClipIndex) -> bool:
     if config.sampling == "rate" and row["fps"] is None:
         return False  # `problems` refuses it
-    return row["offset"] - row["onset"] + 1 < frames_needed(config, row["fps"])
+    return is_short(config, row["offset"] - row["onset"] + 1, row["fps"], index.times_of(row))

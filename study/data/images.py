@@ -2,15 +2,19 @@
 
 import os
 import re
+import warnings
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from search_spaces.errors import UserError
+from search_spaces.files import require_file, wrong_kind
 from search_spaces.spelling import spelling
+from study.data.videos import DEEP, LARGEST, too_large
 
 SUFFIXES = (".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".tif", ".tiff")
 
@@ -28,7 +32,7 @@ def image_files(folder: Path) -> list[Path]:
     for path, is_file in _images(folder):
         number = frame_number(path)
         if not is_file:
-            problems.append(f"{path}: is no file; expected: an image")
+            problems.append(f"{path}: is {wrong_kind(path) or 'no file'}; expected: an image")
         elif number is None:
             problems.append(f"{path}: no number in the name says which frame it is; name it like img12{path.suffix}")
         elif number in numbered:
@@ -82,12 +86,33 @@ def read_image(path: Path) -> npt.NDArray[np.uint8]:
     """An image, uint8: [H, W] as stored where it is gray, else RGB [H, W, 3]. Raises UserError."""
     from PIL import Image, UnidentifiedImageError
 
+    require_file(path, "an image")
     try:
-        with Image.open(path) as image:
-            if image.mode.startswith(("I", "F")):
-                raise UserError(f"{path}: has pixels of more than 8 bits ({image.mode}); convert it to 8-bit gray")
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            image = Image.open(path)
+        with image:
+            if image.width * image.height > LARGEST:
+                raise UserError(f"{path}: {too_large(image.width, image.height)}")
+            if is_deep(image):
+                raise UserError(f"{path}: {DEEP.format(kind=f'{image.format} {image.mode}')}")
             return np.asarray(image if image.mode == "L" else image.convert("RGB"))
+    except UserError:
+        raise
     except UnidentifiedImageError as error:
         raise UserError(f"{path}: is not an image; copy it again from where it came") from error
-    except (OSError, SyntaxError) as error:  # Pillow's word for a broken PNG is SyntaxError
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise UserError(f"{path}: is too large for a frame ({error}); valid: at most {LARGEST:,} pixels") from error
+    except Exception as error:  # Pillow's parsers raise whatever they stumble over: SyntaxError, struct.error, KeyError
         raise UserError(f"{path}: not readable as an image ({error}); copy it again from where it came") from error
+
+
+def is_deep(image: Any) -> bool:
+    """Whether an image, not loaded yet, has pixels of more than 8 bits; of colours Pillow would keep the upper 8."""
+    if image.mode.startswith(("I", "F")):
+        return True
+    given = [part for tile in image.tile for part in (tile.args if isinstance(tile.args, tuple) else (tile.args,))]
+    of_png = any(isinstance(part, str) and re.search(";16[BLN]", part) for part in given)
+    of_tiff = max(getattr(image, "tag_v2", {}).get(258, (8,)))  # BitsPerSample
+    of_ppm = max((part for part in given if isinstance(part, int) and image.format == "PPM"), default=0)  # brightest
+    return of_png or of_tiff > 8 or of_ppm > 255

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from search_spaces.errors import UserError
 from search_spaces.files import require_file
-from study.data import decode, tables
+from study.data import decode, tables, videos
 from study.data.images import frame_number, image_files
 
 POINTS = 68
@@ -131,19 +131,11 @@ def _other_length(count: int, source: Path) -> str | None:
     """
     if source.is_dir():
         own = len(image_files(source))
-    elif not source.is_file() or count == promised(source):
+    elif not source.is_file() or count == videos.promised(source):
         return None
     else:
         own = decode.count(source)
     return None if own == count else f"{source} has {own}"
-
-
-def promised(video: Path) -> int:
-    """Frames of a video as its header says, 0 where it says nothing. Raises UserError."""
-    import av
-
-    with decode.readable(video), av.open(str(video.absolute())) as container:  # 08:15:30.avi is no protocol
-        return next((stream.frames for stream in container.streams.video), 0)
 
 
 def _faceless(points: Points) -> npt.NDArray[np.bool_]:

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from search_spaces.config import TrialConfig
 from search_spaces.identity import stream
 from search_spaces.network_inputs import master, side, streams
-from study.data.clips import Clips
+from study.data.clips import Clips, Seconds
 from study.data.resize import area_resize
 from study.models.bits import permutation
 
@@ -73,10 +73,16 @@ def evenly(frames: int, count: int) -> Whole:
     return (2 * np.arange(count) * (frames - 1) + count - 1) // (2 * (count - 1))
 
 
-def positions(config: TrialConfig, frames: int, fps: float, apex: int) -> Whole:
-    """Frame numbers [T] that `sampling` asks of a clip; those from `frames` on are not there: the clip is too short."""
+def positions(config: TrialConfig, frames: int, fps: float, apex: int, times: Seconds | None = None) -> Whole:
+    """Frame numbers [T] that `sampling` asks of a clip; those from `frames` on are not there: the clip is too short.
+
+    times: as in Clips, where the frame rate varies; then fps is not asked.
+    """
     step = np.arange(config.frames)
     match config.sampling:
+        case "rate" if times is not None:
+            middles = (times[1:] + times[:-1]) / 2  # halves up, also where the last bit of a sum says otherwise
+            return np.searchsorted(middles, step / config.rate + 1e-9, side="right")
         case "rate":
             return (step * fps / config.rate + 0.5).astype(np.int64)
         case "start_72":
@@ -102,7 +108,7 @@ def through(apex: int, frames: int, count: int) -> Whole:
 
 
 def frames_needed(config: TrialConfig, fps: float) -> int:
-    """Frames that a clip must have for `sampling`; where it has fewer, the rule `short` decides what is seen."""
+    """Frames that a clip must have for `sampling` at a steady frame rate."""
     match config.sampling:
         case "interpolate":
             return 1
@@ -113,12 +119,19 @@ def frames_needed(config: TrialConfig, fps: float) -> int:
     return config.frames
 
 
+def is_short(config: TrialConfig, frames: int, fps: float, times: Seconds | None = None) -> bool:
+    """Whether a clip has fewer frames than `sampling` asks for; then the rule `short` decides what is seen."""
+    if config.sampling == "rate" and times is not None:
+        return bool(positions(config, frames, fps, 0, times)[-1] >= frames)
+    return frames < frames_needed(config, fps)
+
+
 def _places(clips: Clips, clip: int, config: TrialConfig, apex: int) -> Places:
-    frames, fps = int(clips.frames[clip]), float(clips.fps[clip])
+    frames, fps, times = int(clips.frames[clip]), float(clips.fps[clip]), clips.times.get(clip)
     none = np.zeros(config.frames, np.int64)
     if config.control == "single_frame":
         return Places(none + apex, none)
-    short = frames < frames_needed(config, fps)
+    short = is_short(config, frames, fps, times)
     if config.sampling == "interpolate" or (short and config.short == "interpolate"):
         parts = config.frames - 1
         before, share = np.divmod(np.arange(config.frames) * (frames - 1), parts)
@@ -127,7 +140,7 @@ def _places(clips: Clips, clip: int, config: TrialConfig, apex: int) -> Places:
         raise ValueError(f"clip {clips.ids[clip]} is too short and should have been dropped from the dataset")
     if short and config.short == "repeat_evenly":
         return Places(evenly(frames, config.frames), none)
-    return Places(np.minimum(positions(config, frames, fps, apex), frames - 1), none)
+    return Places(np.minimum(positions(config, frames, fps, apex, times), frames - 1), none)
 
 
 def _order(clips: Clips, clip: int, config: TrialConfig, seed: int) -> Whole:

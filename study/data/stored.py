@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-import pyarrow as pa
-
 from search_spaces.errors import UserError
 from study.data import cache
 from study.data.building import BUILDING, locked
@@ -31,14 +29,12 @@ def stored(folder: Path) -> list[Stored]:
     problems, found = [], []
     for file in files(folder):
         try:
-            with pa.memory_map(str(file)) as source:
-                table = pa.ipc.open_file(source).read_all()
-            said = cache.about(table.schema)
-        except (pa.ArrowInvalid, KeyError, TypeError) as error:
-            problems.append(f"{file}: is not of the cache ({error}); {cache.remedy(file)}")
+            pixels, said = cache.opened(file)
+        except UserError as error:
+            problems += error.problems
             continue
         state, made = file.stat(), datetime.fromtimestamp(file.stat().st_mtime)
-        found.append(Stored(file.stem, said["dataset"], said["master"], said["clips"], len(table), state.st_size, made))
+        found.append(Stored(file.stem, said.dataset, said.master, said.clips, len(pixels), state.st_size, made))
     if problems:
         raise UserError(problems)
     return sorted(found, key=lambda one: (one.dataset, one.master, one.name))

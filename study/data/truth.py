@@ -5,6 +5,7 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from fractions import Fraction
+from functools import cache
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,7 @@ Cue = tuple[int, ...]
 Joint = Mapping[tuple[int, int], Mapping[str, Fraction]]  # (brow, mouth) -> label -> probability
 
 
+@cache  # whoever asks does not change it
 def truth(spec: Synthetic) -> dict[str, object]:
     """What `truth.json` holds: the options, the planted effects, and pooled UF1 by level of `regions`.
 
@@ -53,16 +55,16 @@ def truth(spec: Synthetic) -> dict[str, object]:
     """
     even, actual = balanced(), joint(clips(spec))
     scores = {
-        level: {
+        seen: {
             "balanced": ideal_uf1(marginal(even, seen)),
             "actual": ideal_uf1(marginal(actual, seen)),
             "limit": best_uf1(marginal(actual, seen)),
         }
-        for level, seen in SEEN.items()
+        for seen in set(SEEN.values())
     }
     return {
         "options": asdict(spec),
-        "ideal_uf1": {"regions": scores},
+        "ideal_uf1": {"regions": {level: dict(scores[seen]) for level, seen in SEEN.items()}},
         "planted": [{"factor": factor, "level": level, "expect": expect} for factor, level, expect in PLANTED],
     }
 

@@ -3,6 +3,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 from analysis import figures
 from analysis.ablation import ablations
@@ -26,7 +27,16 @@ def test_pdf_and_png(simulate):
 
 
 def test_nothing_to_draw_without_comparisons(simulate, arm):
-    assert figures.forest(ablations(simulate((arm("alone", 0.5),)).results())[-1]) is None
+    drawings = report(simulate((arm("alone", 0.5),)).results()).drawings()
+    assert [drawing.name for drawing in drawings] == ["ablate-confusions"]
+
+
+def test_no_figure_is_drawn_before_it_is_asked_for_and_each_once(simulate, arms, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(figures, "Figure", lambda **options: drawn.append(1) or Figure(**options))
+    drawings = report(simulate(arms).results()).drawings()
+    assert not drawn
+    assert drawings[0].figure is drawings[0].figure and len(drawn) == 1
 
 
 def test_every_figure_of_a_report_is_vector_and_the_same_every_time(simulate, arms):
@@ -52,7 +62,7 @@ def test_a_matrix_shows_shares_of_the_true_class():
 def test_differences_by_subject_are_of_clips(simulate, arm):
     results = simulate((arm("baseline", 0.7), arm("other", 0.4))).results()
     found, counted = ablations(results)[-1], confusions(results)
-    drawn = figures.subjects(found, counted.subjects)
+    drawn = figures.subjects(found, found.baseline.score, counted.subjects)
     shown = drawn.axes[0].collections[0].get_array().ravel()
     right = [np.trace(f.score.counts, axis1=-2, axis2=-1).mean(1) for f in found.findings]
     assert sorted(shown) == pytest.approx(sorted(right[1] - right[0]))

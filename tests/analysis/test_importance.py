@@ -17,7 +17,6 @@ def results(simulate, monkeypatch):
 
 def test_a_real_factor_stands_above_the_noise(results):
     """Skill grows with the trial's number, as learning_rate does; depth alternates and means nothing."""
-    pytest.importorskip("optuna")
     pytest.importorskip("sklearn")
     found = importances(results, confusions(results))
     by_name = {one.factor: one for one in found.found}
@@ -33,7 +32,6 @@ def test_a_real_factor_stands_above_the_noise(results):
 
 
 def test_trials_of_one_seed_are_not_spread_over_seeds_of_their_own(results):
-    pytest.importorskip("optuna")
     pytest.importorskip("sklearn")
     rows = results.predictions
     trials = tuple(replace(trial, seeds=trial.seeds[:1]) for trial in results.trials)
@@ -48,7 +46,7 @@ def test_too_few_trials_say_nothing(simulate):
     assert importances(results, confusions(results)) is None
 
 
-def test_without_optuna_it_says_what_is_missing(results, monkeypatch):
-    monkeypatch.setitem(sys.modules, "optuna", None)
+def test_without_scikit_learn_it_says_what_is_missing(results, monkeypatch):
+    monkeypatch.setitem(sys.modules, "sklearn", None)
     with pytest.raises(ModuleNotFoundError):
         importances(results, confusions(results))

@@ -4,10 +4,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import stats
-from statsmodels.stats.multitest import multipletests
 
 from analysis import inference
-from analysis.inference import compare, interval, seed_excess, swapped_differences, swaps
+from analysis.inference import compare, holm, interval, seed_excess, swapped_differences, swaps
 from analysis.metrics import uf1
 
 
@@ -208,8 +207,16 @@ class TestCompare:
         assert (found.p <= 0.05) == (found.low > 0 or found.high < 0) == (differing == 6)
         assert found.verdict == ["identical", *["inconclusive"] * 4, "equivalent", "better"][differing]
 
-    def test_holm_by_statsmodels(self):
-        assert multipletests([0.01, 0.02, 0.03, 0.04], method="holm")[1] == pytest.approx([0.04, 0.06, 0.06, 0.06])
+    def test_holm(self):
+        assert holm([0.04, 0.01, 0.03, 0.02]) == pytest.approx([0.06, 0.04, 0.06, 0.06])
+        assert holm([0.9, 0.4]) == pytest.approx([0.9, 0.8]) and holm([0.6, 0.7]) == [1, 1] and holm([]) == []
+
+    def test_holm_is_statsmodels_to_the_last_bit(self):
+        multipletests = pytest.importorskip("statsmodels.stats.multitest").multipletests
+        random = np.random.default_rng(0)
+        for tests in (1, 2, 7, 60):
+            for p in (random.random(tests), random.choice([0.0, 1e-5, 0.01, 0.3, 1.0], tests)):
+                assert holm(p) == multipletests(p, method="holm")[1].tolist()
 
     def test_identical_predictions(self):
         base = simulated(12, 3, 0.6, 0)

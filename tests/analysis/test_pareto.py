@@ -3,6 +3,7 @@
 from dataclasses import replace
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from analysis import pareto as module
@@ -24,9 +25,8 @@ def results(simulate, arm):
 def test_the_front_is_what_none_beats(results, monkeypatch):
     found = {t.parameters: t.trial for t in results.trials if t.stage == "search"}
     by_trial = dict(zip([t.trial for t in results.trials if t.stage == "search"], (0.7, 0.8, 0.6, 0.5), strict=True))
-    score = SimpleNamespace(of=lambda trial: SimpleNamespace(interval=SimpleNamespace(estimate=by_trial[trial])))
-    monkeypatch.setattr(module, "Score", score)
-    points = pareto(results, SimpleNamespace(of=lambda trials: trials[0]))
+    monkeypatch.setattr(module, "uf1", lambda pooled: pooled)
+    points = pareto(results, SimpleNamespace(of=lambda trials: np.array([[by_trial[trials[0]]]])))
     assert [(p.uf1, p.sizes["parameters"], p.on_front) for p in points] == [
         (0.8, 300, True),
         (0.5, 100, True),
@@ -39,8 +39,7 @@ def test_the_front_is_what_none_beats(results, monkeypatch):
 
 
 def test_equals_are_both_on_the_front_and_one_that_is_best_in_all_is_alone():
-    equal = [(-0.8, 300), (-0.8, 300)]
-    assert not any(module._beats(a, b) for a in equal for b in equal)
+    assert module._front([(-0.8, 300), (-0.8, 300), (-0.7, 300), (-0.8, 301), (-0.7, 10)]) == {(-0.8, 300), (-0.7, 10)}
     alone = [Point(3, 0.8, {"parameters": 10}, True), Point(4, 0.7, {"parameters": 20}, False)]
     assert answer(alone) == "Nothing: trial 3 has the highest UF1, 0.800, and the fewest parameters."
 

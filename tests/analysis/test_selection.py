@@ -19,8 +19,10 @@ def candidates(many, subjects=8, seeds=2, key=0):
     return counts
 
 
-def test_bbc_by_brute_force(monkeypatch):
+@pytest.mark.parametrize("at_once", [2, 200])
+def test_bbc_by_brute_force(monkeypatch, at_once):
     monkeypatch.setattr(selection, "DRAWS", 50)
+    monkeypatch.setattr(selection, "_AT_ONCE", at_once)
     counts = candidates(5)
     generator = np.random.Generator(np.random.Philox(stream("analysis", "subject bootstrap", 8)))
     pooled, wins = np.zeros((2, 3, 3)), []

@@ -133,3 +133,12 @@ def test_factors_and_datasets_may_be_called_like_our_columns(simulate, arm):
     assert sorted(row["rank"] for row in ranked if row["rank"]) == [1, 2, 3] and ranked[0]["factor_rank"] in ("1", "2")
     datasets = made["ablate-datasets"].to_json()["rows"][0]
     assert datasets["uf1_pooled"] != datasets["uf1_dataset_all"] != datasets["uf1_dataset_pooled"]
+
+
+def test_a_long_table_is_cut_with_a_count_and_its_csv_has_all(table):
+    many = Table("search", "Search", "Some.", table.columns, table.rows[:1] * 5000, table.notes)
+    cut = "The first 200 of 5,000 rows; search.csv has them all."
+    assert len(many.texts()) == 200 and many.remarks == (*many.notes, cut)
+    assert cut in many.to_markdown() and cut in many.to_latex() and len(many.to_latex()) < 20_000
+    assert many.to_csv().count("\n") == 5001 and len(many.to_json()["rows"]) == 5000
+    assert table.remarks == table.notes

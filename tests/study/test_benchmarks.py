@@ -4,8 +4,8 @@ from itertools import product
 
 import numpy as np
 
+from benchmarks import cli, search, utilisation
 from benchmarks import race as racing
-from benchmarks import search, utilisation
 
 
 def test_the_default_race_saves_a_third_and_loses_little():
@@ -40,3 +40,11 @@ def test_workers_are_busy_nine_tenths_of_the_time_that_asking_freely_would_have_
         found = utilisation.busy(0.9, True, workers, 3)
         assert found["virtual clock"][1] >= 0.9
         assert found["fixed lag"][1] < found["virtual clock"][1] <= 1.02
+
+
+def test_commands_are_timed_against_another_checkout(tmp_path, capsys):
+    (tmp_path / "before").symlink_to(cli.HERE)
+    cli.main(["--against", str(tmp_path / "before"), "--only=--help,status", "--trials", "3", "--turns", "1"])
+    header, *rows = capsys.readouterr().out.splitlines()
+    assert header.split()[-1] == "ratio" and [row.split()[0] for row in rows] == ["--help", "status"]
+    assert all(0.2 < float(row.split()[-1]) < 5 for row in rows)

@@ -2,6 +2,7 @@
 
 import csv
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -99,13 +100,20 @@ def test_a_missing_folder(command, small, tmp_path):
 
 def test_bad_videos_are_told_together(command, small, manifest):
     rows = list(csv.DictReader((manifest / "clips.csv").open(newline="")))
-    empty, short = rows[0]["source"], rows[-1]["source"]
-    (manifest / empty).write_bytes(b"")
-    change(manifest, lambda row: row["source"] != short or row.update(offset="999"))
+    bad = rows[0]["source"], rows[-1]["source"]
+    for source in bad:
+        (manifest / source).write_text(f"no video {source}" * 100)
     found = refused(command, small, "--data", manifest)
     assert len(found) == 2
-    assert any(empty in problem for problem in found)
-    assert any(short in problem and "needs 1000" in problem for problem in found)
+    assert all(source in problem for source, problem in zip(bad, found, strict=True))
+
+
+def test_clips_beyond_the_end_of_their_videos_are_told_before_anything_is_decoded(command, small, manifest):
+    rows = list(csv.DictReader((manifest / "clips.csv").open(newline="")))
+    short = rows[-1]["source"]
+    change(manifest, lambda row: row["source"] != short or row.update(offset="999"))
+    (problem,) = refused(command, small, "--data", manifest)
+    assert short in problem and "needs 1000" in problem
 
 
 def test_a_dataset_with_one_subject(command, small, manifest):
@@ -147,7 +155,7 @@ def test_the_default_study_refuses_no_cell(command):
     assert "72 of 72 configurations can be built" in out
 
 
-def test_a_study_runs_and_leaves_what_it_promises(command, small):
+def test_a_study_runs_and_leaves_what_it_promises(command, small, monkeypatch):
     code, out, err = command("run", small.file, "--storage", small.storage, "--serial", "--trials", 3, "--seeds", 1)
     assert code == 0, err
     assert "baseline" in out
@@ -158,9 +166,14 @@ def test_a_study_runs_and_leaves_what_it_promises(command, small):
         assert (small.folder / name).stat().st_size > 0
     code, out, _ = command("run", small.file, "--storage", small.storage, "--serial", "--trials", 4, "--seeds", 1)
     assert code == 2, "a search does not grow once a later stage has begun"
+    monkeypatch.setenv("COLUMNS", "80")
     code, out, _ = command("run", small.file, "--storage", small.storage, "--serial", "--trials", 3, "--seeds", 2)
     assert code == 0, "a fixed design may have more seeds"
     assert "from the ledger" in out
+    assert "folds 55/55" in out
+    assert re.search(r"best uf1 \d\.\d{3} \((search, trial \d+|ablate, (baseline|input=gray)), seed \d+\)", out)
+    for line in out.splitlines():  # a path is whole, on a line of its own
+        assert len(line) <= 80 or (" " not in line and "/" in line), line
 
 
 def test_two_runs_of_one_study_at_once_are_refused(command, small):

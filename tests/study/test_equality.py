@@ -34,6 +34,7 @@ OPTIONS = {
     "AdamW": {"optimiser": "adamw", "weight_decay": 0.1, "learning_rate": 1e-3},
     "cosine": {"schedule": "cosine", "learning_rate": 0.05},
     "balanced": {"class_weights": "balanced"},
+    "shuffled labels": {"control": "shuffled_labels", "class_weights": "balanced"},
     "mirrored": {"flip": 0.5},
     "shifted": {"crop_shift": 3},
     "jittered": {"temporal_jitter": 2, "input": "frame_difference"},
@@ -117,7 +118,7 @@ def plain_loop(config, clips, f):
     name = (1, fold.held_out)
     network = Plain(config, FoldedNetwork(config, 3, [name]), 0, name)
     names = list(zip(clips.subjects.tolist(), clips.ids.tolist(), strict=True))
-    labels, steps = torch.from_numpy(clips.labels), -(-len(names) // config.batch_size)
+    labels, steps = torch.from_numpy(told(config, clips, fold)), -(-len(names) // config.batch_size)
     optimiser, criterion = optimiser_of(config, network), criterion_of(config, clips, fold)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps * config.epochs)
     for step, rows in enumerate(batches(names, 1, config.epochs, config.batch_size)):
@@ -136,6 +137,16 @@ def plain_loop(config, clips, f):
     return network, torch.softmax(logits.double(), 1).numpy()
 
 
+def told(config, clips, fold):
+    """The labels that a fold is told: permuted over its training clips, which lie sorted by subject and id."""
+    labels = clips.labels.copy()
+    if config.control == "shuffled_labels":
+        order = np.lexsort((clips.ids, clips.subjects))
+        rows = order[fold.train[order]]
+        labels[rows] = labels[rows[bits.permutation(stream("shuffled_labels", 1, fold.held_out, ""), len(rows))]]
+    return labels
+
+
 def optimiser_of(config, network):
     given = {"lr": config.learning_rate, "weight_decay": config.weight_decay}
     if config.optimiser == "adamw":
@@ -147,7 +158,7 @@ def optimiser_of(config, network):
 def criterion_of(config, clips, fold):
     if config.class_weights == "none":
         return nn.CrossEntropyLoss()
-    own = clips.labels[fold.train]
+    own = told(config, clips, fold)[fold.train]
     return nn.CrossEntropyLoss(torch.from_numpy(compute_class_weight("balanced", classes=np.arange(3), y=own)))
 
 

@@ -107,7 +107,7 @@ def test_a_measurement_keeps_to_its_budget(small):
     plan = small.prepared(**{"baseline.epochs": 50}).plan
     began = time.perf_counter()
     made = forecast(small.prepared(**{"baseline.epochs": 50}))
-    assert time.perf_counter() - began < 30, "3 s on an idle machine"
+    assert time.perf_counter() - began < 30, "a quarter of a second on an idle machine"
     assert 1 <= made.measured <= made.classes
     assert measure(plan.costs, {}, Resources(gpu=0)) == 0
 

@@ -71,11 +71,39 @@ def test_every_request_loses_its_reply(tmp_path):
     while not whole:
         attempts += 1
         store = Mirror(folder, uri, location)
-        store.client = Cut(store.client, cut)
+        store.client, store.engine = Cut(store.client, cut), None  # by requests alone, as to a server
         with contextlib.suppress(ConnectionError):
             whole = store.update() == 5
     assert attempts > 15
     assert_as_in_the_ledger(folder, uri)
+
+
+def test_the_mirror_ends_after_each_transaction(tmp_path, monkeypatch):
+    """What a transaction has written is there with its tables and pictures, and is not written again."""
+    from study import mlflow_mirror
+    from study.mlflow_tables import write
+
+    folder = tmp_path / "interrupted"
+    with Ledger(folder) as ledger:
+        begin(ledger)
+        for n in range(4):
+            _advance(ledger, n)
+    uri, location = f"sqlite:///{tmp_path}/mlflow.db", (tmp_path / "artifacts").as_uri()
+
+    def cut(*arguments):
+        write(*arguments)
+        raise ConnectionError
+
+    monkeypatch.setattr(mlflow_mirror, "_RUNS", 1)
+    monkeypatch.setattr(mlflow_mirror, "write", cut)
+    attempts, whole = 0, False
+    while not whole:
+        attempts += 1
+        with contextlib.suppress(ConnectionError):
+            whole = mlflow_mirror.Mirror(folder, uri, location).update() == 5
+    assert attempts == 1 + sum(outcome is not None for outcome in OUTCOMES[:4])
+    assert_as_in_the_ledger(folder, uri)
+    assert len(list((tmp_path / "artifacts").rglob("confusion.svg"))) == OUTCOMES[:4].count(OUTCOMES[0])
 
 
 class Cut:

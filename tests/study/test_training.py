@@ -10,7 +10,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from study.models.networks import FoldedNetwork
 from study.protocol import loso
-from study.training import Diverged, Material, batches, fit, loss, permuted, train
+from study.training import Diverged, Material, batches, fit, loss, permuted, shuffled_labels, train
 from tests.small_network import SMALL
 
 
@@ -48,7 +48,7 @@ def test_nothing_of_a_held_out_clip_reaches_the_other_predictions(normalisation,
 def test_a_batch_without_a_training_clip_costs_a_fold_nothing():
     logits = torch.randn(2, 3, 3, requires_grad=True)
     trained_on = torch.tensor([[0.0, 0.0, 0.0], [1.0, 0.0, 1.0]])
-    cost = loss(logits, torch.tensor([0, 1, 2]), trained_on)
+    cost = loss(logits, torch.tensor([[0, 1, 2]]).repeat(2, 1), trained_on)
     torch.testing.assert_close(cost, F.cross_entropy(logits[1, [0, 2]], torch.tensor([0, 2])))
     cost.backward()
     assert (logits.grad[0] == 0).all()
@@ -88,7 +88,20 @@ def test_every_architecture_trains(regions, fusion, head, random_clips):
         np.testing.assert_allclose(found.sum(1), 1)
 
 
-@pytest.mark.parametrize("control", ["permuted_labels", "single_frame", "shuffled_time"])
+def test_shuffled_labels_keep_the_classes_of_a_folds_training_clips_by_dataset():
+    labels, datasets = np.tile([0, 0, 1, 2, 1], 12), np.repeat(["a", "b"], 30)
+    trained_on = np.arange(60) % 6 > 0
+    out = shuffled_labels(labels, trained_on, datasets, (0, "s"))
+    for dataset in ("a", "b"):
+        mine = trained_on & (datasets == dataset)
+        assert sorted(out[mine]) == sorted(labels[mine])
+    assert np.array_equal(out[~trained_on], labels[~trained_on])
+    many = [shuffled_labels(labels, trained_on, datasets, (seed, "s")) == labels for seed in range(50)]
+    assert abs(np.mean(np.stack(many)[:, trained_on]) - 0.36) < 0.03, "chance leaves .4^2 + .4^2 + .2^2 right"
+    assert not np.array_equal(out, shuffled_labels(labels, trained_on, datasets, (0, "another")))
+
+
+@pytest.mark.parametrize("control", ["permuted_labels", "shuffled_labels", "single_frame", "shuffled_time"])
 def test_controls_change_what_is_learnt(control, random_clips):
     clips = random_clips()
     fold = loso(clips, 0)[:1]

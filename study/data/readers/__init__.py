@@ -135,6 +135,11 @@ def checked(reader: str, index: Any) -> ClipIndex:
     return replace(index, table=index.table.sort_by(order), notes=notes)
 
 
+def truth(index: ClipIndex) -> dict[str, object] | None:
+    """All that is planted in synthetic data; None of any other."""
+    return synthetic.planted(index) if synthetic.is_planned(index) else index.truth
+
+
 def is_there(index: ClipIndex, folder: Path) -> bool:
     """Whether the videos are there, so that `materialise` renders none."""
     return not synthetic.is_planned(index) or synthetic.target(index, folder).is_dir()

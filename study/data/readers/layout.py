@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from search_spaces.errors import UserError
-from study.data import decode
+from study.data import videos
 from study.data.images import SUFFIXES, frame_number, image_files
-from study.data.landmarks import promised
 from study.data.readers.survey import Finding, Findings
 
 VIDEOS = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm", ".wmv")
@@ -131,7 +130,7 @@ def numbers(source: Path) -> Sequence[int]:
     """The numbers of a source's frames, ascending: of a folder its images', of a video from 1. Raises UserError."""
     if source.is_dir():
         return [number for number in map(frame_number, image_files(source)) if number is not None]
-    return range(1, video_length(source) + 1)
+    return range(1, videos.length(source) + 1)
 
 
 def beyond_the_end(rows: Sequence[Mapping[str, Any]], root: Path) -> Iterator[Finding]:
@@ -156,14 +155,6 @@ def known_length(source: Path) -> int | None:
     Whoever decodes such a source tells what is wrong with it.
     """
     try:
-        return len(image_files(source)) if source.is_dir() else promised(source) or None
+        return len(image_files(source)) if source.is_dir() else videos.promised(source) or None
     except UserError:
         return None
-
-
-def video_length(path: Path) -> int:
-    """Frames of a video as its header says, or as the file holds where the header says nothing."""
-    if known := promised(path):
-        return known
-    with decode.readable(path):
-        return decode.held(path).coded

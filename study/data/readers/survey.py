@@ -4,18 +4,20 @@ import re
 import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
 from search_spaces.errors import UserError
+from search_spaces.files import escaped, not_utf8
 from search_spaces.spelling import spelling, spelt_twice
 from study.data.clips import CLIP_INDEX, ClipIndex
 
 Row = dict[str, Any]  # a clip, by the columns of CLIP_INDEX
 
+NOT_UTF8 = "its name is not in UTF-8; rename it, GBK of a Chinese Windows by: convmv -r --notest -f GBK -t UTF-8 FOLDER"
 SHOWN = 8  # clips that a note names; the rest is counted
 MOST = 20  # problems that refuse a dataset one by one; the rest is counted
 
@@ -96,10 +98,18 @@ class Survey:
 
 
 def survey_of(name: str, root: Path, classes: Sequence[str], rows: Sequence[Row], found: Findings) -> Survey:
-    """What was found, the clips in the order of an index."""
+    """What was found, the clips in the order of an index; a name that is not in UTF-8 is a problem."""
+    sources = {row["source"]: not_utf8((root / row["source"]).absolute()) for row in rows}
+    for path in sorted(set(filter(None, sources.values()))):
+        found.wrong("name", escaped(str(path)), NOT_UTF8)
+    rows = [row for row in rows if sources[row["source"]] is None]
     ordered = sorted(rows, key=lambda row: tuple(str(row[name]) for name in ("dataset", "subject", "clip_id")))
-    problems, left_out = tuple(found.problems), tuple(found.left_out)
-    notes = (*found.notes(), *classes_of_one_subject(rows, classes))
+    problems = tuple(replace(one, where=escaped(one.where), text=escaped(one.text)) for one in found.problems)
+    left_out = tuple(
+        replace(one, clip=escaped(one.clip), where=escaped(one.where), detail=escaped(one.detail))
+        for one in found.left_out
+    )
+    notes = tuple(map(escaped, (*found.notes(), *classes_of_one_subject(rows, classes))))
     return Survey(name, root, tuple(classes), tuple(ordered), problems, left_out, notes, widened=found.widened)
 
 

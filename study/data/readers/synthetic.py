@@ -21,7 +21,7 @@ PLANNED = Path("<synthetic, not written yet>")  # root of an index whose videos 
 def read(path: Path | None, options: Mapping[str, Any]) -> ClipIndex:
     """The index that these options give, from parameters alone; a path is not needed and not looked at."""
     spec = from_options(options)
-    index = index_of(spec, PLANNED, truth(spec))
+    index = index_of(spec, PLANNED, {"options": asdict(spec)})
     return replace(index, notes=tuple(classes_of_one_subject(index.table.to_pylist(), index.classes)))
 
 
@@ -49,12 +49,20 @@ def is_planned(index: ClipIndex) -> bool:
 
 def materialise(index: ClipIndex, folder: Path, progress: Callable[[int, int], None] | None = None) -> ClipIndex:
     """A planned index with its videos, which are rendered into `folder`/synthetic-DIGEST unless they are there."""
-    assert index.truth is not None
-    spec = from_options(index.truth["options"])  # type: ignore[arg-type]
-    make(target(index, folder), spec, progress)
+    make(target(index, folder), _options(index), progress)
     return manifest.read(target(index, folder), {})
 
 
 def target(index: ClipIndex, folder: Path) -> Path:
     """Where the videos of a planned index are rendered to."""
-    return folder / f"synthetic-{digest([RENDERER, index.truth])[:12]}"
+    return folder / f"synthetic-{digest([RENDERER, planted(index)])[:12]}"
+
+
+def planted(index: ClipIndex) -> dict[str, object]:
+    """What `truth.json` will hold of a planned index: computed when it is asked for, not at every read."""
+    return truth(_options(index))
+
+
+def _options(index: ClipIndex) -> Synthetic:
+    assert index.truth is not None
+    return from_options(index.truth["options"])  # type: ignore[arg-type]

@@ -62,7 +62,8 @@ def test_clips_too_short_for_any_configuration_are_dropped_for_all():
     assert fitness.without_short([CONFIG, replace(CONFIG, short="repeat_last")], data) is data
     kept = fitness.without_short([replace(CONFIG, short="drop"), replace(CONFIG, frames=40)], data)
     assert kept.table["clip_id"].to_pylist() == ["c1", "c2", "c3", "c5"]
-    assert kept.notes == ("short: drop leaves out 2 of 6 clips, in every configuration.",)
+    assert kept.notes[0] == "short: drop leaves out 2 of 6 clips, in every configuration."
+    assert kept.notes[1].startswith("classes that one subject alone shows: a (subject s2 of d).")
     assert fitness.without_short([replace(CONFIG, short="drop", sampling="interpolate")], data) is data
 
 
@@ -83,8 +84,26 @@ def test_nothing_left_is_refused():
     ],
 )
 def test_short_clips_are_counted(levels, needed):
-    rows = index((needed - 1 or 1, needed, needed + 1, 2 * needed)).table.to_pylist()
-    assert fitness.short_clips(replace(CONFIG, **levels), rows) == (needed > 1)
+    data = index((needed - 1 or 1, needed, needed + 1, 2 * needed))
+    assert fitness.short_clips(replace(CONFIG, **levels), data.table.to_pylist(), data) == (needed > 1)
+
+
+def test_where_frames_come_unevenly_their_times_say_what_is_short():
+    data = index((10, 10), fps=100.0)
+    slow_at_the_end = [0.01 * number for number in range(7)] + [0.1 * number for number in range(1, 9)]
+    rate = replace(CONFIG, sampling="rate", rate=50.0)
+    assert fitness.short_clips(rate, data.table.to_pylist(), data) == 2
+    timed = replace(data, times={"none": slow_at_the_end})
+    assert fitness.short_clips(rate, data.table.to_pylist(), timed) == 0
+    dropping = replace(rate, short="drop", frames=40)
+    with pytest.raises(UserError, match="leaves out 2 of 2 clips"):
+        fitness.without_short([dropping], timed)
+    assert fitness.problems([rate], timed) == []
+    in_slow_motion = replace(data, times={"none": [10 * time for time in slow_at_the_end]})
+    (problem,) = fitness.problems([rate], in_slow_motion)
+    assert (
+        "frames of 2 of 2 clips (c0, c1) come unevenly, and all over 3 times faster or slower than fps says" in problem
+    )
 
 
 def test_what_is_made_up_is_noted():

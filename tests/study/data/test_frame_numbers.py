@@ -13,12 +13,14 @@ from PIL import Image
 
 from search_spaces.config import TrialConfig
 from search_spaces.errors import UserError
-from study.data import cache, digests, fitness
-from study.data import decode as decoding
-from study.data.decode import by_decord, by_pyav, count, held
+from search_spaces.network_inputs import data_parts
+from study.check import check, facts
+from study.data import cache, digests, rates, videos
+from study.data.decode import by_decord, by_pyav, count
 from study.data.digests import Contents
 from study.data.readers import manifest
 from study.data.sampling import sample
+from study.data.videos import held
 from tests.decoded import decode
 
 SIZE, BITS, CELL = 128, 8, 16
@@ -179,14 +181,14 @@ def test_a_video_that_lacks_a_frame_is_taken_and_noted_and_not_read_again(source
     (tmp_path / "clips.csv").write_text("clip_id,subject,label,onset,offset,source\n" + "\n".join(rows))
     index = manifest.read(tmp_path, {})
     monkeypatch.setattr(digests, "SETTLED", -1.0)  # a file may be new and known
-    read, asked = decoding.lost, []
-    monkeypatch.setattr(decoding, "lost", lambda path: asked.append(path) or read(path))
-    (note,) = fitness.lost_frames(index, Contents(tmp_path / "contents.json"))
+    read, asked = videos.held, []
+    monkeypatch.setattr(videos, "held", lambda path: asked.append(path) or read(path))
+    (note,) = rates.notes(index, Contents(tmp_path / "contents.json"))
     assert len(asked) == 2
-    assert fitness.lost_frames(index, Contents(tmp_path / "contents.json")) == [note]
+    assert rates.notes(index, Contents(tmp_path / "contents.json")) == [note]
     assert len(asked) == 2, "a second run reads no video"
     (tmp_path / "lacks.avi").write_bytes(sources["mjpeg.avi"][0].read_bytes())
-    assert fitness.lost_frames(index, Contents(tmp_path / "contents.json")) == []
+    assert rates.notes(index, Contents(tmp_path / "contents.json")) == []
     (tmp_path / "lacks.avi").write_bytes(content)
     assert "1 of 2 videos hold fewer frames than their headers promise (lacks.avi 1)" in note
     assert numbers(decode(tmp_path / "lacks.avi", 0, LENGTH - 1)) == list(range(LENGTH))
@@ -246,18 +248,40 @@ def test_every_temporal_rule(sources, name, tmp_path):
     assert sampled(clips, replace(config, sampling="start_72", short="repeat_last")) == [59] * 6
 
 
+def test_a_rate_goes_by_the_times_of_a_video_whose_own_varies(sources, tmp_path):
+    """Not by the mean that its header or the table say; what counts frames, and a steady video, are as they were."""
+    path, onset = sources["varying.mp4"][0], 5
+    config = TrialConfig(frames=6, crop=64, kernel_time=3, sampling="rate", rate=10.0)
+    plain = loaded(path, tmp_path, apex=20, first=onset)
+    index = rates.timed([config], manifest.read(tmp_path, {}), Contents(tmp_path / "contents.json"))
+    clips = cache.load(index, ("face",), tmp_path / "cache")
+    with av.open(str(path)) as container:
+        times = np.array([frame.time for frame in container.decode(video=0)][onset:])
+    apart = [np.abs(times - times[0] - step / 10).round(9) for step in range(6)]
+    nearest = [int(np.flatnonzero(one == one.min())[-1]) for one in apart]  # halves up, as at a steady rate
+    assert sampled(clips, config) == [onset + number for number in nearest] != sampled(plain, config)
+    uniform = replace(config, sampling="uniform")
+    assert sampled(clips, uniform) == sampled(plain, uniform)
+    assert clips.digests.keys() - plain.digests.keys() == {"times"}
+    assert clips.data_digest(data_parts(config)) != plain.data_digest(data_parts(config))
+    assert clips.data_digest(data_parts(uniform)) == plain.data_digest(data_parts(uniform))
+    (note,) = rates.notes(index, Contents(tmp_path / "contents.json"))
+    assert "1 of 1 videos have a frame rate that varies" in note and "varying.mp4" in note
+    assert note in facts(check("manifest", tmp_path, {}))["notes"]
+
+
 def test_start_72_begins_where_the_paper_does(tmp_path):
     path = write(tmp_path / "long.avi", 100, "mjpeg.avi")
     clips = loaded(path, tmp_path, apex=20, last=99)
     assert sampled(clips, TrialConfig(frames=20, crop=64, sampling="start_72")) == list(range(72, 92))
 
 
-def loaded(source: Path, folder: Path, apex: int, last: int = LENGTH - 1):
+def loaded(source: Path, folder: Path, apex: int, last: int = LENGTH - 1, first: int = 0):
     """A clip of a source, and another subject's that is not looked at, through manifest and cache."""
     (folder / "other").mkdir()
     for number in range(2):
         Image.new("L", (8, 8)).save(folder / f"other/{number}.png")
-    rows = [f"clipa,a,x,0,{apex},{last},25,{source}", "clipb,b,y,0,1,1,25,other"]
+    rows = [f"clipa,a,x,{first},{apex},{last},25,{source}", "clipb,b,y,0,1,1,25,other"]
     table = folder / "clips.csv"
     table.write_text("clip_id,subject,label,onset,apex,offset,fps,source\n" + "\n".join(rows))
     return cache.load(manifest.read(table, {}), ("face",), folder / "cache")

@@ -1,3 +1,6 @@
+from fractions import Fraction
+
+import av
 import numpy as np
 import pytest
 from PIL import Image
@@ -97,4 +100,17 @@ def test_damage_is_told_by_file(tmp_path, damage, words):
 
 def test_an_empty_folder_is_told(tmp_path):
     with pytest.raises(UserError, match="holds no images; valid: "):
+        decode(tmp_path, 0, 0)
+
+
+DEEP = {"png": ("rgb48be", "rgba64be", "gray16be", "ya16be"), "tiff": ("rgb48le", "gray16le"), "ppm": ("rgb48be",)}
+
+
+@pytest.mark.parametrize(("codec", "pixels"), [(codec, one) for codec, several in DEEP.items() for one in several])
+def test_images_of_more_than_8_bits_are_refused_in_colour_too(tmp_path, codec, pixels):
+    context = av.CodecContext.create(codec, "w")
+    context.width, context.height, context.pix_fmt, context.time_base = 8, 6, pixels, Fraction(1, 25)
+    frame = av.VideoFrame.from_ndarray(np.full((6, 8, 3), 900, np.uint16), "rgb48le").reformat(format=pixels)
+    (tmp_path / "img1.png").write_bytes(b"".join(map(bytes, [*context.encode(frame), *context.encode(None)])))
+    with pytest.raises(UserError, match=r"img1.png: has pixels of more than 8 bits \(.*\); convert all files"):
         decode(tmp_path, 0, 0)

@@ -12,7 +12,8 @@ def test_a_planned_index_is_the_one_that_is_written(tmp_path):
     steps = []
     written = readers.materialise(planned, tmp_path, lambda done, total: steps.append((done, total)))
     assert written.table.equals(planned.table)
-    assert (written.classes, written.name, written.truth) == (planned.classes, planned.name, planned.truth)
+    assert (written.classes, written.name, written.truth) == (planned.classes, planned.name, readers.truth(planned))
+    assert readers.truth(written) == written.truth
     assert steps[-1] == (12, 12)
     again = readers.materialise(planned, tmp_path, lambda *_: pytest.fail("rendered again"))
     assert again.root == written.root
