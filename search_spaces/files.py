@@ -35,7 +35,7 @@ def require_file(path: Path, expected: str) -> None:
 
 def is_utf8(name: str) -> bool:
     """Whether a name from the file system is text: bytes that are not UTF-8 stand in it as halves of characters."""
-    return not any("\ud800" <= letter <= "\udfff" for letter in name)
+    return name.isascii() or not any("\ud800" <= letter <= "\udfff" for letter in name)
 
 
 def escaped(name: str) -> str:

@@ -99,7 +99,7 @@ class Survey:
 
 def survey_of(name: str, root: Path, classes: Sequence[str], rows: Sequence[Row], found: Findings) -> Survey:
     """What was found, the clips in the order of an index; a name that is not in UTF-8 is a problem."""
-    sources = {row["source"]: not_utf8((root / row["source"]).absolute()) for row in rows}
+    sources = {source: not_utf8((root / source).absolute()) for source in {row["source"] for row in rows}}
     for path in sorted(set(filter(None, sources.values()))):
         found.wrong("name", escaped(str(path)), NOT_UTF8)
     rows = [row for row in rows if sources[row["source"]] is None]
