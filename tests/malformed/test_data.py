@@ -83,6 +83,18 @@ TABLES = {
         table(rows=[r.replace("s0", "1.0" if "c0" in r else "1") for r in ROWS]),
         "one subject is spelt 1 and 1.0",
     ),
+    "a sign that is not seen": (table(first="c0,s1\u200b,pos,0,3,0,25"), "one subject is spelt s1 and s1"),
+    "one name of two datasets": (
+        table(
+            HEADER + ",dataset",
+            [r.replace("s0", ("b/c", "c")[k // 2]) + f",{('a', 'a/b')[k // 2]}" for k, r in enumerate(ROWS)],
+        ),
+        "a/b/c is a subject of two datasets",
+    ),
+    "two labels by value": (
+        table(rows=[r.replace("pos", ("-1", "-1.0")[k % 2]) for k, r in enumerate(ROWS)]),
+        "one class is spelt -1 and -1.0",
+    ),
     "two labels": (table(first="c0,s0,Pos,0,3,0,25"), "one class is spelt Pos and pos"),
     "two datasets": (
         table(HEADER + ",dataset", [f"{r},{'SMIC' if k else 'smic'}" for k, r in enumerate(ROWS)]),

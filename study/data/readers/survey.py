@@ -152,6 +152,9 @@ def spelt_two_ways(subjects: set[tuple[str, str]], classes: Sequence[str]) -> It
     by_dataset: dict[str, list[str]] = defaultdict(list)
     for dataset, subject in sorted(subjects):
         by_dataset[dataset].append(subject)
+    joined = Counter(f"{dataset}/{subject}" for dataset, subject in subjects)  # how several datasets' are held out
+    for name in (name for name, times in joined.items() if times > 1):
+        yield f"{name} is a subject of two datasets, by where the / is; give the subjects names without /"
     for dataset, own in by_dataset.items():
         where = f" in dataset {dataset}" if len(by_dataset) > 1 else ""
         for names in alike(own):
