@@ -3,6 +3,7 @@
 Points are pixels of the frame, x then y; a whole number is the middle of a pixel.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -12,6 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from search_spaces.errors import UserError
+from search_spaces.files import require_file
+from study.data import decode, tables, videos
 from study.data.images import frame_number, image_files
 
 POINTS = 68
@@ -101,8 +104,9 @@ def _between(by_x: float, by_y: float, shift: float, side: int, length: int) -> 
 def read(path: Path, first: int, last: int, source: Path) -> Points:
     """Landmarks of frames first..last of a source [n, 68, 2]. Raises UserError with what is missing.
 
-    path: a CSV as OpenFace writes it (frame from 1, x_0 .. x_67, y_0 .. y_67, and perhaps success), an .npy with
-    [frames, 68, 2], or a folder with an .npy [68, 2] for each frame (`point_files`).
+    path: a CSV as OpenFace writes it (frame from 1, or from 0 as py-feat counts, x_0 .. x_67, y_0 .. y_67, and perhaps
+    success), an .npy with [frames, 68, 2], or a folder with an .npy [68, 2] for each frame (`point_files`). They are of
+    all frames of the source: of another number, nobody knows which frame is whose.
     """
     if path.is_dir():
         points = _from_folder(path, source)
@@ -112,10 +116,31 @@ def read(path: Path, first: int, last: int, source: Path) -> Points:
         points = _loaded(path, 3) if path.suffix == ".npy" else _from_csv(path, source)
     if len(points) <= last:
         raise UserError(f"{path}: has landmarks of {len(points)} frames, the annotation needs {last + 1}")
+    if wrong := _other_length(len(points), source):
+        raise UserError(f"{path}: has landmarks of {len(points)} frames, {wrong}; make them of the very source again")
     wanted = points[first : last + 1]
-    if lost := [first + int(frame) for frame in np.flatnonzero(~np.isfinite(wanted).all(axis=(1, 2)))]:
+    if lost := [first + int(frame) for frame in np.flatnonzero(_faceless(wanted))]:
         raise UserError(f"{path}: no face was found in {len(lost)} frames of the clip ({_first(lost)}, counted from 0)")
     return wanted
+
+
+def _other_length(count: int, source: Path) -> str | None:
+    """What a source has instead of so many frames; None where it has as many, or is not there to ask.
+
+    A video is decoded to be counted where its header says another number: headers may be wrong.
+    """
+    if source.is_dir():
+        own = len(image_files(source))
+    elif not source.is_file() or count == videos.promised(source):
+        return None
+    else:
+        own = decode.count(source)
+    return None if own == count else f"{source} has {own}"
+
+
+def _faceless(points: Points) -> npt.NDArray[np.bool_]:
+    """The frames without a face: points that are no numbers, or all in one place, as the zeros of a tracker's miss."""
+    return ~np.isfinite(points).all(axis=(1, 2)) | (points == points[:, :1]).all(axis=(1, 2))
 
 
 def point_files(folder: Path, source: Path) -> list[Path]:
@@ -124,7 +149,10 @@ def point_files(folder: Path, source: Path) -> list[Path]:
     Files are matched with a folder of images by their numbers, unless they are as many and counted from 0 or 1 without
     a gap; for a video they are in the order of their numbers, which may have none.
     """
-    numbered = {number: file for file in sorted(folder.glob("*.npy")) if (number := frame_number(file)) is not None}
+    files = sorted(file for file in folder.glob("*.npy") if not file.name.startswith("."))  # macOS writes ._img1.npy
+    numbered = {number: file for file in files if (number := frame_number(file)) is not None}
+    if len(numbered) < len(files):
+        raise UserError(f"{folder}: files without a number, or with the same; expected: one like img12.npy a frame")
     if not numbered:
         raise UserError(f"{folder}: holds no landmarks; expected: a file like img12.npy [68, 2] for each frame")
     gaps = [before + 1 for before, after in pairwise(sorted(numbered)) if after != before + 1]
@@ -187,11 +215,15 @@ def _from_csv(path: Path, source: Path) -> Points:
     from pyarrow import csv
 
     _in_order_of_names(path, source)
+    require_file(path, "a table of landmarks")
     try:
-        table = csv.read_csv(path)
-    except pa.ArrowInvalid as error:
+        options = csv.ParseOptions(delimiter=tables.delimiter(path))
+        table = csv.read_csv(path, parse_options=options)
+    except (pa.ArrowInvalid, UnicodeDecodeError, ValueError) as error:
         raise UserError(f"{path}: not readable as CSV ({error}); expected: a table as OpenFace writes it") from error
     table = table.rename_columns([name.strip() for name in table.column_names])
+    if twice := [name for name, times in Counter(table.column_names).items() if times > 1 and name]:
+        raise UserError(f"{path}: columns that stand there twice: {', '.join(twice[:5])}; leave one of each")
     names = [f"{axis}_{point}" for axis in "xy" for point in range(POINTS)]
     if missing := [name for name in ("frame", *names) if name not in table.column_names]:
         raise UserError(
@@ -199,6 +231,8 @@ def _from_csv(path: Path, source: Path) -> Points:
         )
     used = [name for name in table.column_names if name in {"frame", "success", *names}]
     columns = {name: _numbers(table[name], f"{path}, column {name}") for name in used}
+    filled = ~np.isnan(np.stack(list(columns.values()))).all(axis=0)  # the others are empty rows at the end
+    columns = {name: column[filled] for name, column in columns.items()}
     frames = _csv_frames(columns["frame"], path)
     if frames.max(initial=-1) >= MOST * max(len(frames), 1):
         raise UserError(f"{path}: has {len(frames)} rows, and one of frame {frames.max() + 1}; expected: a row a frame")
@@ -210,19 +244,31 @@ def _from_csv(path: Path, source: Path) -> Points:
 
 
 def _numbers(column: Any, where: str) -> npt.NDArray[np.float64]:
-    """A column's numbers, NaN where it is empty. Raises UserError."""
-    try:
-        return np.asarray(column, np.float64)
-    except (TypeError, ValueError) as error:
-        raise UserError(f"{where}: {error}; valid: numbers") from error
+    """A column's numbers, NaN where it says nothing. Raises UserError."""
+    import pyarrow as pa
+
+    if not pa.types.is_string(column.type):
+        try:
+            return np.asarray(column, np.float64)
+        except (TypeError, ValueError) as error:
+            raise UserError(f"{where}: {error}; valid: numbers") from error
+    found = []
+    for text in (str(cell or "").strip() for cell in column.to_pylist()):
+        try:
+            found.append(np.nan if not text or text.lower() in tables.NOTHING else tables.number(text))
+        except ValueError as error:
+            raise UserError(f"{where}: {text!r} is no number; valid: numbers with a decimal point") from error
+    return np.array(found, np.float64)
 
 
 def _csv_frames(written: npt.NDArray[np.float64], path: Path) -> npt.NDArray[np.int64]:
-    """A CSV's column frame as frames from 0. Raises UserError where it does not say which frame is whose."""
-    if wrong := [f"{number:g}" for number in written if not (number == number // 1 and 1 <= number < 2**31)]:
-        raise UserError(f"{path}: frame is {wrong[0]}; valid: whole numbers, the source's first frame is 1")
+    """A CSV's column frame as frames from 0: one that has a frame 0 counts from there. Raises UserError where it does
+    not say which frame is whose.
+    """
+    if wrong := [f"{number:g}" for number in written if not (number == number // 1 and 0 <= number < 2**31)]:
+        raise UserError(f"{path}: frame is {wrong[0]}; valid: whole numbers, the source's first frame is 1 (or 0)")
     frames, times = np.unique(written.astype(np.int64), return_counts=True)
     if (times > 1).any():
         twice = _first(frames[times > 1].tolist())
         raise UserError(f"{path}: frames that stand there twice: {twice}; leave one face for each frame")
-    return written.astype(np.int64) - 1
+    return written.astype(np.int64) - (0 if 0 in frames else 1)

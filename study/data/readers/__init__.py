@@ -1,7 +1,11 @@
 """Readers: a dataset as its owner ships it -> ClipIndex."""
 
+import inspect
+import sys
+import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +13,15 @@ from search_spaces.errors import UserError
 from study import dotted
 from study.data.clips import CLIP_INDEX, ClipIndex
 from study.data.readers import casme2, casme_squared, manifest, megc2019, samm, smic, smic_e, synthetic
-from study.data.readers.survey import Finding, Survey, index_of, together_problems
+from study.data.readers.layout import beyond_the_end
+from study.data.readers.survey import (
+    Finding,
+    Survey,
+    classes_of_one_subject,
+    index_of,
+    limited,
+    together_problems,
+)
 
 SURVEYS: dict[str, Callable[[Path | None, Mapping[str, Any]], Survey]] = {
     "casme2": casme2.survey,
@@ -20,6 +32,8 @@ SURVEYS: dict[str, Callable[[Path | None, Mapping[str, Any]], Survey]] = {
     "smic": smic.survey,
     "smic_e": smic_e.survey,
 }
+
+EXPECTED = "expected: a function of path and options that returns a ClipIndex, or a class with such a method read"
 
 
 def read(reader: str, path: Path | None, options: Mapping[str, Any]) -> ClipIndex:
@@ -35,7 +49,7 @@ def read(reader: str, path: Path | None, options: Mapping[str, Any]) -> ClipInde
     if ":" not in reader:
         valid = ", ".join([*SURVEYS, "synthetic"])
         raise UserError(f"dataset reader {reader!r} is not known; valid: {valid}, or package.module:name of your own")
-    return checked(reader, imported(reader)(path, options))
+    return checked(reader, _guarded(reader, imported(reader), path, options))
 
 
 def survey(reader: str, path: Path | None, options: Mapping[str, Any]) -> Survey:
@@ -52,14 +66,55 @@ def survey(reader: str, path: Path | None, options: Mapping[str, Any]) -> Survey
 
 
 def imported(reader: str) -> Callable[[Path | None, Mapping[str, Any]], Any]:
-    """A user's own reader. Raises UserError where its module or name is not there."""
+    """A user's own reader; nothing of it is called but its class. Raises UserError where it is no reader.
+
+    Python's own library holds none, and much that must not be called with a user's path: it is refused unread.
+    """
+    if reader.partition(":")[0].partition(".")[0] in sys.stdlib_module_names:
+        raise UserError(f"dataset reader {reader!r} is of Python's own library, and no reader; {EXPECTED}")
     found = dotted.found("dataset reader", reader)
-    if isinstance(found, type) and not hasattr(found, "read"):
-        raise UserError(f"dataset reader {reader!r} is a class without a method read")
-    called = found().read if isinstance(found, type) else found
+    called = getattr(found, "read", None) if isinstance(found, type) else found
+    if called is None:
+        raise UserError(f"dataset reader {reader!r} is a class without a method read; {EXPECTED}")
     if not callable(called):
-        raise UserError(f"dataset reader {reader!r} is no function; expected: a function of path and options")
-    return called
+        raise UserError(f"dataset reader {reader!r} is no function; {EXPECTED}")
+    written = (
+        found if isinstance(found, type) else inspect.unwrap(called.func if isinstance(called, partial) else called)
+    )
+    if inspect.isbuiltin(written) or _module(written) in sys.stdlib_module_names:
+        raise UserError(f"dataset reader {reader!r} is of Python's own library, and no reader; {EXPECTED}")
+    if not isinstance(found, type):
+        _check_call(reader, called, None, {})
+        return called
+    _check_call(reader, found)
+    made = _guarded(reader, found)
+    _check_call(reader, made.read, None, {})
+    return made.read
+
+
+def _module(written: Any) -> str:
+    """The package of Python that a function or class is from."""
+    return str(getattr(written, "__module__", "")).partition(".")[0]
+
+
+def _check_call(reader: str, called: Any, *arguments: Any) -> None:
+    """Raise UserError where something does not take these arguments by its signature; it is not called."""
+    try:
+        inspect.signature(called).bind(*arguments)
+    except (TypeError, ValueError) as error:  # ValueError: something of C without a signature
+        raise UserError(f"dataset reader {reader!r} is not called as a reader is ({error}); {EXPECTED}") from error
+
+
+def _guarded(reader: str, called: Callable[..., Any], *arguments: Any) -> Any:
+    """What a user's own code returns. Raises UserError with the line where it failed."""
+    try:
+        return called(*arguments)
+    except UserError:
+        raise
+    except (Exception, SystemExit) as error:
+        last = traceback.extract_tb(error.__traceback__)[-1]
+        told = f"{type(error).__name__}: {error} ({last.filename}, line {last.lineno})"
+        raise UserError(f"dataset reader {reader!r} failed: {told}; mend it, or what it reads") from error
 
 
 def checked(reader: str, index: Any) -> ClipIndex:
@@ -69,13 +124,15 @@ def checked(reader: str, index: Any) -> ClipIndex:
         raise UserError(f"dataset reader {reader!r} returned {kind}; expected: study.data.clips.ClipIndex")
     if not index.table.schema.equals(CLIP_INDEX):
         raise UserError(f"dataset reader {reader!r}: its table must have the schema study.data.clips.CLIP_INDEX")
-    rows = index.table.to_pylist()
-    problems = [f"{row['clip_id']}: {p}" for row in rows for p in manifest.row_problems(row, index.root, index.classes)]
+    rows, classes = index.table.to_pylist(), dict.fromkeys(index.classes)
+    problems = [f"{row['clip_id']}: {p}" for row in rows for p in manifest.row_problems(row, index.root, classes)]
     problems += together_problems(rows, index.classes)
+    problems += map(str, beyond_the_end(rows, index.root))
     if problems:
-        raise UserError([f"dataset reader {reader!r}: {problem}" for problem in problems])
+        raise UserError(limited([f"dataset reader {reader!r}: {problem}" for problem in problems]))
     order = [(name, "ascending") for name in ("dataset", "subject", "clip_id")]
-    return replace(index, table=index.table.sort_by(order))
+    notes = (*index.notes, *classes_of_one_subject(rows, index.classes))
+    return replace(index, table=index.table.sort_by(order), notes=notes)
 
 
 def truth(index: ClipIndex) -> dict[str, object] | None:

@@ -1,6 +1,5 @@
 """Annotation files as their owners ship them: Excel or CSV, prose above the header, text below the table."""
 
-import csv
 import re
 import warnings
 from collections.abc import Mapping, Sequence
@@ -10,8 +9,13 @@ from typing import Any
 from zipfile import BadZipFile
 
 from search_spaces.errors import UserError
+from search_spaces.files import require_file
+from study.data import tables
+from study.data.readers.survey import limited
 
-NOTHING = frozenset({"", "/", "-", "null", "nan", "none"})  # how annotations write that there is no value
+NOTHING = frozenset({"", "/", "-", "none"}) | tables.NOTHING  # how annotations write that there is no value
+
+LIMIT = 2**31  # of frames' numbers: no video has as many
 
 
 @dataclass(frozen=True)
@@ -49,9 +53,12 @@ def find(root: Path, pattern: str, chosen: str | None, example: str) -> Path:
 
 def raw_rows(file: Path, sheet: str | None = None) -> list[tuple[str, list[str]]]:
     """Where each row that is not empty stands, and its cells as text. The first sheet where none is named."""
+    if file.suffix.lower() == ".csv":
+        return [(f"{file}, row {line}", row) for line, row in tables.cells(file)]
+    require_file(file, "a workbook")
     try:
-        rows = _csv(file) if file.suffix.lower() == ".csv" else _xlsx(file, sheet)
-    except (BadZipFile, KeyError, OSError, UnicodeDecodeError, ValueError, csv.Error) as error:
+        rows = _xlsx(file, sheet)
+    except (BadZipFile, KeyError, OSError, ValueError) as error:
         raise UserError(f"{file}: not readable as a table ({error}); expected: .xlsx, or .csv in UTF-8") from error
     texts = [[text(cell) for cell in row] for row in rows]
     return [(f"{file}, row {number}", row) for number, row in enumerate(texts, 1) if any(row)]
@@ -71,11 +78,6 @@ def sheets(file: Path) -> list[str]:
         return list(book.sheetnames)
     finally:
         book.close()
-
-
-def _csv(file: Path) -> list[list[Any]]:
-    with file.open(newline="", encoding="utf-8-sig") as stream:
-        return list(csv.reader(stream))
 
 
 def _xlsx(file: Path, sheet: str | None) -> list[list[Any]]:
@@ -116,8 +118,19 @@ def table(
     if absent := [columns[name][0] for name, spellings in found.items() if not spellings and not name.endswith("?")]:
         there = ", ".join(cell for cell in rows[at][1] if cell)
         raise UserError([f"{rows[at][0]}: the column {name} is missing; there are: {there}" for name in absent])
+    if twice := [name for spellings in found.values() for name in spellings[:1] if header.count(name) > 1]:
+        raise UserError([f"{rows[at][0]}: the column {name} stands in the header twice; leave one" for name in twice])
+    if file.suffix.lower() == ".csv":  # in a workbook nothing shifts, and a remark may stand beside the table
+        check_width(rows[at + 1 :], len(header))
     places = {name.rstrip("?"): header.index(spellings[0]) if spellings else None for name, spellings in found.items()}
     return [Line(where, {name: cell_at(row, place) for name, place in places.items()}) for where, row in rows[at + 1 :]]
+
+
+def check_width(rows: Sequence[tuple[str, list[str]]], width: int) -> None:
+    """Raise UserError with the rows of a CSV that have more cells than there are columns: theirs have shifted."""
+    problems = [f"{where}: {tables.misfit(row, [''] * width)}" for where, row in rows if any(row[width:])]
+    if problems:
+        raise UserError(limited(problems))
 
 
 def cell_at(row: Sequence[str], place: int | None) -> str:
@@ -134,8 +147,8 @@ def frame(cell: str) -> int | None:
     """A frame's number; None where the cell says that there is none. Raises ValueError."""
     if cell.lower() in NOTHING:
         return None
-    value = float(cell)
-    if not value.is_integer():
+    value = tables.number(cell)
+    if not value.is_integer() or abs(value) >= LIMIT:
         raise ValueError(cell)
     return int(value)
 

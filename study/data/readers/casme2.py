@@ -9,7 +9,7 @@ from typing import Any
 from study.data.labels import label_map, roman
 from study.data.readers import annotation, options
 from study.data.readers.annotation import Line
-from study.data.readers.layout import Layout, clip_folders, dataset_folder, home, subject_folders
+from study.data.readers.layout import Layout, clip_sources, dataset_folder, home, source_name, subject_folders
 from study.data.readers.lines import clip_lines, subject_number, subject_of, whole
 from study.data.readers.samples import Sample, survey_samples
 from study.data.readers.survey import Findings, Survey
@@ -19,7 +19,8 @@ FPS = 200.0
 LAYOUT = Layout(
     subject=r"sub\d+",
     kinds={"cropped": r"crop", "selected": r"^(?!.*crop).*select", "long": r"^(?!.*crop)(?!.*select)"},
-    example="CASME2_RAW_selected/sub01/EP02_01f/img46.jpg, or Cropped/sub01/EP02_01f/reg_img46.jpg",
+    example="CASME2_RAW_selected/sub01/EP02_01f/img46.jpg, Cropped/sub01/EP02_01f/reg_img46.jpg, or a video for each "
+    "clip, sub01/EP02_01f.avi",
 )
 COLUMNS = {
     "subject": ("subject",),
@@ -62,7 +63,7 @@ def samples(root: Path, chosen: options.Options, found: Findings) -> list[Sample
     file = annotation.find(root, r"casme.*coding", chosen.annotation, "CASME2-coding-20140508")
     lines = annotation.table(annotation.raw_rows(file), "subject", COLUMNS, file)
     images = home(root, LAYOUT, chosen.images, found)
-    folders = clip_folders(subject_folders(images, LAYOUT, found))
+    folders = clip_sources(subject_folders(images, LAYOUT, found))
     clips, used = [], set()
     for line in clip_lines(lines, is_clip, "a Filename like EP02_01f", found):
         number, name = subject_of(line, found), line["filename"]
@@ -73,7 +74,7 @@ def samples(root: Path, chosen: options.Options, found: Findings) -> list[Sample
             clips.append(Sample(line.where, NAME, f"sub{number:02d}", clip, *frames, labels, source, FPS))
     for (number, name), folder in folders.items():
         if (number, name) not in used:
-            found.leave_out(f"sub{number:02d}/{folder.name}", str(folder), "on disk without an annotation")
+            found.leave_out(f"sub{number:02d}/{source_name(folder)}", str(folder), "on disk without an annotation")
     return clips
 
 

@@ -7,9 +7,17 @@ from typing import Any, Literal
 
 from search_spaces.errors import UserError
 from study.data.labels import label_map
-from study.data.readers import annotation, options
+from study.data.readers import annotation, layout, options
 from study.data.readers.annotation import Line, cell_at
-from study.data.readers.layout import Home, Layout, clip_folders, dataset_folder, home, numbers, subject_folders
+from study.data.readers.layout import (
+    Home,
+    Layout,
+    clip_sources,
+    dataset_folder,
+    home,
+    source_name,
+    subject_folders,
+)
 from study.data.readers.lines import Frames, clip_lines, frames_of
 from study.data.readers.samples import Sample, survey_samples
 from study.data.readers.survey import Findings, LeftOut, Survey
@@ -66,22 +74,29 @@ def survey(path: Path | None, given: Mapping[str, Any]) -> Survey:
     labels = label_map(chosen.labels, chosen.labels_from, NAME)
     root, found = dataset_folder(path, NAME), Findings()
     file = annotation.find(root, r"code_?final", chosen.annotation, "CAS(ME)^2code_final")
-    lines = of_expressions(clip_lines(sheet(file), is_clip, LIKE, found), chosen.expressions, found)
+    listed = clip_lines(sheet(file), is_clip, LIKE, found)
+    lines = of_expressions(listed, chosen.expressions, found)
     images = home(root, LAYOUT, chosen.images, found)
     sources = by_film(images, found) if images.kind in WHOLE_VIDEOS else by_clip(images, found)
     samples = [sample_of(line, sources, images.kind in WHOLE_VIDEOS, chosen, found) for line in lines]
+    without_row(sources, listed, images.kind in WHOLE_VIDEOS, found)
     return survey_samples(NAME, root, [one for one in samples if one], labels, chosen, found)
 
 
 def sheet(file: Path) -> list[Line]:
     """The sheet's rows; it has no header."""
     rows = annotation.raw_rows(file)
+    if file.suffix.lower() == ".csv":
+        annotation.check_width(rows, len(COLUMNS))
     return [Line(where, {name: cell_at(row, at) for at, name in enumerate(COLUMNS)}) for where, row in rows]
 
 
 def is_clip(line: Line) -> bool:
     """Whether a row is an expression's and no text."""
-    return line["participant"].isdigit() and CLIP.fullmatch(line["filename"].lower()) is not None
+    return (
+        re.fullmatch("[0-9]{1,9}", line["participant"]) is not None
+        and CLIP.fullmatch(line["filename"].lower()) is not None
+    )
 
 
 def of_expressions(lines: Sequence[Line], expressions: str, found: Findings) -> list[Line]:
@@ -107,7 +122,7 @@ def of_expressions(lines: Sequence[Line], expressions: str, found: Findings) -> 
 
 def by_clip(images: Home, found: Findings) -> dict[tuple[int, str], Path]:
     """Folders of one expression each, by subject and name."""
-    return clip_folders(subject_folders(images, LAYOUT, found))
+    return clip_sources(subject_folders(images, LAYOUT, found))
 
 
 def by_film(images: Home, found: Findings) -> dict[tuple[int, str], Path]:
@@ -117,12 +132,30 @@ def by_film(images: Home, found: Findings) -> dict[tuple[int, str], Path]:
     """
     sources: dict[tuple[int, str], Path] = {}
     for subject, folder in subject_folders(images, LAYOUT, found):
-        for path in sorted(folder.iterdir()):
-            if named := re.match(r"(\d+)_(\d{4})", path.name):
+        for path in layout.sources(folder):
+            if named := re.match(r"(\d+)_(\d{4})", path.name, re.ASCII):
                 sources[int(named[1]), named[2]] = path
                 if int(named[1]) != subject:
                     found.tally("in another subject's folder, taken for the subject of its name", path.name)
     return sources
+
+
+def without_row(
+    sources: Mapping[tuple[int, str], Path], lines: Sequence[Line], whole_videos: bool, found: Findings
+) -> None:
+    """Leave out, with a word, what is on disk and in no row of the sheet, of whatever expressions the study is."""
+    used = {source_of(int(line["participant"]), line["filename"].lower(), whole_videos) for line in lines}
+    for (subject, name), path in sources.items():
+        if (subject, name) not in used:
+            found.leave_out(f"s{subject:02d}/{source_name(path)}", str(path), "on disk without an annotation")
+
+
+def source_of(participant: int, name: str, whole_videos: bool) -> tuple[int, str | None] | None:
+    """Where an expression lies, as sources are named: by subject and clip, or film; None where there is none such."""
+    if not 1 <= participant <= len(SUBJECTS):
+        return None
+    film = CLIP.fullmatch(name)
+    return SUBJECTS[participant - 1], FILMS.get(film[1]) if whole_videos and film else name
 
 
 def sample_of(
@@ -168,6 +201,6 @@ def ending(clip: str, frames: Frames, source: Path | None, rule: str, line: Line
     if rule == "apex" or source is None:
         return frames.apex
     try:
-        return max(frames.apex, min(mirrored, numbers(source)[-1]))
+        return max(frames.apex, min(mirrored, layout.numbers(source)[-1]))
     except UserError:
         return mirrored  # told where the clip's frames are looked for

@@ -9,9 +9,10 @@ from typing import Any
 
 from search_spaces.errors import UserError
 from study.data import videos
-from study.data.images import frame_number, image_files
+from study.data.images import SUFFIXES, frame_number, image_files
 from study.data.readers.survey import Finding, Findings
 
+VIDEOS = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm", ".wmv")
 DEPTH = 5  # folders between a dataset's folder and its subjects'
 
 
@@ -97,13 +98,32 @@ def subject_folders(home: Home, layout: Layout, found: Findings) -> list[tuple[i
     return folders
 
 
-def clip_folders(subjects: Sequence[tuple[int, Path]]) -> dict[tuple[int, str], Path]:
-    """The folders in each subject's, by the subject's number and their name in lower case; the first of one name."""
-    folders: dict[tuple[int, str], Path] = {}
+def clip_sources(subjects: Sequence[tuple[int, Path]]) -> dict[tuple[int, str], Path]:
+    """The clips in each subject's folder, by its number and their names in lower case; the first of one name."""
+    found: dict[tuple[int, str], Path] = {}
     for number, parent in subjects:
-        for path in sorted(path for path in parent.iterdir() if path.is_dir()):
-            folders.setdefault((number, path.name.lower()), path)
-    return folders
+        for path in sources(parent):
+            found.setdefault((number, source_name(path).lower()), path)
+    return found
+
+
+def sources(parent: Path) -> list[Path]:
+    """What may be a clip in a folder: folders of images, then videos; none of macOS's companions `._EP01_01f.avi`."""
+    there = sorted(path for path in parent.iterdir() if not path.name.startswith("."))
+    folders = [path for path in there if path.is_dir()]
+    videos = [path for path in there if path.suffix.lower() in VIDEOS and path.is_file()]
+    # A folder beside a video of its name may hold something else of the clip, such as landmarks.
+    beside = {path.stem for path in videos}
+    return [path for path in folders if path.name not in beside or _holds_images(path)] + videos
+
+
+def _holds_images(folder: Path) -> bool:
+    return any(path.suffix.lower() in SUFFIXES for path in folder.iterdir())
+
+
+def source_name(source: Path) -> str:
+    """A clip's name: its folder's, or its video's without the suffix."""
+    return source.stem if source.suffix.lower() in VIDEOS else source.name
 
 
 def numbers(source: Path) -> Sequence[int]:

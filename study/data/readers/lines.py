@@ -87,7 +87,7 @@ def subject_of(line: Line, found: Findings) -> int:
 def subject_number(text: str) -> int | None:
     """A subject's number however it is written: 1, '01', 'sub01', 's1'."""
     digits = re.search(r"\d+", text)
-    return int(digits[0]) if digits else None
+    return int(digits[0]) if digits and len(digits[0]) < 10 else None
 
 
 def _words(line: Line) -> str:

@@ -74,6 +74,8 @@ def official_list(file: Path, found: Findings) -> list[Listed]:
     """The clips of the list: dataset, subject, clip, label as 0, 1 or 2, without a header. Empty rows are skipped."""
     listed: dict[tuple[str, str], Listed] = {}
     for where, row in raw_rows(file):
+        if any(row[4:]):
+            found.wrong("annotation", where, "has more than four cells: dataset, subject, clip, label")
         dataset, _, _, label = [cell.lower() for cell in (*row, "", "", "", "")[:4]]
         if dataset not in DATASETS:
             found.wrong("annotation", where, f"the dataset is {dataset!r}; valid: {', '.join(DATASETS)}")

@@ -10,7 +10,7 @@ from search_spaces.errors import UserError
 from study.data.labels import label_map, roman
 from study.data.readers import annotation, options
 from study.data.readers.annotation import Line
-from study.data.readers.layout import Layout, clip_folders, dataset_folder, home, numbers, subject_folders
+from study.data.readers.layout import Layout, clip_sources, dataset_folder, home, numbers, subject_folders
 from study.data.readers.lines import clip_lines, subject_of, whole
 from study.data.readers.samples import Sample, survey_samples
 from study.data.readers.survey import Findings, Survey
@@ -53,7 +53,7 @@ def samples(root: Path, chosen: options.Options, found: Findings) -> list[Sample
     """Every annotated clip. Folders on disk without an annotation are left out."""
     file = annotation.find(root, r"samm(?!.*long)", chosen.annotation, "SAMM_Micro_FACS_Codes_v2")
     lines = annotation.table(micro_rows(file), "subject", COLUMNS, file)
-    folders = clip_folders(subject_folders(home(root, LAYOUT, chosen.images, found), LAYOUT, found))
+    folders = clip_sources(subject_folders(home(root, LAYOUT, chosen.images, found), LAYOUT, found))
     clips, used = [], set()
     for line in clip_lines(lines, is_clip, "a Filename like 006_1_2", found):
         number, name = subject_of(line, found), line["filename"]
@@ -79,7 +79,7 @@ def micro_rows(file: Path) -> list[tuple[str, list[str]]]:
 
 def is_clip(line: Line) -> bool:
     """Whether a row is a clip's and no text."""
-    return re.fullmatch(r"\d+_\d+_\d+", line["filename"]) is not None
+    return re.fullmatch(r"[0-9]{1,9}_[0-9]+_[0-9]+", line["filename"]) is not None
 
 
 def with_offset_on_disk(sample: Sample, found: Findings) -> Sample:

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, partial
+from itertools import pairwise
 from os.path import relpath
 from pathlib import Path
 
@@ -146,7 +147,7 @@ def placed(
     if there < wanted:
         detail = f"{wanted - there} of {wanted} frames are missing in {sample.source}"
         if options.missing != "keep" or there < 2:
-            detail += f": {spans(sorted(set(range(sample.onset, sample.offset + 1)).difference(numbers)))}"
+            detail += f": {gaps(sample.onset, sample.offset, numbers[first : last + 1])}"
             _unusable(sample, options, found, "frames missing on disk", detail, wanted - there)
             return None
         found.tally("frames missing on disk, the others are used", sample.clip_id)
@@ -235,8 +236,8 @@ def first_around(row: Row, window: int, total: int) -> int:
     return min(max(middle - window // 2, 0), total - window)
 
 
-def spans(numbers: Sequence[int]) -> str:
-    """Ascending numbers as 3-5, 9."""
-    starts = [n for i, n in enumerate(numbers) if i == 0 or numbers[i - 1] != n - 1]
-    ends = [n for i, n in enumerate(numbers) if i == len(numbers) - 1 or numbers[i + 1] != n + 1]
-    return ", ".join(f"{a}" if a == b else f"{a}-{b}" for a, b in zip(starts, ends, strict=True))
+def gaps(first: int, last: int, there: Sequence[int]) -> str:
+    """The numbers from first to last that are not there, which is ascending, as 3-5, 9."""
+    ends = [first - 1, *there, last + 1]
+    missing = [(one + 1, other - 1) for one, other in pairwise(ends) if other - one > 1]
+    return ", ".join(f"{a}" if a == b else f"{a}-{b}" for a, b in missing)

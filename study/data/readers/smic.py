@@ -8,7 +8,7 @@ from typing import Any, Literal
 from search_spaces.errors import UserError
 from study.data.labels import label_map
 from study.data.readers import options
-from study.data.readers.layout import Layout, dataset_folder, home, numbers, subject_folders
+from study.data.readers.layout import Layout, dataset_folder, home, numbers, source_name, sources, subject_folders
 from study.data.readers.samples import Sample, survey_samples
 from study.data.readers.survey import Findings, Survey
 
@@ -16,7 +16,7 @@ NAME = "smic"
 FPS = {"HS": 100.0, "VIS": 25.0, "NIR": 25.0}
 EMOTIONS = {"ne": "negative", "po": "positive", "sur": "surprise"}  # in a clip's name
 EXTENDED = r"smic[-_]?(\w+[-_])?e([-_ /]|$)"  # in a path of SMIC-E
-CLIP = re.compile(r"s(\d+)_(ne|po|sur)_(\d+)")
+CLIP = re.compile(r"s(\d{1,9})_(ne|po|sur)_(\d{1,9})")
 
 
 class Options(options.Options):
@@ -39,7 +39,7 @@ def samples(root: Path, chosen: Options, found: Findings) -> list[Sample]:
     own = layout(chosen.camera)
     clips = []
     for number, folder in subject_folders(home(root, own, chosen.images, found), own, found):
-        for path in sorted(path for path in (folder / "micro").glob("*/*") if path.is_dir()):
+        for path in (path for label in sorted((folder / "micro").glob("*/")) for path in sources(label)):
             if sample := sample_of(path, number, chosen.camera, found):
                 clips.append(sample)
     return clips
@@ -54,8 +54,8 @@ def layout(camera: str) -> Layout:
 
 def sample_of(folder: Path, subject: int, camera: str, found: Findings) -> Sample | None:
     """A folder's clip; None where it is empty, and a problem where its name contradicts the folders around it."""
-    clip, label = clip_name(folder.name), folder.parent.name.lower()
-    named = CLIP.fullmatch(folder.name.lower())
+    clip, label = clip_name(source_name(folder)), folder.parent.name.lower()
+    named = CLIP.fullmatch(source_name(folder).lower())
     if named and int(named[1]) != subject:
         found.wrong("folder", str(folder), f"is named after subject {named[1]}, and lies in s{subject}; move it")
     if named and EMOTIONS[named[2]] != label and label in EMOTIONS.values():

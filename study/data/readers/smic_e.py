@@ -9,7 +9,7 @@ from typing import Any
 from study.data.labels import label_map
 from study.data.readers import annotation
 from study.data.readers.annotation import Line
-from study.data.readers.layout import Layout, dataset_folder, home, subject_folders
+from study.data.readers.layout import Layout, dataset_folder, home, source_name, sources, subject_folders
 from study.data.readers.lines import clip_lines, whole
 from study.data.readers.options import parsed
 from study.data.readers.samples import Sample, survey_samples
@@ -67,8 +67,8 @@ def video_folders(root: Path, chosen: Options, found: Findings) -> dict[str, Pat
     """Folders of images by their clip's name with the subject in two digits: s01/s1_ne_01 and s20/s20_ne_01 occur."""
     own = layout(chosen.camera)
     subjects = subject_folders(home(root, own, chosen.images, found), own, found)
-    paths = [path for _, folder in subjects for path in sorted(folder.iterdir()) if path.is_dir()]
-    return {clip_name(path.name): path for path in paths}
+    paths = [path for _, folder in subjects for path in sources(folder)]
+    return {clip_name(source_name(path)): path for path in paths}
 
 
 def is_clip(line: Line) -> bool:

@@ -1,5 +1,6 @@
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 from hypothesis import given
@@ -118,7 +119,7 @@ def test_a_table_of_something_else_is_told(tmp_path):
 @pytest.mark.parametrize(
     ("frames", "words"),
     [
-        ((0, 1, 2), "frame is 0; valid: whole numbers, the source's first frame is 1"),
+        ((-1, 1, 2), "frame is -1; valid: whole numbers, the source's first frame is 1"),
         ((1, 2, 2), "frames that stand there twice: 2"),
         ((1, 2.5, 3), "frame is 2.5"),
         ((1, 2, "x"), "column frame: .*valid: numbers"),
@@ -137,7 +138,7 @@ def test_a_table_that_does_not_say_which_frame_is_whose(openface, tmp_path, fram
 def folder_of(path, numbers, name):
     path.mkdir()
     for number in numbers:
-        np.save(path / name.format(number), np.full((68, 2), float(number)))
+        np.save(path / name.format(number), mean_face() + number)
     return path
 
 
@@ -159,7 +160,7 @@ def images_of(path, numbers):
 def test_files_belong_to_the_images_of_their_numbers(tmp_path, images, points, found):
     source = images_of(tmp_path / "images", images)
     points = folder_of(tmp_path / "points", points, "p{}.npy")
-    assert landmarks.read(points, 0, 2, source)[:, 0, 0].tolist() == found
+    assert np.allclose(landmarks.read(points, 0, 2, source)[:, 0, 0] - mean_face()[0, 0], found)
 
 
 def test_a_missing_file_never_shifts_the_others(tmp_path):
@@ -173,3 +174,79 @@ def test_a_missing_file_never_shifts_the_others(tmp_path):
     with pytest.raises(UserError) as error:
         landmarks.read(points, 0, 3, VIDEO)
     assert [name in problem for name, problem in zip(("p3", "p4"), error.value.problems, strict=True)] == [True, True]
+
+
+@pytest.fixture(scope="module")
+def film(tmp_path_factory):
+    """A video of eight frames."""
+    path = tmp_path_factory.mktemp("film") / "film.avi"
+    with av.open(str(path), "w") as container:
+        video = container.add_stream("mpeg4", rate=25)
+        video.width = video.height = 32
+        for number in range(8):
+            frame = av.VideoFrame.from_ndarray(np.full((32, 32, 3), 9 * number, np.uint8), "rgb24")
+            container.mux(video.encode(frame.reformat(format="yuv420p")))
+        container.mux(video.encode())
+    return path
+
+
+FACES = mean_face() * 20 + np.arange(80)[:, None, None]
+
+
+@pytest.mark.parametrize("kind", ["csv", "npy", "folder"])
+@pytest.mark.parametrize("count", [5, 7, 9, 16])
+def test_landmarks_of_another_length_are_refused(openface, film, tmp_path, kind, count):
+    path = tmp_path / f"clip.{kind}"
+    if kind == "folder":
+        path.mkdir()
+        for number in range(count):
+            np.save(path / f"{number}.npy", FACES[number])
+    elif kind == "npy":
+        np.save(path, FACES[:count])
+    else:
+        openface(path, FACES[:count], [1] * count)
+    pictures = images_of(tmp_path / "pictures", range(1, 9))
+    for source in (film, pictures):
+        if kind == "folder" and source is pictures:
+            continue  # their files are matched by number
+        with pytest.raises(UserError, match=rf"clip.{kind}: has landmarks of {count} frames, .* has 8; make them"):
+            landmarks.read(path, 1, 3, source)
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+@pytest.mark.parametrize("start", [0, 1])
+def test_tables_count_from_0_or_1_and_are_separated_as_programs_do(openface, film, tmp_path, start, separator):
+    header, *rows = openface(tmp_path / "clip.csv", FACES[:8], [1] * 8).read_text().splitlines()
+    rows = [f"{number},{row.partition(',')[2]}" for number, row in enumerate(rows, start)]
+    text = "\n".join([header, *rows, "," * header.count(",")])  # and an empty row at the end
+    (tmp_path / "clip.csv").write_text(text.replace(",", separator))
+    assert np.allclose(landmarks.read(tmp_path / "clip.csv", 2, 4, film), FACES[2:5])
+
+
+def test_points_that_are_all_zero_are_a_lost_face(openface, film, tmp_path):
+    points = FACES[:8].copy()
+    points[[3, 5]] = 0
+    np.save(tmp_path / "clip.npy", points)
+    openface(tmp_path / "clip.csv", points, [1] * 8)
+    for name in ("clip.npy", "clip.csv"):
+        with pytest.raises(UserError, match=rf"{name}: no face was found in 2 frames .* \(3, 5, counted from 0"):
+            landmarks.read(tmp_path / name, 1, 6, film)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        (" x_3", " x_2", "columns that stand there twice: x_2"),
+        ("\n1,", "\n1_0,", "column frame: '1_0' is no number; valid: numbers with a decimal point"),
+        ("\n1,", "\n١,", "column frame: '١' is no number"),
+        ("\n1,", "\n1,1,", "not readable as CSV"),
+        ("\n1,", "\nNA,", "frame is nan; valid: whole numbers"),
+    ],
+)
+def test_a_damaged_table_is_told(openface, film, tmp_path, old, new, words):
+    table = openface(tmp_path / "clip.csv", FACES[:8], [1] * 8)
+    text = table.read_text()
+    assert old in text
+    table.write_text(text.replace(old, new, 1), encoding="utf-8")
+    with pytest.raises(UserError, match=words):
+        landmarks.read(table, 0, 1, film)

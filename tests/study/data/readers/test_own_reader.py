@@ -11,6 +11,10 @@ from study.data import readers
 
 DOCS = Path(__file__).parents[4] / "docs/datasets.md"
 (EXAMPLE,) = re.findall(r"```python\n(.*?)```", DOCS.read_text(encoding="utf-8"), re.S)
+ALONE = (
+    "classes that one subject alone shows: sad (subject s1 of mylab). When the subject is held out, nothing of the "
+    "class is left to train on: its F1 is 0, and UF1 at most 0.50."
+)
 
 
 @pytest.fixture
@@ -48,7 +52,7 @@ def test_the_docs_reader(module, data):
     index = readers.read(f"{module(EXAMPLE)}:read", data, {"fps": 50})
     assert index.table["clip_id"].to_pylist() == ["s1/a", "s1/b", "s2/a"]
     assert index.table["offset"].to_pylist() == [2, 2, 2]
-    assert (index.classes, index.notes) == (("happy", "sad"), ("apexes are unknown",))
+    assert (index.classes, index.notes) == (("happy", "sad"), ("apexes are unknown", ALONE))
 
 
 def test_a_class(module, data):
@@ -71,7 +75,8 @@ def test_what_it_returns_is_checked(module, data):
     assert sum("onset 5 lies after offset 2" in problem for problem in told) == 3
     assert any("clip_id a stands 2 times" in problem for problem in told)
     assert all(problem.startswith(f"dataset reader '{reader}:read': ") for problem in told)
-    assert "returned NoneType; expected: study.data.clips.ClipIndex" in refused("builtins:print", data)[0]
+    nothing = module("def read(path, options): pass")
+    assert "returned NoneType; expected: study.data.clips.ClipIndex" in refused(f"{nothing}:read", data)[0]
 
 
 def test_a_reader_that_is_not_there(module, data):
@@ -79,3 +84,30 @@ def test_a_reader_that_is_not_there(module, data):
     name = module(EXAMPLE)
     assert f"{name} has no reed" in refused(f"{name}:reed", data)[0]
     assert "is no function" in refused(f"{name}:CLIP_INDEX", data)[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("from os import system as read", "of Python's own library"),
+        ("from shutil import rmtree as read", "of Python's own library"),
+        ("from functools import partial\nfrom os import truncate\nread = partial(truncate)", "of Python's own library"),
+        ("from io import BytesIO as read", "of Python's own library"),
+        ("from collections import Counter as read", "is a class without a method read"),
+        ("def read(path): {}", "too many positional arguments"),
+        ("def read(path, options, more): {}", "missing a required argument: 'more'"),
+        ("def read(*, path, options): {}", "too many positional arguments"),
+        ("class read:\n    def __init__(self, path): {}\n    def read(self, path, options): {}", "missing a required"),
+        ("class read:\n    def read(self): {}", "too many positional arguments"),
+    ],
+)
+def test_what_is_no_reader_is_not_called(module, data, text, words):
+    told = refused(f"{module(text.replace('{}', 'raise SystemExit'))}:read", data)[0]
+    assert words in told and "expected: a function of path and options that returns a ClipIndex" in told
+    assert all(path.exists() for path in (data, *data.glob("*/*/*/*.png")))
+
+
+@pytest.mark.parametrize("body", ["{}['gone']", "import sys; sys.exit(0)", "open(path / 'gone')"])
+def test_a_reader_that_fails_is_named_with_its_line(module, data, body):
+    name = module(f"def read(path, options):\n    {body}\n")
+    assert re.search(rf"'{name}:read' failed: \w+: .*{name}\.py, line 2\)", refused(f"{name}:read", data)[0])

@@ -41,8 +41,13 @@ def test_every_bad_option_is_named():
     [
         (":x", "names no module; expected: package.module:name"),
         (".relative:x", "names no module"),
-        ("collections:Counter", "is a class without a method read"),
-        ("collections:nothing", "collections has no nothing"),
+        ("os:system", "of Python's own library, and no reader; expected: a function of path and options"),
+        ("os.path:join", "of Python's own library"),
+        ("os:abort", "of Python's own library"),
+        ("json:loads", "of Python's own library"),
+        ("shutil:rmtree", "of Python's own library"),
+        ("collections:nothing", "of Python's own library"),
+        ("yaml:nothing", "yaml has no nothing"),
     ],
 )
 def test_own_readers_that_are_none(reader, words):

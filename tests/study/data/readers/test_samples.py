@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from study.data.readers.casme2 import Options
-from study.data.readers.samples import Sample, placed, spans, widened
+from study.data.readers.samples import Sample, gaps, placed, widened
 from study.data.readers.survey import Findings
 
 folders = st.sets(st.integers(0, 60), min_size=1).map(sorted)
@@ -70,6 +70,8 @@ def test_a_window_holds_the_apex_and_stays_in_the_source(total, window, data):
 
 
 @given(st.sets(st.integers(0, 40)).map(sorted))
-def test_spans_name_every_number(numbers):
-    named = [part.split("-") for part in spans(numbers).split(", ") if part]
-    assert [n for ends in named for n in range(int(ends[0]), int(ends[-1]) + 1)] == numbers
+def test_gaps_name_every_missing_number(numbers):
+    named = [part.split("-") for part in gaps(0, 40, numbers).split(", ") if part]
+    missing = [n for ends in named for n in range(int(ends[0]), int(ends[-1]) + 1)]
+    assert missing == sorted(set(range(41)) - set(numbers))
+    assert gaps(3, 2 * 10**9, [3, 5]) == "4, 6-2000000000"
