@@ -2,12 +2,15 @@
 
 import dataclasses
 import itertools
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 from search_spaces.config import TrialConfig, resolve
-from search_spaces.spec import Factorial, Fixed, Listed, OneAtATime, Search, StudySpec, Top
+from search_spaces.errors import shown
+from search_spaces.spec import ControlArm, Factorial, Fixed, Listed, OneAtATime, Search, StudySpec, Top
+from search_spaces.spelling import spelling, spelt_twice
 
 Around = Listed | Factorial | OneAtATime  # designs that change one configuration
 
@@ -15,6 +18,7 @@ Around = Listed | Factorial | OneAtATime  # designs that change one configuratio
 FIRST_SEED = {"search": 1000, "confirm": 2000, "ablate": 3000}
 FIRST_NULL_SEED = {"search": 6000, "confirm": 5000, "ablate": 4000}
 BASELINE, WINNER = "baseline", "winner"
+_LONGEST_NAME = 200  # letters of an arm's name
 
 
 @dataclass(frozen=True)
@@ -133,9 +137,7 @@ def _repeats(baseline: TrialConfig, design: Fixed) -> Iterator[str]:
     """Names given twice, and arms that are the same configuration as another: only one of them could be shown."""
     yield from (f"controls: {name} is given twice" for name in _twice(design.controls))
     changes = [] if isinstance(design, Top) else list(_changes(design))
-    yield from (f"two arms have the name {name}" for name in _twice([name for name, _ in changes]))
-    for name in {BASELINE, WINNER, *design.controls} & {name for name, _ in changes}:
-        yield f"arms: {name} is the name of an arm that losolab makes itself"
+    yield from _names(design, [name for name, _ in changes])
     if follows(design):
         return  # what changes nothing there is left out
     seen = {baseline.key(): BASELINE}
@@ -147,9 +149,30 @@ def _repeats(baseline: TrialConfig, design: Fixed) -> Iterator[str]:
         seen.setdefault(config.key(), name)
 
 
+def _names(design: Fixed, names: Sequence[str]) -> Iterator[str]:
+    """What is wrong with the names of arms: a row of a table is known by nothing else."""
+    made, clear = {BASELINE, WINNER, *get_args(ControlArm)}, []
+    for name in dict.fromkeys(names):
+        if not spelling(name):
+            yield f"arms: {name!r} is no name of an arm; expected: at least one letter or digit"
+        elif name != name.strip() or len(name.splitlines()) > 1 or "\t" in name or len(name) > _LONGEST_NAME:
+            plain = " ".join(name.split())[:_LONGEST_NAME]
+            yield f"arms: {shown(name)} is no name on one line of at most {_LONGEST_NAME} letters; expected: {plain!r}"
+        elif name in made:
+            yield f"arms: {name} is the name of an arm that losolab makes itself"
+        else:
+            clear.append(name)
+    yield from (f"two arms have the name {name}" for name in _twice(names))
+    given = _named(design)
+    for same in spelt_twice([*made, *clear]):
+        if given.intersection(same):  # levels of a factor may differ in case alone: nets:tiny and nets:Tiny
+            told = " and ".join(map(repr, same))
+            yield f"arms: {told} are one name in {len(same)} spellings; expected: names that a reader tells apart"
+
+
 def _named(design: Fixed) -> set[str]:
     return set(design.arms) if isinstance(design, Listed | OneAtATime) else set()
 
 
 def _twice(names: Sequence[str]) -> list[str]:
-    return sorted({name for name in names if names.count(name) > 1})
+    return sorted(name for name, times in Counter(names).items() if times > 1)

@@ -1,12 +1,28 @@
 """Factors as they are written in a study file: pydantic models made from the fields of TrialConfig."""
 
 import re
+from collections import Counter
 from collections.abc import Callable
+from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Union
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag, create_model, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationError,
+    WrapValidator,
+    create_model,
+    model_validator,
+)
 
 from search_spaces.config import ARCHITECTURES, BLOCKS, FACTORS
+
+# A number that is given as text: an option's, or one such as 1e-3, which YAML reads as text.
+_NUMERAL = re.compile(r"\s*[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?\s*")
 
 
 class Strict(BaseModel):
@@ -15,8 +31,34 @@ class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
+def whole(low: int, high: int) -> WrapValidator:
+    """The check of a whole number from low to high, both allowed."""
+    return _number(low, high, f"expected: a whole number from {low} to {high}")
+
+
+def real(low: float, high: float) -> WrapValidator:
+    """The check of a number from low to high, both allowed."""
+    return _number(low, high, f"expected: a number from {low:g} to {high:g}")
+
+
+def _number(low: float, high: float, expected: str) -> WrapValidator:
+    """The check of a number; whatever else is given, the error says what is `expected`."""
+
+    def checked(given: Any, parsed: Callable[[Any], Any]) -> Any:
+        if type(given) in (int, float) or (isinstance(given, str) and _NUMERAL.fullmatch(given)):
+            try:
+                value = parsed(given)
+            except ValidationError:
+                raise ValueError(expected) from None
+            if low <= value <= high:
+                return value
+        raise ValueError(expected)
+
+    return WrapValidator(checked)
+
+
 class Range(Strict):
-    """A continuous factor of a search: both ends allowed, evenly drawn or on a log scale."""
+    """A factor of a search from low to high, both allowed: evenly drawn or on a log scale."""
 
     low: float
     high: float
@@ -29,6 +71,25 @@ class Range(Strict):
         if self.log and self.low <= 0:
             raise ValueError(f"a log scale needs low above 0, not {self.low:g}")
         return self
+
+
+class WholeRange(Range):
+    """A range of whole numbers, in steps from low; on a log scale in steps of 1."""
+
+    step: Annotated[int, whole(1, 100_000)] = 1
+
+    @model_validator(mode="after")
+    def stepped(self) -> "WholeRange":
+        if self.log and self.step != 1:
+            raise ValueError(f"a log scale has no step, but step is {self.step}: leave out the one or the other")
+        if beyond := (self.high - self.low) % self.step:
+            below = max(self.high - beyond, self.low + self.step)
+            raise ValueError(f"high must be low and a number of steps, e.g. {below:g}; {self.high:g} is not")
+        return self
+
+    def levels(self) -> range:
+        """The levels, lowest first."""
+        return range(int(self.low), int(self.high) + 1, self.step)
 
 
 class Shorthand(Strict):
@@ -64,11 +125,13 @@ def _level(name: str) -> Any:
     if name == "network":
         return Network
     f = FACTORS[name]
-    return Annotated[f.type, Field(ge=f.metadata["low"], le=f.metadata["high"])]
+    if f.type not in (int, float):
+        return f.type
+    return Annotated[f.type, (whole if f.type is int else real)(f.metadata["low"], f.metadata["high"])]
 
 
 def _once(levels: list[Any]) -> list[Any]:
-    if twice := {str(level): None for level in levels if levels.count(level) > 1}:
+    if twice := [str(level) for level, times in Counter(levels).items() if times > 1]:
         raise ValueError(f"expected: each level once; given more than once: {', '.join(twice)}")
     return levels
 
@@ -77,10 +140,17 @@ def _levels(name: str) -> Any:
     return Annotated[list[_level(name)], Field(min_length=1), AfterValidator(_once)]  # type: ignore[misc]
 
 
+@cache
+def range_of(name: str) -> type[Range]:
+    """The ranges that a search may have of a factor of numbers, their ends within the factor's own."""
+    base = WholeRange if FACTORS[name].type is int else Range
+    return create_model(f"Range of {name}", __base__=base, low=(_level(name), ...), high=(_level(name), ...))
+
+
 def _space(name: str) -> Any:
-    if name == "architecture" or FACTORS[name].type is not float:
+    if name == "architecture" or FACTORS[name].type not in (int, float):
         return _levels(name)
-    levels, range_ = Annotated[_levels(name), Tag("levels")], Annotated[Range, Tag("range")]
+    levels, range_ = Annotated[_levels(name), Tag("levels")], Annotated[range_of(name), Tag("range")]
     kind = Discriminator(lambda value: "range" if isinstance(value, dict | Range) else "levels")
     return Annotated[Union[levels, range_], kind]  # noqa: UP007
 
@@ -101,4 +171,4 @@ if TYPE_CHECKING:  # the fields are those of TrialConfig; what a type checker ne
 else:
     Levels = _model("Levels", _level)  # factor: level
     LevelLists = _model("LevelLists", _levels)  # factor: [level, ...]
-    Space = _model("Space", _space)  # factor: [level, ...] or {low, high, log}
+    Space = _model("Space", _space)  # factor: [level, ...] or {low, high, log}, of whole numbers with step

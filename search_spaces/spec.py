@@ -1,5 +1,6 @@
 """StudySpec: everything a study file says, as pydantic models."""
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
@@ -7,12 +8,26 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import AfterValidator, Discriminator, Field, Tag, field_validator, model_validator
 
 from search_spaces.config import TrialConfig, resolve
-from search_spaces.levels import LevelLists, Levels, Shorthand, Space, Strict
+from search_spaces.levels import LevelLists, Levels, Shorthand, Space, Strict, real, whole
 
 Stage = Literal["search", "confirm", "ablate"]
 Centre = Literal["baseline", "winner"]  # of the stages before: the configuration that arms change
 Objective = Literal["uf1", "parameters", "multiply_adds"]
 ControlArm = Literal["null", "permuted_labels", "shuffled_labels", "single_frame", "shuffled_time"]
+
+MOST_ARMS = 20_000  # of a stage: all are made before it begins
+Proposals = Annotated[int, whole(1, 50_000)]
+Seeds = Annotated[int, whole(1, 999)]
+
+
+def _finite(value: Any, place: str = "") -> Any:
+    """A reader's options as they are, if the ledger can hold them: it has no name for what is no number."""
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"{place.lstrip('.') or 'options'} is {value}; expected: a finite number")
+    parts = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for name, below in parts:
+        _finite(below, f"{place}.{name}")
+    return value
 
 
 class Dataset(Strict):
@@ -20,13 +35,13 @@ class Dataset(Strict):
 
     reader: str = "manifest"
     path: Path | None = None
-    options: dict[str, Any] = {}
+    options: Annotated[dict[str, Any], AfterValidator(_finite)] = {}
 
 
 class Fixed(Strict):
     """What the designs share that name their arms beforehand. Every seed is a trial of its own."""
 
-    seeds: Annotated[int, Field(ge=1, le=999)] = 3
+    seeds: Seeds = 3
     controls: list[ControlArm] = []
 
     @field_validator("controls", mode="before")
@@ -36,12 +51,15 @@ class Fixed(Strict):
         return ["null" if c is None else c for c in controls] if isinstance(controls, list) else controls
 
 
+Arms = Annotated[dict[str, Levels], Field(max_length=MOST_ARMS)]
+
+
 class Listed(Fixed):
     """Arms by name."""
 
     design: Literal["listed"]
     around: Centre = "baseline"
-    arms: Annotated[dict[str, Levels], Field(min_length=1)]
+    arms: Annotated[Arms, Field(min_length=1)]
 
 
 def _some(factors: Shorthand) -> Shorthand:
@@ -50,12 +68,18 @@ def _some(factors: Shorthand) -> Shorthand:
     return factors
 
 
+def _few(factors: LevelLists) -> LevelLists:
+    if (cells := math.prod(map(len, factors.given().values()))) > MOST_ARMS:
+        raise ValueError(f"expected: levels that make at most {MOST_ARMS} combinations; these make {cells}")
+    return factors
+
+
 class Factorial(Fixed):
     """Every combination of the levels."""
 
     design: Literal["factorial"]
     around: Centre = "baseline"
-    factors: Annotated[LevelLists, AfterValidator(_some)]
+    factors: Annotated[LevelLists, AfterValidator(_some), AfterValidator(_few)]
 
 
 class OneAtATime(Fixed):
@@ -67,14 +91,20 @@ class OneAtATime(Fixed):
     design: Literal["one_at_a_time"]
     around: Centre = "baseline"
     vary: LevelLists = LevelLists()
-    arms: dict[str, Levels] = {}
+    arms: Arms = {}
+
+    @model_validator(mode="after")
+    def few(self) -> "OneAtATime":
+        if (arms := sum(map(len, self.vary.given().values())) + len(self.arms)) > MOST_ARMS:
+            raise ValueError(f"expected: levels and arms that make at most {MOST_ARMS} arms; these make {arms}")
+        return self
 
 
 class Top(Fixed):
     """The best configurations of the search before it, and the baseline."""
 
     design: Literal["top"]
-    best: Annotated[int, Field(ge=1)] = 3
+    best: Annotated[int, whole(1, 1000)] = 3
 
 
 class Race(Strict):
@@ -84,8 +114,8 @@ class Race(Strict):
     signed ranks know no p below .1 before the fourth subject.
     """
 
-    p: Annotated[float, Field(gt=0, lt=0.5)] = 0.2
-    first: Annotated[int, Field(ge=2)] = 4
+    p: Annotated[float, real(1e-9, 0.499)] = 0.2
+    first: Annotated[int, whole(2, 100_000)] = 4
 
 
 class Search(Strict):
@@ -95,14 +125,14 @@ class Search(Strict):
     """
 
     design: Literal["search"]
-    proposals: Annotated[int, Field(ge=1)]
+    proposals: Proposals
     factors: Annotated[Space, AfterValidator(_some)]
     known: list[Levels] = []
-    seeds: Annotated[int, Field(ge=1, le=999)] = 1
+    seeds: Seeds = 1
     objectives: Annotated[list[Objective], Field(min_length=1)] = ["uf1"]
     sampler: Literal["tpe", "gp", "qmc", "random"] = "tpe"
-    startup: Annotated[int, Field(ge=1)] = 10  # random proposals before TPE and GP begin
-    virtual_slots: Annotated[int, Field(ge=1)] = 8
+    startup: Proposals = 10  # random proposals before TPE and GP begin
+    virtual_slots: Annotated[int, whole(1, 10_000)] = 8
     race: Annotated[
         Annotated[Race, Tag("raced")] | Annotated[Literal["none"], Tag("none")],
         Discriminator(lambda value: "raced" if isinstance(value, dict | Race) else "none"),
@@ -127,6 +157,12 @@ class Search(Strict):
 Design = Annotated[Listed | Factorial | OneAtATime | Top | Search, Field(discriminator="design")]
 
 
+def _share(gpu: float) -> float:
+    if 0 < gpu < 0.001 or (gpu > 1 and gpu % 1):
+        raise ValueError("expected: 0, a share of a GPU from 0.001 to 1, or whole GPUs")
+    return gpu
+
+
 class Resources(Strict):
     """What a trial is given: CPUs (its threads follow), a share of a GPU, and declared memory in GiB.
 
@@ -134,9 +170,9 @@ class Resources(Strict):
     one network; left open it is 2 GiB on a CPU, and on a GPU the share of its memory.
     """
 
-    cpu: Annotated[float, Field(gt=0)] = 1
-    gpu: Annotated[float, Field(ge=0)] | None = None
-    memory: Annotated[float, Field(gt=0)] | None = None
+    cpu: Annotated[float, real(0.01, 4096)] = 1
+    gpu: Annotated[float, real(0, 1024), AfterValidator(_share)] | None = None
+    memory: Annotated[float, real(1e-6, 1e5)] | None = None
 
     def where(self, has_gpu: bool) -> "Resources":
         """These resources on a machine or cluster that has a GPU or not."""
@@ -168,7 +204,7 @@ class Resources(Strict):
 
 def _not_reserved(name: str) -> str:
     """A study's folder lies beside these in the storage."""
-    if name in ("cache", "data", "mlartifacts"):
+    if name.lower() in ("cache", "data", "mlartifacts"):  # some disks do not tell case
         raise ValueError("cache, data and mlartifacts are folders of the storage; give another name")
     return name
 
@@ -181,7 +217,7 @@ def _in_order(stages: dict[Stage, Design]) -> dict[Stage, Design]:
 class StudySpec(Strict):
     """A study: its question, data, protocol, baseline and stages."""
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$"), AfterValidator(_not_reserved)]
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,99}$"), AfterValidator(_not_reserved)]
     question: str = ""
     dataset: Dataset
     protocol: Literal["loso"] = "loso"

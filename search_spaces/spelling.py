@@ -5,7 +5,7 @@ import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable
 
-_DIGITS = re.compile(r"\d+")
+_DIGITS = re.compile(r"(?<!\d)(?<!\d[.])\d+")  # not decimals: a dropout of 0.05 is not one of 0.5
 _NUMBER = re.compile(r"([+\-−]?)(\d+)(?:\.(\d*))?")
 
 

@@ -9,10 +9,10 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-import yaml
 from rich.console import Console
 
 from search_spaces.errors import UserError
+from search_spaces.yaml_file import parse
 from study.data import examination, readers
 from study.data.readers.survey import Finding, Survey
 from study.terminal import say
@@ -72,10 +72,7 @@ def options_of(labels: str | None, given: Sequence[str]) -> dict[str, Any]:
     parts = [text.partition("=") for text in given]
     if wrong := [name for name, equals, _ in parts if not equals]:
         raise UserError([f"--option {name}: is not NAME=VALUE, e.g. window=32" for name in wrong])
-    try:
-        options = {name.strip(): yaml.safe_load(value) for name, _, value in parts}
-    except (yaml.YAMLError, ValueError) as error:  # 2024-13-45 is no date
-        raise UserError(f"--option: not valid YAML: {error}") from None
+    options = {name.strip(): parse(value, f"--option {name.strip()}") for name, _, value in parts}
     return options | ({"labels": labels} if labels else {})
 
 

@@ -167,6 +167,7 @@ def run(
     ] = False,
 ) -> None:
     """Run a study, or go on with it: train the missing folds, mirror to MLflow, write the report."""
+    from search_spaces.study_file import find_study
     from study import driver
 
     if verbose:
@@ -184,7 +185,7 @@ def run(
         resources=resources,
         tracking_uri=tracking_uri,
     )
-    prepared = driver.prepare(spec, study.read_text(encoding="utf-8"))
+    prepared = driver.prepare(spec, find_study(study).read_text(encoding="utf-8"))
     if dry_run:
         _print_plan(prepared, slots, None if serial else address)
         return

@@ -14,13 +14,14 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-import yaml
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from search_spaces.errors import UserError
+from search_spaces.errors import UserError, first_of
+from search_spaces.errors import shown as quoted
+from search_spaces.yaml_file import read
 from study import cluster
 from study.cluster import Member, Node
 from study.machine import multiplies_bfloat16, ray_folder, ray_folder_problem
@@ -30,6 +31,7 @@ _COLOURS = {"good": "green", "note": "yellow", "bad": "red"}
 _LEAST_DISK = 2**30
 _BOOTSTRAP = Path("~/ray_bootstrap_config.yaml")  # the launcher leaves the cluster file there, on the head
 _SSH = ["ssh", "-o", "BatchMode=yes", "-o", "ConnectTimeout=8", "-o", "StrictHostKeyChecking=accept-new"]
+_EXPECTED = "a cluster file of machines over SSH"
 _PLACEHOLDERS = re.compile(r"HEAD_ADDRESS|WORKER_\d+|USER")
 _ASKED = """
 python3 - << END
@@ -76,13 +78,9 @@ def of_cluster(members: Sequence[Member], needed: int, storage: Path, tracking_u
 
 def launchable(path: Path) -> list[Finding]:
     """What `ray up` would stumble over: the cluster file's lines to edit, and its machines, over SSH."""
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-        provider, auth = content["provider"], content["auth"]
-        hosts, user = [provider["head_ip"], *(provider.get("worker_ips") or [])], auth["ssh_user"]
-    except (OSError, ValueError, yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
-        raise UserError(f"{path}: not readable as a cluster file of machines over SSH: {error!r}") from None
-    left = [text for text in map(str, [*hosts, user]) if _PLACEHOLDERS.fullmatch(text)]
+    provider, auth = _machines(path)
+    hosts, user = [provider["head_ip"], *(provider.get("worker_ips") or [])], auth["ssh_user"]
+    left = [text for text in [*hosts, user] if _PLACEHOLDERS.fullmatch(text)]
     if left:
         remedy = f"write your machines and user into the lines marked EDIT of {path}"
         return [Finding(path.name, "placeholders", "bad", f"not edited: {', '.join(left)}", remedy)]
@@ -91,6 +89,26 @@ def launchable(path: Path) -> list[Finding]:
         return found
     with ThreadPoolExecutor(16) as pool:
         return found + [f for of_host in pool.map(lambda host: _of_host(host, auth), hosts) for f in of_host]
+
+
+def _machines(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The sections `provider` and `auth` of a cluster file, whose machines and user are text. Raises UserError."""
+    content = read(path, _EXPECTED)
+    sections = [content.get(name) if isinstance(content, dict) else None for name in ("provider", "auth")]
+    provider, auth = [section if isinstance(section, dict) else {} for section in sections]
+    texts = {"provider.head_ip": provider.get("head_ip"), "auth.ssh_user": auth.get("ssh_user")}
+    texts |= {"auth.ssh_private_key": auth["ssh_private_key"]} if "ssh_private_key" in auth else {}
+    problems = []
+    if isinstance(workers := provider.get("worker_ips") or [], list):
+        texts |= {f"provider.worker_ips[{number}]": host for number, host in enumerate(workers)}
+    else:
+        problems.append(f"{path}: provider.worker_ips: {quoted(workers)} is no list; expected: {_EXPECTED}")
+    for key, value in texts.items():
+        if not isinstance(value, str):
+            problems.append(f"{path}: {key}: {quoted(value)} is no text; expected: {_EXPECTED}")
+    if problems:
+        raise UserError(first_of(problems))
+    return provider, auth
 
 
 def show(findings: Sequence[Finding], console: Console) -> None:
@@ -162,7 +180,7 @@ def _absent(members: Sequence[Member]) -> Iterator[Finding]:
     """Machines of the cluster file that did not join; known on the head of a launched cluster."""
     if not (file := _BOOTSTRAP.expanduser()).is_file():
         return
-    listed = yaml.safe_load(file.read_text(encoding="utf-8"))["provider"].get("worker_ips", [])
+    listed = read(file, _EXPECTED)["provider"].get("worker_ips") or []
     for address in sorted(set(listed) - {member.address for member in members}):
         remedy = "ray up again; if it stays away, see /tmp/ray/session_latest/logs/monitor.out on the head"
         yield Finding(address, "joined", "bad", "is in the cluster file and not in the cluster", remedy)

@@ -46,7 +46,7 @@ def load(
     tracking_uri: str | None = None,
 ) -> "StudySpec":
     """The study file with the options in their places. Raises UserError with all that is wrong."""
-    from search_spaces.study_file import load_study
+    from search_spaces.study_file import find_study, load_study
 
     parts: dict[str, Any] = {"storage": storage and str(storage), "tracking_uri": tracking_uri}
     parts |= _parsed(resources)
@@ -59,7 +59,7 @@ def load(
     spec = load_study(study, given, data=data, proposals=trials, seeds=seeds)
     if problems := [f"{study}: {place}" for place in _unwritable(spec.model_dump(), "")]:
         raise UserError(problems)
-    _importable(study.resolve().parent)
+    _importable(find_study(study).resolve().parent)
     return spec
 
 

@@ -2,16 +2,17 @@
 
 import dataclasses
 import itertools
+import math
 import random
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import Any
 
-from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.study import StudyDirection
 
 from search_spaces.config import FACTORS, TrialConfig, architecture, resolve
-from search_spaces.levels import Range
+from search_spaces.levels import Range, WholeRange
 from search_spaces.spec import Search
 from study.models.geometry import geometry
 
@@ -81,12 +82,16 @@ def configuration(baseline: TrialConfig, levels: Levels) -> TrialConfig:
 
 
 def _distribution(given: Any) -> BaseDistribution:
+    if isinstance(given, WholeRange):
+        return IntDistribution(int(given.low), int(given.high), log=given.log, step=given.step)
     if isinstance(given, Range):
         return FloatDistribution(given.low, given.high, log=given.log)
     return CategoricalDistribution(given)
 
 
 def _holds(given: Any, level: Any) -> bool:
+    if isinstance(given, WholeRange):
+        return level in given.levels()
     return given.low <= level <= given.high if isinstance(given, Range) else level in given
 
 
@@ -97,11 +102,8 @@ def is_active(baseline: TrialConfig, levels: Levels, name: str) -> bool:
 def everything(space: dict[str, BaseDistribution], seed: int) -> Iterator[Levels]:
     """All levels of a finite space in a seeded order, each once; of another, a bounded number of random draws."""
     rng = random.Random(seed)
-    lists = [d.choices for d in space.values() if isinstance(d, CategoricalDistribution)]
-    size = 1
-    for choices in lists:
-        size *= len(choices)
-    if len(lists) == len(space) and size <= _FINITE:
+    lists = [levels for d in space.values() if (levels := _levels(d)) is not None]
+    if len(lists) == len(space) and math.prod(map(len, lists)) <= _FINITE:
         cells = list(itertools.product(*lists))
         rng.shuffle(cells)
         yield from (dict(zip(space, cell, strict=True)) for cell in cells)
@@ -110,9 +112,19 @@ def everything(space: dict[str, BaseDistribution], seed: int) -> Iterator[Levels
         yield {name: _draw(rng, distribution) for name, distribution in space.items()}
 
 
+def _levels(distribution: BaseDistribution) -> Sequence[Any] | None:
+    """The levels of a list or of a range of whole numbers; None of a continuous factor."""
+    if isinstance(distribution, IntDistribution):
+        return range(distribution.low, distribution.high + 1, distribution.step)
+    return distribution.choices if isinstance(distribution, CategoricalDistribution) else None
+
+
 def _draw(rng: random.Random, distribution: BaseDistribution) -> Any:
-    if isinstance(distribution, CategoricalDistribution):
-        return rng.choice(distribution.choices)
+    if isinstance(distribution, IntDistribution) and distribution.log:  # each whole number for what rounds to it
+        low, high = distribution.low - 0.5, distribution.high + 0.5
+        return min(max(round(low * (high / low) ** rng.random()), distribution.low), distribution.high)
+    if (levels := _levels(distribution)) is not None:
+        return rng.choice(levels)
     assert isinstance(distribution, FloatDistribution)
     if distribution.log:
         return distribution.low * (distribution.high / distribution.low) ** rng.random()

@@ -181,7 +181,7 @@ def test_a_machine_without_ssh(tmp_path, at_home, monkeypatch):
 )
 def test_a_file_that_is_no_cluster_file(content, tmp_path):
     (tmp_path / "study.yaml").write_bytes(content)
-    with pytest.raises(UserError, match="not readable as a cluster file"):
+    with pytest.raises(UserError, match="expected: a cluster file"):
         doctor.launchable(tmp_path / "study.yaml")
 
 
