@@ -36,9 +36,9 @@ def whole(low: int, high: int) -> WrapValidator:
     return _number(low, high, f"expected: a whole number from {low} to {high}")
 
 
-def real(low: float, high: float) -> WrapValidator:
-    """The check of a number from low to high, both allowed."""
-    return _number(low, high, f"expected: a number from {low:g} to {high:g}")
+def real(low: float, high: float, what: str = "a number", instead: str = "") -> WrapValidator:
+    """The check of a number from low to high, both allowed; `what` it is, and what may stand `instead`, in words."""
+    return _number(low, high, f"expected: {what} from {low:g} to {high:g}{instead}")
 
 
 def _number(low: float, high: float, expected: str) -> WrapValidator:

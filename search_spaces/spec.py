@@ -118,10 +118,18 @@ class Race(Strict):
     first: Annotated[int, whole(2, 100_000)] = 4
 
 
+ChosenBy = Annotated[
+    Annotated[float, real(0.1, 0.9, "a share of the subjects", ", or all"), Tag("share")]
+    | Annotated[Literal["all"], Tag("all")],
+    Discriminator(lambda value: "all" if value == "all" else "share"),
+]
+
+
 class Search(Strict):
     """Configurations proposed by Optuna, after the baseline and the `known`. A trial holds all its seeds.
 
-    With sizes among the `objectives` (UF1 up, sizes down) there is no race.
+    With sizes among the `objectives` (UF1 up, sizes down) there is no race. `chosen_by`: the share of the subjects that
+    judge, the others are left to test what was chosen; a study that does not say has its own (study.choosers).
     """
 
     design: Literal["search"]
@@ -137,6 +145,7 @@ class Search(Strict):
         Annotated[Race, Tag("raced")] | Annotated[Literal["none"], Tag("none")],
         Discriminator(lambda value: "raced" if isinstance(value, dict | Race) else "none"),
     ] = Race()
+    chosen_by: ChosenBy = "all"
 
     @model_validator(mode="before")
     @classmethod

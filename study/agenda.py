@@ -22,7 +22,7 @@ from study.identity import Arithmetic
 from study.ledger import LEFT, LOST, Ledger, Outcome
 from study.library import Library
 from study.own_sources import discovered
-from study.trials import Device, FoldResult, Trial, arithmetic_on, trial_keys
+from study.trials import Device, FoldResult, Trial, arithmetic_of, trial_keys
 
 log = logging.getLogger("losolab")
 _LOSSES = 3  # without a new fold between them: then the trial itself is what kills its process
@@ -85,7 +85,6 @@ class Agenda:
         self.sources, self.ledger, self.clips, self.watch, self.library = sources, ledger, clips, watch, library
         self.retry_failed = retry_failed
         self.running: dict[int, tuple[Trial, int]] = {}  # by number: the trial and its attempt
-        self.course = Course.of(clips)
         self.waiting: list[Trial] = []  # given out before, and back
         self.keys: dict[int, frozenset[str]] = {}  # of the trials given out, all their folds
         self.trained = self.failed = 0
@@ -128,7 +127,7 @@ class Agenda:
     def trained_on(self, device: Callable[[], Device], resources: Resources) -> None:
         """Said by the executor before the first trial: how to learn what the trials train on (it may take seconds)."""
         known = cache(device)
-        self._arithmetic = lambda trial: arithmetic_on(known(), trial.config, self.clips, resources, trial.opponent)
+        self._arithmetic = lambda trial: arithmetic_of(trial, known(), self.clips, resources)
 
     def _copy(self, trial: Trial) -> None:
         """Copy the folds of a trial that another study has and this one has not."""
@@ -212,7 +211,8 @@ class Agenda:
         """That it lost its race, by the subjects of its whole blocks; the trial itself stops after the same block."""
         if trial.opponent is None:
             return None
-        stop = self.course.stop(trial.opponent, trial.seeds, self.ledger.predictions(trial))
+        course = Course.of(self.clips, trial.subjects)
+        stop = course.stop(trial.opponent, trial.seeds, self.ledger.predictions(trial))
         return None if stop is None else Outcome("pruned", stop.subjects * len(trial.seeds), stop.imputed)
 
     def _complete(self, trial: Trial) -> Outcome | None:

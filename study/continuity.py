@@ -4,23 +4,24 @@ from collections.abc import Iterator
 
 from search_spaces.designs import arms, follows
 from search_spaces.spec import Fixed, Search, StudySpec
+from study.course import Course
 from study.ledger import Ledger
 from study.stages import arms_that_follow
 
 
-def problems(spec: StudySpec, ledger: Ledger) -> list[str]:
+def problems(spec: StudySpec, ledger: Ledger, course: Course) -> list[str]:
     """What the file takes away or changes of the arms, seeds and proposals that the ledger has; empty when nothing."""
     begun = {trial.stage for trial in ledger.trials()} - {str(stage) for stage in spec.stages}
     gone = [f"stages.{stage} has begun and is now gone" for stage in sorted(begun)]
-    return gone + [problem for stage in spec.stages for problem in _of_stage(spec, stage, ledger)]
+    return gone + [problem for stage in spec.stages for problem in _of_stage(spec, stage, ledger, course)]
 
 
-def _of_stage(spec: StudySpec, stage: str, ledger: Ledger) -> Iterator[str]:
+def _of_stage(spec: StudySpec, stage: str, ledger: Ledger, course: Course) -> Iterator[str]:
     design = dict(spec.stages)[stage]  # type: ignore[index]
     if isinstance(design, Search):
         yield from _of_search(spec, stage, design, ledger)
     if isinstance(design, Fixed):
-        known = [arm for arm, _ in arms_that_follow(stage, spec, ledger)] if follows(design) else arms(spec)
+        known = [arm for arm, _ in arms_that_follow(stage, spec, ledger, course)] if follows(design) else arms(spec)
         planned = {(arm.name, arm.config.key(), seed) for arm in known for seed in arm.seeds if arm.stage == stage}
         for trial in [proposal.trial for proposal in ledger.proposals(stage)]:
             if gone := {(trial.arm, trial.config.key(), seed) for seed in trial.seeds} - planned:

@@ -47,8 +47,9 @@ class Course:
     classes: tuple[str, ...]
 
     @classmethod
-    def of(cls, clips: Clips) -> "Course":
-        return cls(tuple(shuffled(clips.subjects.tolist(), clips.digests["index"])), clips.classes)
+    def of(cls, clips: Clips, first: int | None = None) -> "Course":
+        """All subjects, or the first so many: those by which a search chooses."""
+        return cls(tuple(shuffled(clips.subjects.tolist(), clips.digests["index"])[:first]), clips.classes)
 
     def blocks(self, opponent: Opponent | None) -> list[range]:
         """Positions of the subjects between two judgements: 4, 4, 8, 16, ... in a race, else all at once."""

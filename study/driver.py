@@ -15,10 +15,11 @@ from search_spaces.network_inputs import master, streams
 from search_spaces.spec import Search, StudySpec
 from study import continuity
 from study.agenda import Agenda, Listed, Source
+from study.choosers import many_that_choose, settled
 from study.costs import Costs, timed_in
 from study.course import Course
 from study.data import building, cache, fitness, rates, readers
-from study.data.clips import ClipIndex, Clips
+from study.data.clips import ClipIndex, Clips, assemble
 from study.data.masters import region_of
 from study.data.regions import MASTER
 from study.executors import Executor
@@ -59,15 +60,18 @@ def prepare(spec: StudySpec, file: str) -> Study:
         raise UserError([*unbuildable(spec), *mistake.problems]) from None
     timed = rates.timed(configurations(spec), read, cache.known(spec.storage / "cache"))
     index = fitness.without_short(configurations(spec), timed)
+    named = assemble(index, {})
+    spec = settled(spec, named, spec.storage / spec.name)
     on_gpu = bool(spec.resources.where(here().gpus > 0).gpu)
-    return Study(spec, file, index, make_plan(spec, index, timed_in(spec.storage, spec.resources.threads, on_gpu)))
+    costs = timed_in(spec.storage, spec.resources.threads, on_gpu)
+    return Study(spec, file, index, make_plan(spec, index, costs, many_that_choose(spec, named)))
 
 
 @contextmanager
 def begun(study: Study, clips: Clips, *, accept_code: bool = False, mixed: bool = False) -> Iterator[Ledger]:
     """The study's ledger, locked for this process. Raises UserError where the study is not the one that was begun."""
-    with Ledger(study.folder) as ledger:
-        if problems := continuity.problems(study.spec, ledger):
+    with Ledger(study.folder, study.plan.choosers) as ledger:
+        if problems := continuity.problems(study.spec, ledger, Course.of(clips, study.plan.choosers)):
             raise UserError([f"{study.folder}: {problem}; give the changed study a new name" for problem in problems])
         ledger.begin(_record(study, clips, ledger), accept_code=accept_code, mixed=mixed)
         keep(discovered(configurations(study.spec), len(clips.classes)), study.folder / "networks")
@@ -140,10 +144,12 @@ def _description(study: Study, clips: Clips, ledger: Ledger) -> dict[str, Any]:
     rows = study.index.table.to_pylist()
     places = [[str(i), row["dataset"], row["subject"], row["clip_id"]] for i, row in zip(clips.ids, rows, strict=True)]
     planned: list[Planned] = [(arm, None) for arm, _ in study.plan.arms]
+    course = Course.of(clips, study.plan.choosers)
     for stage, design in study.spec.stages.items():
-        planned += arms_that_follow(stage, study.spec, ledger) if follows(design) else []
+        planned += arms_that_follow(stage, study.spec, ledger, course) if follows(design) else []
     made_up = fitness.notes([arm.config for arm, _ in planned], study.index)
     of_videos = rates.notes(study.index, cache.known(study.spec.storage / "cache"))
+    place = {name: (row["dataset"], row["subject"]) for name, row in zip(clips.subjects.tolist(), rows, strict=True)}
     return {
         "question": study.spec.question,
         "dataset": study.index.name,
@@ -155,6 +161,7 @@ def _description(study: Study, clips: Clips, ledger: Ledger) -> dict[str, Any]:
         "arms": [_as_arm(*arm) for arm in planned],
         "truth": readers.truth(study.index),
         "notes": [*study.index.notes, *made_up, *of_videos],
+        "chosen_by": sorted(place[name] for name in course.subjects) if study.plan.choosers else [],
         "clips": places,
     }
 
@@ -181,11 +188,12 @@ def _sources(study: Study, ledger: Ledger, clips: Clips, outlook: Outlook) -> li
         outlook.knows(arms[0][0].stage, sum(len(arm.seeds) for arm, problem in arms if problem is None))
 
     sources: list[Source] = []
+    course = Course.of(clips, study.plan.choosers)
     for stage, design in study.spec.stages.items():
         if isinstance(design, Search):
-            sources.append(Proposals(stage, study.spec, ledger, Course.of(clips), cost, problems_of))
+            sources.append(Proposals(stage, study.spec, ledger, course, cost, problems_of))
         elif follows(design):
-            sources.append(Following(stage, study.spec, ledger, cost, began))
+            sources.append(Following(stage, study.spec, ledger, course, cost, began))
             if known := ledger.proposals(stage):
                 outlook.knows(stage, len(known))
         else:
@@ -222,4 +230,4 @@ def _show_what_is_done(ledger: Ledger, line: Display, subjects: int) -> None:
             line.saw(trial, "complete", 0, outcome.value)
         elif outcome and outcome.state == "pruned":
             line.saw(trial, "reused", done)
-            line.saw(trial, "pruned", len(trial.seeds) * subjects - done)
+            line.saw(trial, "pruned", len(trial.seeds) * (trial.subjects or subjects) - done)

@@ -17,7 +17,7 @@ from study.outlook import Outlook
 from study.plan import Plan, planned
 from study.records import recorded
 from study.schema import ledger_path
-from study.trials import Trial, arithmetic_on, device_here, trial_keys
+from study.trials import Trial, arithmetic_of, device_here, trial_keys
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def forecast(study: Study, slots: int | None = None) -> Forecast:
     costs, works = study.plan.costs, _works(study.plan)
     timed = sum(costs.timed(work) for work in works)
     measured = measure(costs, works, resources) if here.slots(resources) else 0  # as many threads may end the process
-    plan = planned(study.spec, study.plan.size, costs)  # the same, with what was measured
+    plan = planned(study.spec, study.plan.size, costs, study.plan.choosers)  # the same, with what was measured
     there = _There(study)
     outlook = Outlook(plan, costs)
     never = 0
@@ -141,7 +141,7 @@ class _There:
     def _arithmetic(self, trial: Trial) -> Arithmetic:
         resources = self.study.spec.resources.where(machine.here().gpus > 0)
         assert self.clips is not None
-        return arithmetic_on(self._device(resources), trial.config, self.clips, resources, trial.opponent)
+        return arithmetic_of(trial, self._device(resources), self.clips, resources)
 
     def _clips(self) -> Clips | None:
         """Ids and digests as the ledger or the cache knows them; None where the videos were never read."""

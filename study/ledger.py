@@ -81,10 +81,11 @@ class _Writer(sqlite3.Connection):
 class Ledger:
     """The one writer's view of a study folder. Use it as a context manager: it holds the study's lock for its life."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, choosers: int | None = None) -> None:
         refuse_network(folder)
         folder.mkdir(parents=True, exist_ok=True)
         self.folder, self.mixed = folder, False
+        self.choosers = choosers  # how many of the first subjects a search's trials hold out; None: all
         self._lock = locked(folder)
         self.db: sqlite3.Connection = sqlite3.connect(
             ledger_path(folder), isolation_level=None, timeout=60, factory=_Writer
@@ -180,8 +181,9 @@ class Ledger:
             "select trial from proposal where stage=? and arm=? and key=? and seeds=?",
             (stage, arm, config.key(), json.dumps(seeds)),
         ).fetchone()
+        first = self.choosers if arm is None else None
         if row:
-            return Trial(row["trial"], stage, arm, config, seeds)
+            return Trial(row["trial"], stage, arm, config, seeds, subjects=first)
         cursor = self.db.execute(
             "insert into proposal (stage, number, arm, configuration, key, seeds, levels, rejected, opponent) values "
             "(?, (select count(*) from proposal where stage=?), ?, ?, ?, ?, ?, ?, ?)",
@@ -189,17 +191,17 @@ class Ledger:
             + (None if levels is None else json.dumps(levels), json.dumps(list(rejected)), opponent),
         )
         assert cursor.lastrowid is not None
-        return Trial(cursor.lastrowid, stage, arm, config, seeds)
+        return Trial(cursor.lastrowid, stage, arm, config, seeds, subjects=first)
 
     def proposals(self, stage: str) -> list[Proposal]:
         """The trials of a stage, by number."""
-        return [
-            _proposal(row) for row in self.db.execute("select * from proposal where stage=? order by number", (stage,))
-        ]
+        rows = self.db.execute("select * from proposal where stage=? order by number", (stage,))
+        return [_proposal(row, self.choosers) for row in rows]
 
     def trials(self) -> list[Trial]:
         """Every trial that was written down, in that order."""
-        return [_proposal(row).trial for row in self.db.execute("select * from proposal order by trial")]
+        rows = self.db.execute("select * from proposal order by trial")
+        return [_proposal(row, self.choosers).trial for row in rows]
 
     def attempt(self, trial: int) -> int:
         """Note that a trial starts; returns the attempt's id."""
@@ -325,9 +327,10 @@ def _arithmetic(text: str) -> Arithmetic:
     return Arithmetic(**json.loads(text))
 
 
-def _proposal(row: sqlite3.Row) -> Proposal:
+def _proposal(row: sqlite3.Row, choosers: int | None) -> Proposal:
     config = TrialConfig(**json.loads(row["configuration"]))
-    trial = Trial(row["trial"], row["stage"], row["arm"], config, tuple(json.loads(row["seeds"])))
+    first = choosers if row["arm"] is None else None
+    trial = Trial(row["trial"], row["stage"], row["arm"], config, tuple(json.loads(row["seeds"])), subjects=first)
     levels = None if row["levels"] is None else json.loads(row["levels"])
     return Proposal(trial, row["number"], levels, tuple(json.loads(row["rejected"])), row["opponent"])
 

@@ -53,7 +53,7 @@ def seconds_of_a_fold(work: Work, resources: Resources) -> float:
 
     config = dataclasses.replace(work.config, **_PLAIN)
     clips = _noise(config, work.size)
-    arithmetic = arithmetic_on(device_here(resources), config, clips, resources)
+    arithmetic = arithmetic_on(device_here(resources), config, clips, resources, work.size.subjects)
     folds = loso(clips, 0)[: arithmetic.group]
 
     def seconds(epochs: int) -> float:

@@ -41,7 +41,7 @@ class Outlook:
     def folds(self, trial: "Trial") -> int:
         """Of a whole trial."""
         cost = self._planned.get((trial.stage, trial.arm))
-        return cost.folds // cost.trials if cost else len(trial.seeds) * self.plan.size.subjects
+        return cost.folds // cost.trials if cost else len(trial.seeds) * (trial.subjects or self.plan.size.subjects)
 
     def left(self, trial: "Trial") -> int:
         """Folds that a trial still needs."""

@@ -53,11 +53,12 @@ class PlannedFollowing:
 
 @dataclass(frozen=True)
 class Plan:
-    """The trials of a study and their cost."""
+    """The trials of a study and their cost. choosers: so many subjects judge in its search; None: all."""
 
     spec: StudySpec
     size: Size
     costs: Costs
+    choosers: int | None
     arms: list[tuple[Arm, Cost]]
     searches: list[PlannedSearch]
     following: list[PlannedFollowing]
@@ -106,7 +107,7 @@ class Plan:
         return [cost for _, cost in self.arms] + [stage.cost for stage in self.open]
 
 
-def make_plan(spec: StudySpec, index: ClipIndex, costs: Costs) -> Plan:
+def make_plan(spec: StudySpec, index: ClipIndex, costs: Costs, choosers: int | None = None) -> Plan:
     """The plan of a study on a dataset. Raises UserError with every arm that cannot be built, naming the factor."""
     from study.data import fitness  # with all readers: the status of a study plans without them
 
@@ -114,17 +115,18 @@ def make_plan(spec: StudySpec, index: ClipIndex, costs: Costs) -> Plan:
     configs = configurations(spec)
     if problems := unbuildable(spec) + _unfit_networks(configs, len(index.classes)) + fitness.problems(configs, index):
         raise UserError(problems)
-    return planned(spec, Size(subjects, index.table.num_rows, len(index.classes)), costs)
+    return planned(spec, Size(subjects, index.table.num_rows, len(index.classes)), costs, choosers)
 
 
-def planned(spec: StudySpec, size: Size, costs: Costs) -> Plan:
+def planned(spec: StudySpec, size: Size, costs: Costs, choosers: int | None) -> Plan:
     """The plan of a study that can be built, on data of this size."""
     return Plan(
         spec,
         size,
         costs,
+        choosers,
         [(arm, _cost(arm.config, len(arm.seeds), len(arm.seeds), spec.resources, size, costs)) for arm in arms(spec)],
-        [_planned_search(spec, stage, design, size, costs) for stage, design in _searches(spec)],
+        [_planned_search(spec, stage, design, size, costs, choosers) for stage, design in _searches(spec)],
         [_planned_following(spec, stage, size, costs) for stage, design in spec.stages.items() if follows(design)],
     )
 
@@ -183,10 +185,12 @@ def _search_problems(spec: StudySpec, stage: str, design: Search) -> list[str]:
     return problems
 
 
-def _planned_search(spec: StudySpec, stage: str, design: Search, size: Size, costs: Costs) -> PlannedSearch:
+def _planned_search(
+    spec: StudySpec, stage: str, design: Search, size: Size, costs: Costs, choosers: int | None
+) -> PlannedSearch:
     sampled = [configuration(spec.baseline_config(), levels) for levels in sample_space(design)]
     feasible = [config for config in sampled if not problems_of(config)]
-    each = _cost_of_each(feasible, design.seeds, spec.resources, size, costs)
+    each = _cost_of_each(feasible, design.seeds, spec.resources, size, costs, choosers)
     mean = sum(cost.seconds for cost in each) / len(each)
     whole = Cost(
         design.proposals,
@@ -227,7 +231,12 @@ def _followed(spec: StudySpec, stage: str) -> list[list[Arm]]:
 
 
 def _cost_of_each(
-    configs: Sequence[TrialConfig], seeds: int, resources: Resources, size: Size, costs: Costs
+    configs: Sequence[TrialConfig],
+    seeds: int,
+    resources: Resources,
+    size: Size,
+    costs: Costs,
+    choosers: int | None = None,
 ) -> list[Cost]:
     """Of a trial of each. A thousand configurations fall into a few classes of cost, each of which is priced once."""
     known: dict[Any, Cost] = {}
@@ -236,18 +245,27 @@ def _cost_of_each(
         # What the optimiser keeps of every weight takes memory, but no time.
         like = Work(config, size).key, config.momentum > 0, config.weight_decay > 0
         if like not in known:
-            known[like] = _cost(config, 1, seeds, resources, size, costs)
+            known[like] = _cost(config, 1, seeds, resources, size, costs, choosers)
         found.append(known[like])
     return found
 
 
-def _cost(config: TrialConfig, trials: int, seeds: int, resources: Resources, size: Size, costs: Costs) -> Cost:
-    folds = seeds * size.subjects
+def _cost(
+    config: TrialConfig,
+    trials: int,
+    seeds: int,
+    resources: Resources,
+    size: Size,
+    costs: Costs,
+    choosers: int | None = None,
+) -> Cost:
+    held_out = choosers or size.subjects
+    folds = seeds * held_out
     seconds = folds * costs.seconds(Work(config, size))
     network = known_size(config, size.classes)
     if network is None:  # `status` beside a study whose own network is not at hand
         return Cost(trials, folds, 0, seconds, 0)
     device = "cuda" if resources.gpu else "cpu"
-    group = fold_group(config, size.classes, resources.host_memory, device, size.subjects)
+    group = fold_group(config, size.classes, resources.host_memory, device, held_out)
     memory = trial_bytes(config, size.classes, group, size.clips, device)
     return Cost(trials, folds, network.parameters, seconds, memory)

@@ -43,10 +43,17 @@ def recorded(folder: Path) -> Record | None:
     if study is None:
         return None
     identity, description = json.loads(study["identity"]), json.loads(study["description"])
+    choosers = len(description.get("chosen_by", ())) or None
     trials = (
-        Trial(row["trial"], row["stage"], row["arm"], TrialConfig(**json.loads(row["configuration"])), tuple(seeds))
+        Trial(
+            row["trial"],
+            row["stage"],
+            row["arm"],
+            TrialConfig(**json.loads(row["configuration"])),
+            tuple(json.loads(row["seeds"])),
+            subjects=choosers if row["arm"] is None else None,
+        )
         for row in proposals
-        for seeds in [json.loads(row["seeds"])]
     )
     spec = StudySpec.model_validate(json.loads(study["resolved"]))
     clips = named_clips(description, identity["data"])
@@ -54,8 +61,8 @@ def recorded(folder: Path) -> Record | None:
 
 
 def course(description: dict[str, Any], identity: dict[str, Any]) -> Course:
-    """A study's subjects as its folds hold them out, in the order in which every trial takes them; and its classes."""
-    return Course.of(named_clips(description, identity["data"]))
+    """The subjects that a search's trials hold out, in the order in which every trial takes them; and the classes."""
+    return Course.of(named_clips(description, identity["data"]), len(description.get("chosen_by", ())) or None)
 
 
 def named_clips(description: dict[str, Any], digests: dict[str, Any]) -> Clips:

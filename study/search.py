@@ -55,7 +55,7 @@ class Proposals:
         self.baseline = spec.baseline_config()
         known = known_levels(design, self.baseline).values()
         self.known = list({configuration(self.baseline, one).key(): one for one in known}.values())
-        asked = design.model_dump(mode="json", exclude_defaults=True, exclude={"proposals", "race"})
+        asked = design.model_dump(mode="json", exclude_defaults=True, exclude={"proposals", "race", "chosen_by"})
         self.identity = digest([self.baseline.explicit(), stage, asked])
         self.space = distributions(design)
         self.recorded = ledger.proposals(stage)

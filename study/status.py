@@ -69,8 +69,9 @@ def status(folder: Path) -> Status:
     """Raises UserError where no study is, or one of another version."""
     study, proposals, folds = _read(folder)
     runs, since = lock.holder(folder), lock.held_since(folder)
-    size = size_of(json.loads(study["description"]))
-    plan = planned(StudySpec.model_validate(json.loads(study["resolved"])), size, Costs())
+    description = json.loads(study["description"])
+    choosers = len(description.get("chosen_by", ())) or None
+    plan = planned(StudySpec.model_validate(json.loads(study["resolved"])), size_of(description), Costs(), choosers)
     outlook = Outlook(plan, plan.costs)
     by_run: dict[tuple[str, int], list[sqlite3.Row]] = defaultdict(list)
     for fold in folds:
@@ -79,7 +80,7 @@ def status(folder: Path) -> Status:
     for row in proposals:
         config, seeds = TrialConfig(**json.loads(row["configuration"])), tuple(json.loads(row["seeds"]))
         own = [fold for seed in seeds for fold in by_run[row["key"], seed]]
-        work = Work(config, size)
+        work = Work(config, plan.size)
         for fold in own:
             if fold["origin"] is None:
                 plan.costs.add(work, fold["seconds"])
@@ -111,7 +112,7 @@ def status(folder: Path) -> Status:
         *_speed(now, outlook, sum(seen.state == "running" for seen, *_ in trials)),
         sum(fold["seconds"] for fold in folds) - sum(fold["seconds"] for fold in copies),
         sum(fold["seconds"] for fold in copies),
-        sum(n * plan.costs.seconds(Work(trial.config, size)) for trial, n in never),
+        sum(n * plan.costs.seconds(Work(trial.config, plan.size)) for trial, n in never),
         sum(outlook.seconds()),
     )
 

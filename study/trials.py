@@ -20,7 +20,10 @@ from study.protocol import Fold, loso
 
 @dataclass(frozen=True)
 class Trial:
-    """`number` is its place in the ledger; `arm` is None for a proposal of a search; only that may have an opponent."""
+    """`number` is its place in the ledger; `arm` is None for a proposal of a search; only that may have an opponent.
+
+    subjects: only the first so many are held out, those that choose (None: all).
+    """
 
     number: int
     stage: str
@@ -28,6 +31,7 @@ class Trial:
     config: TrialConfig
     seeds: tuple[int, ...]
     opponent: Opponent | None = field(default=None, repr=False, compare=False)
+    subjects: int | None = None
 
 
 @dataclass(frozen=True)
@@ -63,7 +67,7 @@ class OutOfMemory(MemoryError):
 
 def trial_keys(trial: Trial, clips: Clips) -> list[str]:
     """Keys of all folds of a trial, in the order in which it trains them."""
-    return [fold_key(trial.config, clips, fold) for seed in trial.seeds for fold in loso(clips, seed)]
+    return [fold_key(trial.config, clips, fold) for seed in trial.seeds for fold in loso(clips, seed)[: trial.subjects]]
 
 
 def run_trial(trial: Trial, clips: Clips, done: Mapping[str, Done], resources: Resources) -> Iterator[list[FoldResult]]:
@@ -76,8 +80,8 @@ def run_trial(trial: Trial, clips: Clips, done: Mapping[str, Done], resources: R
     """
     release_memory()
     reset_peak()
-    course, found = Course.of(clips), dict[tuple[int, str], str]()
-    arithmetic = arithmetic_on(device_here(resources), trial.config, clips, resources, trial.opponent)
+    course, found = Course.of(clips, trial.subjects), dict[tuple[int, str], str]()
+    arithmetic = arithmetic_of(trial, device_here(resources), clips, resources)
     for block in course.blocks(trial.opponent):
         for group in _groups(trial, clips, block, arithmetic.group):
             keys = [fold_key(trial.config, clips, fold) for fold in group]
@@ -180,14 +184,17 @@ def gpus_here() -> tuple[Device, ...]:
     return tuple(Device(gpu.name, f"{gpu.major}.{gpu.minor}", gpu.total_memory, torch.__version__) for gpu in found)
 
 
-def arithmetic_on(
-    device: Device, config: TrialConfig, clips: Clips, resources: Resources, opponent: Opponent | None = None
-) -> Arithmetic:
-    """A configuration's arithmetic, in a race or by itself. The fold group follows from declared memory, never free."""
+def arithmetic_of(trial: Trial, device: Device, clips: Clips, resources: Resources) -> Arithmetic:
+    """A trial's arithmetic. The fold group follows from declared memory, never free, and from the folds of a block."""
+    block = Course.of(clips, trial.subjects).blocks(trial.opponent)[0]
+    return arithmetic_on(device, trial.config, clips, resources, len(block))
+
+
+def arithmetic_on(device: Device, config: TrialConfig, clips: Clips, resources: Resources, n_folds: int) -> Arithmetic:
+    """A configuration's arithmetic where so many folds are trained between two judgements."""
     kind, memory = "cpu" if device.memory is None else "cuda", resources.host_memory
     if device.memory is not None and resources.memory is None:
         memory = int(min(1.0, resources.gpu or 0) * device.memory)
-    n_folds = len(Course.of(clips).blocks(opponent)[0])
     group = fold_group(config, len(clips.classes), memory, kind, n_folds)
     return Arithmetic(device.name, device.capability, resources.threads, device.torch, config.precision, group)
 

@@ -1,0 +1,107 @@
+"""Which subjects choose: a search judges by the first of them, so that the others can test what it chose.
+
+Fresh seeds alone do not: most of a choice's luck is in the subjects that made it. The subjects that choose are the
+first of the one shuffled order in which every trial takes them; their clips stay in everybody's training.
+"""
+
+import json
+from math import ceil
+from pathlib import Path
+from typing import Any
+
+from search_spaces.errors import UserError
+from search_spaces.spec import ChosenBy, Search, StudySpec
+from study.course import Course
+from study.data.clips import Clips
+from study.schema import ledger_path, read_only
+
+SHARE = 0.4  # that chooses where a study does not say
+_TESTERS = 8  # fewer leave a test without power: where it is a study's own to decide, all choose
+_OF_EACH = 2  # subjects of every class, and of every dataset, on both sides
+
+
+def settled(spec: StudySpec, clips: Clips, folder: Path) -> StudySpec:
+    """The study with `chosen_by` decided where its file leaves it open; one that has begun keeps what it began with.
+
+    Raises UserError where a share that was asked for leaves a class or a dataset too few subjects on one side.
+    """
+    searches = {stage: design for stage, design in spec.stages.items() if isinstance(design, Search)}
+    begun = _begun(folder)
+    stages: dict[Any, Any] = dict(spec.stages)
+    for stage, design in searches.items():
+        if "chosen_by" in design.model_fields_set:
+            continue
+        stages[stage] = design.model_copy(update={"chosen_by": begun.get(stage, _usual(clips))})
+    made = spec.model_copy(update={"stages": stages})
+    shares = {design.chosen_by for design in stages.values() if isinstance(design, Search)}
+    if len(shares) > 1:
+        raise UserError(f"stages.{', '.join(searches)}.chosen_by: expected: the same in all searches of a study")
+    many_that_choose(made, clips)
+    return made
+
+
+def many_that_choose(spec: StudySpec, clips: Clips) -> int | None:
+    """How many of the first subjects choose; None where all do, or nothing is searched.
+
+    Raises UserError with the counts where that leaves too few on one side.
+    """
+    for stage, design in spec.stages.items():
+        if isinstance(design, Search) and design.chosen_by != "all":
+            many, problem = _divided(clips, design.chosen_by)
+            if problem:
+                raise UserError(
+                    f"stages.{stage}.chosen_by: {design.chosen_by:g} {problem}; write all, or another share"
+                )
+            return many
+    return None
+
+
+def _usual(clips: Clips) -> ChosenBy:
+    """The share where that leaves enough subjects to test."""
+    many, problem = _divided(clips, SHARE)
+    return SHARE if not problem and len(Course.of(clips).subjects) - many >= _TESTERS else "all"
+
+
+def _divided(clips: Clips, share: float) -> tuple[int, str]:
+    """How many of the first subjects choose, and what is wrong with that.
+
+    They are rounded up, and more of them until every class and every dataset has enough subjects among them.
+    """
+    order = Course.of(clips).subjects
+    kinds = _kinds(clips)
+    many = ceil(round(share * len(order), 9))
+    while many < len(order) and _scarce(order[:many], kinds):
+        many += 1
+    if few := _scarce(order[many:], kinds) or _scarce(order[:many], kinds):
+        sides = "; ".join(
+            f"{name}: {len(own & {*order[:many]})} subjects that choose, {len(own & {*order[many:]})} that test"
+            for name, own in few.items()
+        )
+        return many, f"of the subjects leaves fewer than {_OF_EACH} on a side of {sides}"
+    return many, ""
+
+
+def _kinds(clips: Clips) -> dict[str, set[str]]:
+    """The subjects of every class and, where there are several, of every dataset."""
+    datasets = clips.datasets()
+    kinds = {f"class {name}": {*clips.subjects[clips.labels == i].tolist()} for i, name in enumerate(clips.classes)}
+    several = sorted({*datasets.tolist()} - {""})
+    return kinds | {f"dataset {name}": {*clips.subjects[datasets == name].tolist()} for name in several}
+
+
+def _scarce(some: tuple[str, ...], kinds: dict[str, set[str]]) -> dict[str, set[str]]:
+    return {name: own for name, own in kinds.items() if len(own & {*some}) < _OF_EACH}
+
+
+def _begun(folder: Path) -> dict[str, ChosenBy]:
+    """By whom the searches of a begun study choose; by all subjects where its ledger is older than the question."""
+    if not ledger_path(folder).is_file():
+        return {}
+    try:
+        db = read_only(folder)
+    except UserError:  # blank, or of another version: the run itself says so
+        return {}
+    row = db.execute("select resolved from study").fetchone()
+    db.close()
+    stages = json.loads(row["resolved"])["stages"] if row else {}
+    return {stage: own.get("chosen_by", "all") for stage, own in stages.items() if own["design"] == "search"}
