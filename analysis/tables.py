@@ -9,29 +9,13 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
-import pandas as pd
+from analysis import latex
 
 ABSENT = "–"
 MOST_ROWS = 200  # of a table as it is shown; its CSV and JSON have all
-LATEX = str.maketrans(
-    {
-        "−": "$-$",
-        "–": "--",
-        "Δ": r"$\Delta$",
-        "±": r"$\pm$",
-        "×": r"$\times$",
-        "≤": r"$\leq$",
-        "<": r"$<$",
-        "→": r"$\to$",
-        "·": r"$\cdot$",
-        "✓": r"$\surd$",
-        "†": r"$\dagger$",
-        "‡": r"$\ddagger$",
-        "§": r"\S{}",
-    }
-)
 
 
 @dataclass(frozen=True)
@@ -54,7 +38,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Row:
-    """kind says how to show it: baseline, variant, null, control, missing, plain."""
+    """kind says how to show it: baseline, variant, null, control, constant, missing, plain."""
 
     kind: str
     cells: tuple[Cell, ...]
@@ -79,8 +63,19 @@ class Table:
         """The columns of the CSV, the row's kind first."""
         return ["kind", *(name for column in self.columns for name in column.names)]
 
+    @cached_property
+    def filled(self) -> list[int]:
+        """Which columns hold anything: the others are left out wherever people read, but not of CSV and JSON."""
+        full = [i for i in range(len(self.columns)) if any(row.cells[i].text != ABSENT for row in self.rows)]
+        return full if self.rows else list(range(len(self.columns)))
+
+    @property
+    def headings(self) -> list[Column]:
+        """The columns that are shown."""
+        return [self.columns[i] for i in self.filled]
+
     def titles(self) -> list[str]:
-        return [column.title for column in self.columns]
+        return [column.title for column in self.headings]
 
     @property
     def shown(self) -> tuple[Row, ...]:
@@ -95,7 +90,7 @@ class Table:
 
     def texts(self) -> list[list[str]]:
         """The cells as shown, row by row: what a terminal prints."""
-        return [[cell.text for cell in row.cells] for row in self.shown]
+        return [[row.cells[i].text for i in self.filled] for row in self.shown]
 
     def to_csv(self) -> str:
         """One column a number, so that an interval gives three."""
@@ -107,25 +102,17 @@ class Table:
 
     def to_markdown(self) -> str:
         """A pipe table under its title and caption, notes below."""
-        rule = ["---:" if column.numeric else ":---" for column in self.columns]
+        rule = ["---:" if column.numeric else ":---" for column in self.headings]
         rows = [self.titles(), rule, *self.texts()]
         lines = ["| " + " | ".join(text.replace("|", "\\|").replace("\n", " ") for text in row) + " |" for row in rows]
         notes = ["", *(f"- {remark}" for remark in self.remarks)] if self.remarks else []
         return "\n".join([f"### {self.title}", "", self.caption, "", *lines, *notes]) + "\n"
 
-    def to_latex(self) -> str:
-        """A table to \\input, without preamble; it needs the package booktabs, and with graphicx fits the page."""
-        styled = pd.DataFrame(self.texts(), columns=range(len(self.columns))).style.hide(axis="index")
-        styled = styled.format(escape="latex").relabel_index([*map(latex_text, self.titles())], axis="columns")
-        form = "".join("r" if column.numeric else "l" for column in self.columns)
-        tabular = styled.to_latex(hrules=True, column_format=form).translate(LATEX)
-        notes = f"\\par\\smallskip\\parbox{{\\textwidth}}{{\\footnotesize {latex_text(' '.join(self.remarks))}}}\n"
-        return (
-            "% needs \\usepackage{booktabs}; with graphicx it is made to fit the page\n\\begin{table*}\n\\centering\n"
-            "\\providecommand{\\resizebox}[3]{#3}\\setlength{\\tabcolsep}{3pt}\n"
-            f"\\caption{{{latex_text(f'{self.title}. {self.caption}')}}}\n\\label{{tab:{self.name}}}\n"
-            f"\\resizebox{{\\textwidth}}{{!}}{{%\n{tabular}}}\n{notes if self.remarks else ''}\\end{{table*}}\n"
-        )
+    def to_latex(self, paper: bool = False) -> str:
+        r"""A table to \input, without preamble; paper: at the size of the text (see analysis.latex.table)."""
+        numeric = [column.numeric for column in self.headings]
+        words = self.name, self.title, self.caption
+        return latex.table(*words, self.titles(), numeric, self.texts(), " ".join(self.remarks), paper)
 
     def to_json(self) -> dict[str, Any]:
         """Every number as computed, under the names of the CSV; NaN and infinity become null."""
@@ -186,13 +173,6 @@ def tally(counts: Sequence[int] | None, parts: int = 3) -> Cell:
 def absent(parts: int = 1) -> Cell:
     """Nothing to show."""
     return Cell((None,) * parts, ("",) * parts, ABSENT)
-
-
-def latex_text(words: str) -> str:
-    """Words as LaTeX: special characters escaped, signs as math."""
-    special = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
-    escaped = "".join(special.get(c, f"\\{c}" if c in "&%$#_{}" else c) for c in words)
-    return escaped.translate(LATEX)
 
 
 def _signed(value: float, digits: int) -> str:
