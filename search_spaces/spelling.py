@@ -6,19 +6,22 @@ from collections import defaultdict
 from collections.abc import Iterable
 
 _DIGITS = re.compile(r"\d+")
-_NUMBER = re.compile(r"(\d+)(?:\.(\d*))?")
+_NUMBER = re.compile(r"([+\-−]?)(\d+)(?:\.(\d*))?")
 
 
 def spelling(name: str) -> str:
     """A form that two names share where a person would take them for one name.
 
     Compatibility forms (full-width letters, ligatures) and composed accents become one (NFKC), case, the space around
-    words and zeros before a number do not count (`S01`, `s1`); a name that is a number counts by value (`1`, `1.0`).
+    words, characters that are not seen and zeros before a number do not count (`S01`, `s1`); a name that is a number
+    counts by value (`1`, `1.0`).
     """
-    folded = " ".join(unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold()).split())
+    seen = name if name.isascii() else "".join(one for one in name if unicodedata.category(one) != "Cf")
+    folded = " ".join(unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", seen).casefold()).split())
     if number := _NUMBER.fullmatch(folded):
-        decimals = _plain(number[2] or "").rstrip("0")
-        return _whole(number[1]) + ("." + decimals if decimals else "")
+        decimals = _plain(number[3] or "").rstrip("0")
+        value = _whole(number[2]) + ("." + decimals if decimals else "")
+        return "-" + value if number[1] in ("-", "−") and value != "0" else value
     return _DIGITS.sub(lambda digits: _whole(digits[0]), folded)
 
 

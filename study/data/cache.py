@@ -12,6 +12,7 @@ from itertools import combinations
 from math import prod
 from pathlib import Path
 from shlex import quote
+from threading import Lock
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -32,6 +33,7 @@ from study.data.regions import rule
 log = logging.getLogger("losolab")
 
 Pixels = npt.NDArray[np.uint8]
+_LOADING = Lock()
 _ABOUT = b"losolab"  # metadata of a file, as About
 
 
@@ -187,7 +189,7 @@ def part(folder: Path, entry: Entry, master: str) -> Path:
 def is_whole(part: Path, frames: int) -> bool:
     """Whether a part is there with so many frames; one that is damaged is decoded again, with a word."""
     try:
-        pixels = np.load(part, mmap_mode="r")
+        pixels = loaded(part)
         if pixels.dtype == np.uint8 and pixels.ndim == 3 and len(pixels) == frames:
             return True
     except FileNotFoundError:
@@ -217,10 +219,10 @@ def tasks(entries: Sequence[Entry], masters: tuple[str, ...], folder: Path) -> l
 
 def write(file: Path, parts: Sequence[Path], dataset: str, master: str) -> None:
     """A master's file from the parts of its clips, .npy [n, S, S] each, in this order; whole or not at all."""
-    shapes = [np.load(part, mmap_mode="r").shape for part in parts]
+    shapes = [loaded(part).shape for part in parts]
     shape = (sum(shape[0] for shape in shapes), *shapes[0][1:])
     state = pixel_state(shape)
-    for pixels in map(np.load, parts):
+    for pixels in map(loaded, parts):
         state.update(pixels.data)
     about = asdict(About(dataset, master, len(parts), state.hexdigest()))
     untouched = pa.FixedShapeTensorArray.from_numpy_ndarray(np.zeros(shape, np.uint8))  # takes no memory
@@ -230,6 +232,17 @@ def write(file: Path, parts: Sequence[Path], dataset: str, master: str) -> None:
         with pa.ipc.new_file(filled, batch.schema) as writer:
             writer.write_batch(batch)
         assert filled.times == 1, "pyarrow did not write the pixels as one piece"
+
+
+def loaded(part: Path) -> Pixels:
+    """A part's frames, a view of the mapped file.
+
+    One thread at a time: NumPy has Python's ast parse the header, and two threads there may end, in Python 3.11, with a
+    SystemError, `AST constructor recursion depth mismatch`.
+    """
+    with _LOADING:
+        pixels: Pixels = np.load(part, mmap_mode="r")
+    return pixels
 
 
 class Filled(io.RawIOBase):
@@ -250,7 +263,7 @@ class Filled(io.RawIOBase):
             return self.stream.write(data)
         self.times += 1
         for part in self.parts:
-            self.stream.write(np.load(part).data)
+            self.stream.write(loaded(part).data)
         return self.size
 
 

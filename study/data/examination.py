@@ -15,7 +15,7 @@ from search_spaces.errors import UserError
 from study.data import decode, rates
 from study.data.images import image_files
 from study.data.masters import attempt, cut_source, wanted_of
-from study.data.readers.layout import numbers, short_source
+from study.data.readers.layout import numbers, too_short
 from study.data.readers.survey import SHOWN, Finding
 from study.data.videos import Held, held, readable
 
@@ -34,7 +34,7 @@ def source_frames(rows: Rows, root: Path) -> tuple[dict[str, int], list[Finding]
         except UserError as error:
             problems += [Finding("not readable", "", problem) for problem in error.problems]
             continue
-        problems += [short_source(row, root, frames[source]) for row in clips if row["offset"] >= frames[source]]
+        problems += too_short(str(root / source), frames[source], clips)
     return frames, problems
 
 

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from search_spaces.errors import UserError
 from search_spaces.files import require_file
-from study.data import decode, videos
+from study.data import decode, tables, videos
 from study.data.images import frame_number, image_files
 
 POINTS = 68

@@ -2,7 +2,8 @@
 
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -135,18 +136,20 @@ def numbers(source: Path) -> Sequence[int]:
 
 def beyond_the_end(rows: Sequence[Mapping[str, Any]], root: Path) -> Iterator[Finding]:
     """Clips that end after the last frame of their source, where it is known without reading a video through."""
-    lengths = {source: known_length(root / source) for source in {row["source"] for row in rows}}
+    clips: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
     for row in rows:
-        length = lengths[row["source"]]
-        if length is not None and row["offset"] >= length:
-            yield short_source(row, root, length)
+        clips[row["source"]].append(row)
+    for source, own in clips.items():
+        if length := known_length(root / source):
+            yield from too_short(str(root / source), length, own)
 
 
-def short_source(row: Mapping[str, Any], root: Path, length: int) -> Finding:
-    """The problem of a clip whose source has too few frames."""
-    needed = row["offset"] + 1
-    text = f"has {length} frames, clip {row['clip_id']} needs {needed} (offset {row['offset']}, counted from 0)"
-    return Finding("frames missing on disk", str(root / row["source"]), text, needed - length)
+def too_short(source: str, length: int, clips: Iterable[Mapping[str, Any]]) -> Iterator[Finding]:
+    """The problems of clips whose source has too few frames."""
+    for row in clips:
+        if (needed := row["offset"] + 1) > length:
+            text = f"has {length} frames, clip {row['clip_id']} needs {needed} (offset {row['offset']}, counted from 0)"
+            yield Finding("frames missing on disk", source, text, needed - length)
 
 
 def known_length(source: Path) -> int | None:

@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path, PureWindowsPath
+from stat import S_ISDIR, S_ISREG
 from typing import Any
 
 import pyarrow as pa
@@ -22,6 +23,10 @@ from study.data.truth import planted
 REQUIRED = ("clip_id", "subject", "label", "onset", "offset", "source")
 FACE = ("face_left", "face_top", "face_width", "face_height")
 LIMIT = 2**31  # of whole numbers: no video has as many frames
+KINDS = {  # by column
+    field.name: str if pa.types.is_string(field.type) else int if pa.types.is_integer(field.type) else float
+    for field in CLIP_INDEX
+}
 NAMES = ("clips.csv", "clips.parquet")
 
 Row = dict[str, Any]  # column -> text as written, then value; None where empty
@@ -126,33 +131,31 @@ def typed(row: Row, root: Path) -> tuple[Row, list[str]]:
     """A row's cells as values of CLIP_INDEX, and what is wrong with them."""
     values: Row = {"dataset": "manifest"}
     problems = []
-    for field in CLIP_INDEX:
-        text = row.get(field.name)
+    for name, kind in KINDS.items():
+        text = row.get(name)
         if text is not None and text.lower() in tables.NOTHING:
-            problems += [f"{field.name} is {text!r}, no value; write one"] if field.name in REQUIRED else []
+            problems += [f"{name} is {text!r}, no value; write one"] if name in REQUIRED else []
             text = None
-        elif text is None and field.name in REQUIRED:
-            problems.append(f"{field.name} is empty")
+        elif text is None and name in REQUIRED:
+            problems.append(f"{name} is empty")
         if text is None:
-            values.setdefault(field.name, None)
+            values.setdefault(name, None)
             continue
         try:
-            values[field.name] = text if pa.types.is_string(field.type) else number(text, field.type)
+            values[name] = text if kind is str else whole(text) if kind is int else tables.number(text)
         except ValueError:
-            values[field.name] = None
-            kind = "a whole number below 2^31" if pa.types.is_integer(field.type) else "a number with a decimal point"
-            problems.append(f"{field.name} is {text!r}; valid: {kind}, in digits 0 to 9")
+            values[name] = None
+            valid = "a whole number below 2^31" if kind is int else "a number with a decimal point"
+            problems.append(f"{name} is {text!r}; valid: {valid}, in digits 0 to 9")
     return _with_slashes(values, root), problems
 
 
-def number(text: str, kind: pa.DataType) -> int | float:
-    """A cell's number; `12.0` is the whole number 12, as spreadsheets write it. Raises ValueError."""
+def whole(text: str) -> int:
+    """A cell's whole number; `12.0` is 12, as spreadsheets write it. Raises ValueError."""
     value = tables.number(text)
-    if pa.types.is_integer(kind):
-        if not value.is_integer() or abs(value) >= LIMIT:
-            raise ValueError(text)
-        return int(value)
-    return value
+    if not value.is_integer() or abs(value) >= LIMIT:
+        raise ValueError(text)
+    return int(value)
 
 
 def row_problems(row: Row, root: Path, classes: Collection[str]) -> Iterator[str]:
@@ -178,15 +181,16 @@ def row_problems(row: Row, root: Path, classes: Collection[str]) -> Iterator[str
 
 def _not_there(root: Path, name: str) -> str | None:
     """What is wrong with a file or folder that a row names; None where it is there."""
-    path = root / name
-    if (kind := wrong_kind(path)) not in (None, "a folder"):
-        return kind
     try:
-        there = path.exists()
-    except OSError:  # a name longer than any file's, a folder that may not be looked into
-        there = False
+        mode = (root / name).stat().st_mode
+    except (OSError, ValueError):  # not only where nothing is: a name may be too long, or hold a zero byte
+        mode = 0
+    if S_ISREG(mode) or S_ISDIR(mode):
+        return None
+    if mode:
+        return wrong_kind(root / name)
     windows = "\\" in name or PureWindowsPath(name).drive
-    return None if there else f"missing{' (write it relative to the table, with /)' if windows else ''}"
+    return f"missing{' (write it relative to the table, with /)' if windows else ''}"
 
 
 def _with_slashes(row: Row, root: Path) -> Row:

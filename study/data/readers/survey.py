@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 
 from search_spaces.errors import UserError
-from search_spaces.files import escaped, not_utf8
+from search_spaces.files import escaped, is_utf8, not_utf8
 from search_spaces.spelling import spelling, spelt_twice
 from study.data.clips import CLIP_INDEX, ClipIndex
 
@@ -99,10 +99,11 @@ class Survey:
 
 def survey_of(name: str, root: Path, classes: Sequence[str], rows: Sequence[Row], found: Findings) -> Survey:
     """What was found, the clips in the order of an index; a name that is not in UTF-8 is a problem."""
-    sources = {row["source"]: not_utf8((root / row["source"]).absolute()) for row in rows}
-    for path in sorted(set(filter(None, sources.values()))):
+    everywhere = not_utf8(root.absolute())
+    bad = {row["source"] for row in rows if everywhere or not is_utf8(row["source"])}
+    for path in sorted(filter(None, {everywhere or not_utf8(root.absolute() / source) for source in bad})):
         found.wrong("name", escaped(str(path)), NOT_UTF8)
-    rows = [row for row in rows if sources[row["source"]] is None]
+    rows = [row for row in rows if row["source"] not in bad]
     ordered = sorted(rows, key=lambda row: tuple(str(row[name]) for name in ("dataset", "subject", "clip_id")))
     problems = tuple(replace(one, where=escaped(one.where), text=escaped(one.text)) for one in found.problems)
     left_out = tuple(
@@ -152,6 +153,9 @@ def spelt_two_ways(subjects: set[tuple[str, str]], classes: Sequence[str]) -> It
     by_dataset: dict[str, list[str]] = defaultdict(list)
     for dataset, subject in sorted(subjects):
         by_dataset[dataset].append(subject)
+    joined = Counter(f"{dataset}/{subject}" for dataset, subject in subjects)  # how several datasets' are held out
+    for name in (name for name, times in joined.items() if times > 1):
+        yield f"{name} is a subject of two datasets, by where the / is; give the subjects names without /"
     for dataset, own in by_dataset.items():
         where = f" in dataset {dataset}" if len(by_dataset) > 1 else ""
         for names in alike(own):

@@ -50,6 +50,8 @@ def test_a_map_of_ones_own_keeps_the_order_it_is_written_in():
         ("mine", None, "mine is no label map of casme2"),
         ("megc3", "emotion", "labels_from belongs to a mapping of your own"),
         ({"a": "b"}, "valence", "labels_from is 'valence'; valid for casme2: emotion, objective"),
+        ({"fear": "Bad", "sadness": "bad"}, None, "'Bad' and 'bad' are one name spelt two ways; keep one"),
+        ({"fear": "b", "Fear": "c"}, None, "'fear' and 'Fear' are one name spelt two ways"),
         ({"joy": "b"}, None, "'joy' is no emotion of casme2; valid: disgust, fear"),
     ],
 )

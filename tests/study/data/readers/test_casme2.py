@@ -2,6 +2,8 @@
 
 import shutil
 
+import av
+import numpy as np
 import pytest
 
 from search_spaces.errors import UserError
@@ -313,3 +315,71 @@ def test_images_that_are_one_off_are_not_taken_for_numbered_anew(casme):
 def test_the_index_knows_how_many_clips_are_widened(casme):
     assert index_of(found(casme)).widened == 0
     assert index_of(found(casme, window=9)).widened == 2
+
+
+def test_clips_may_be_videos(tree):
+    """One for each clip, with its suffix; a folder beside it may hold its landmarks, and macOS leaves companions."""
+    rows = [[s, f"EP0{c}_01f", None, 3, 4, 6, None, 4, e] for s in (1, 2) for c, e in ((1, "disgust"), (2, "surprise"))]
+    tree.sheet("CASME2-coding-20140508.xlsx", [HEADER, *rows])
+    for number, (subject, name, *_) in enumerate(rows):
+        path = tree.root / f"CASME2_compressed/sub{subject:02d}/{name}.avi"
+        film(path, shade=9 * number)
+        (path.parent / f"._{path.name}").write_bytes(b"a companion")
+    film(tree.root / "CASME2_compressed/sub02/EP09_01f.avi", shade=90)
+    (tree.root / "CASME2_compressed/sub01/EP01_01f").mkdir()
+    survey = found(tree, labels={"disgust": "no", "surprise": "oh"})
+    assert survey.problems == ()
+    own = [(row["clip_id"], row["onset"], row["apex"], row["offset"], row["source"]) for row in survey.rows[:2]]
+    assert own == [
+        ("sub01/EP01_01f", 2, 3, 5, "CASME2_compressed/sub01/EP01_01f.avi"),  # a video's first frame is 1
+        ("sub01/EP02_01f", 2, 3, 5, "CASME2_compressed/sub01/EP02_01f.avi"),
+    ]
+    assert [out.clip for out in survey.left_out] == ["sub02/EP09_01f"]
+
+
+def film(path, shade):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with av.open(str(path), "w") as container:
+        video = container.add_stream("mpeg4", rate=25)
+        video.width = video.height = 16
+        for number in range(8):
+            frame = av.VideoFrame.from_ndarray(np.full((16, 16, 3), shade + number, np.uint8), "rgb24")
+            container.mux(video.encode(frame.reformat(format="yuv420p")))
+        container.mux(video.encode())
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (
+            lambda text: text.replace("\n01,EP02_01f,,46", "\n01,EP02_01f,,46,5"),
+            "row 2: has 10 cells, the header",
+        ),
+        (lambda text: text.replace(",46,", ",4_6,"), "sub01/EP02_01f: onset is '4_6'; valid: a whole number"),
+        (lambda text: text.replace(",46,", ",٤٦,"), "sub01/EP02_01f: onset is '٤٦'"),
+        (lambda text: text.replace(",66,", ",4000000000,"), "sub01/EP02_01f: offset is '4000000000'"),
+        (lambda text: text.replace(",66,", f",{'9' * 5000},"), "sub01/EP02_01f: offset is '999"),
+        (lambda text: text.replace("\n01,", f"\n{'1' * 5000},"), "valid: a number, or a name with one"),
+        (
+            lambda text: text.replace("Filename,", "Filename,OnsetFrame"),
+            "the column onsetframe stands",
+        ),
+        (lambda text: text.replace("happiness", '"happiness'), "not readable as a table (unexpected end of data)"),
+    ],
+)
+def test_a_csv_is_read_whole_or_refused(casme, change, words):
+    (casme.root / "CASME2-coding-20140508.xlsx").unlink()
+    table = casme.sheet("CASME2-coding-20140508.csv", [HEADER, *ROWS])
+    text = table.read_text(encoding="utf-8").replace("\r\n", "\n")
+    table.write_text(change(text), encoding="utf-8")
+    assert any(words in problem for problem in problems(casme))
+
+
+def test_semicolons_tabs_blank_rows_and_na(casme):
+    expected = found(casme).rows
+    (casme.root / "CASME2-coding-20140508.xlsx").unlink()
+    table = casme.sheet("CASME2-coding-20140508.csv", [["Prose, with commas"], HEADER, *ROWS])
+    text = table.read_text(encoding="utf-8").replace("EP09f,,8,/", "EP09f,,8,N/A")
+    for separator in (",", ";", "\t"):
+        table.write_text((text + ",,,,,,,,\n" * 2).replace(",", separator), encoding="utf-8")
+        assert found(casme).rows == expected

@@ -189,3 +189,12 @@ def test_a_correction_gives_the_offset_that_is_missing(whole):
         found = survey(whole, expressions="all", missing_offset=rule, corrections={"s25/disgust1_2": {"offset": 11}})
         assert ("s25/disgust1_2", "disgust", 2, 5, 10) in clips(found)
         assert not any("no offset annotated" in note for note in found.notes)
+
+
+def test_a_clip_without_a_row_is_left_out_with_a_word(selected, whole):
+    selected.images("selectedpic/s16/anger2_1", range(3, 9))
+    whole.images("rawpic/s16/16_0505funny", range(1, 9))
+    for images, name in (("selectedpic", "s16/anger2_1"), ("rawpic", "s16/16_0505funny")):
+        found = survey(selected, images=images, annotation="CAS(ME)^2code_final(Updated).xlsx")
+        assert [out.clip for out in found.left_out if out.reason == "on disk without an annotation"] == [name]
+        assert f"left out, on disk without an annotation: 1 ({name})" in found.notes

@@ -1,0 +1,178 @@
+"""Datasets that are damaged or not what they seem: tables, truth.json, sources, names, and readers that are none."""
+
+import json
+import os
+
+import av  # noqa: F401 (imported once here, and not in every command's fork)
+import numpy as np
+import pytest
+from PIL import Image
+
+import study.check
+import study.driver  # noqa: F401
+from study.data import readers
+from tests.malformed.command import refused, run
+
+HEADER = "clip_id,subject,label,onset,offset,source,fps"
+ROWS = [f"c{k},s{k % 2},{'pos' if k < 2 else 'neg'},0,3,{k},25" for k in range(4)]
+NFD = "jose\u0301"
+STUDY = """
+name: malformed
+baseline: {architecture: full_face, frames: 3, kernel_time: 1}
+stages: {ablate: {design: one_at_a_time, vary: {input: [frame_difference]}}}
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Four sources of four images each, and a study of them. Each test writes its own clips.csv."""
+    root = tmp_path_factory.mktemp("malformed")
+    for k in range(4):
+        (root / str(k)).mkdir()
+        for n in range(4):
+            Image.fromarray(np.full((8, 8), 10 * k + n, np.uint8)).save(root / str(k) / f"img{n}.png")
+    os.mkfifo(root / "pipe.avi")
+    (root / "study.yaml").write_text(STUDY)
+    return root
+
+
+@pytest.fixture(autouse=True)
+def no_truth(folder):
+    """truth.json is a test's own."""
+    yield
+    (folder / "truth.json").unlink(missing_ok=True)
+
+
+def table(header=HEADER, rows=ROWS, first=None):
+    """A table; `first` in the place of its first row."""
+    return "\n".join([header, *([first] if first else rows[:1]), *rows[1:]]) + "\n"
+
+
+TABLES = {
+    "decimal comma": (table(first="c0,s0,pos,0,3,0,29,97"), "line 2: has 8 cells, the header has 7: write numbers"),
+    "decimal comma in semicolons": (
+        table(first="c0,s0,pos,0,3,0,29.97").replace(",", ";").replace("29.97", "29,97"),
+        "line 2: fps is '29,97'; valid: a number with a decimal point",
+    ),
+    "a cell too few": (table(first="c0,s0,pos,0,3,0"), "line 2: has 6 cells, the header has 7"),
+    "a cell too few in tabs": (table(first="c0,s0,0,3,0,25").replace(",", "\t"), "line 2: has 6 cells"),
+    "column twice": (table(HEADER.replace("fps", "label")), "the column label stands in the header twice"),
+    "extra column twice": (table(HEADER + ",x,x", [r + ",1,2" for r in ROWS]), "the column x stands in the header"),
+    "column with spaces twice": (table(HEADER.replace("fps", " onset")), "the column onset stands in the header twice"),
+    "no column": (table(HEADER.replace("onset", "begin")), "the column onset is missing; there are: clip_id"),
+    "quote without end": (table(first='c0,s0,"pos,0,3,0,25'), "not readable as a table (unexpected end of data)"),
+    "UTF-16": (table().encode("utf-16"), "not readable as a table"),
+    "Latin-1": (table(first="c0,josé,pos,0,3,0,25").encode("latin-1"), "expected: CSV in UTF-8"),
+    "underscores": (table(first="c0,s0,pos,0,1_0,0,25"), "line 2: offset is '1_0'; valid: a whole number"),
+    "Arabic-Indic digits": (table(first="c0,s0,pos,٠,3,0,25"), "line 2: onset is '٠'; valid: a whole number"),
+    "full-width digits": (table(first="c0,s0,pos,0,３,0,25"), "line 2: offset is '３'"),
+    "5,000 digits": (table(first=f"c0,s0,pos,0,{'9' * 5000},0,25"), "line 2: offset is '999"),
+    "not finite": (table(first="c0,s0,pos,0,3,0,inf"), "line 2: fps is 'inf'"),
+    "no value for a label": (table(first="c0,s0,NA,0,3,0,25"), "line 2: label is 'NA', no value"),
+    "beyond the last frame": (table(first="c0,s0,pos,0,4,0,25"), "has 4 frames, clip c0 needs 5 (offset 4"),
+    "a pipe": (table(first="c0,s0,pos,0,3,pipe.avi,25"), "source pipe.avi is a named pipe; expected: a video"),
+    "a path of Windows": (table(first=r"c0,s0,pos,0,3,C:\clips\0,25"), r"source C:\clips\0 is missing (write it rel"),
+    "a name of 5,000 letters": (table(first=f"c0,s0,pos,0,3,{'x' * 5000},25"), "is missing"),
+    "two spellings": (table(first="c0,S01,pos,0,3,0,25"), "one subject is spelt S01 and s1; held out as two"),
+    "two forms of an accent": (
+        table(rows=[r.replace("s0", "josé" if "c0" in r else NFD) for r in ROWS]),
+        r"one subject is spelt jos",
+    ),
+    "full-width letters": (table(first="c0,ｓ１,pos,0,3,0,25"), "one subject is spelt s1 and ｓ１"),
+    "numbers by value": (
+        table(rows=[r.replace("s0", "1.0" if "c0" in r else "1") for r in ROWS]),
+        "one subject is spelt 1 and 1.0",
+    ),
+    "a sign that is not seen": (table(first="c0,s1\u200b,pos,0,3,0,25"), "one subject is spelt s1 and s1"),
+    "one name of two datasets": (
+        table(
+            HEADER + ",dataset",
+            [r.replace("s0", ("b/c", "c")[k // 2]) + f",{('a', 'a/b')[k // 2]}" for k, r in enumerate(ROWS)],
+        ),
+        "a/b/c is a subject of two datasets",
+    ),
+    "two labels by value": (
+        table(rows=[r.replace("pos", ("-1", "-1.0")[k % 2]) for k, r in enumerate(ROWS)]),
+        "one class is spelt -1 and -1.0",
+    ),
+    "two labels": (table(first="c0,s0,Pos,0,3,0,25"), "one class is spelt Pos and pos"),
+    "two datasets": (
+        table(HEADER + ",dataset", [f"{r},{'SMIC' if k else 'smic'}" for k, r in enumerate(ROWS)]),
+        "one dataset is spelt SMIC and smic",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_tables_are_refused_with_place_and_remedy(folder, name):
+    text, words = TABLES[name]
+    (folder / "clips.csv").write_bytes(text if isinstance(text, bytes) else text.encode())
+    assert words in " ".join(refused("check", "manifest", folder, cwd=folder).split())
+
+
+@pytest.mark.parametrize("name", ["decimal comma", "beyond the last frame", "two labels", "two forms of an accent"])
+def test_a_plan_says_it_too(folder, name):
+    text, words = TABLES[name]
+    (folder / "clips.csv").write_text(text, encoding="utf-8")
+    assert words in " ".join(refused("plan", "study.yaml", "--data", folder, cwd=folder).split())
+
+
+SHAPED = {"options": {}, "ideal_uf1": {"regions": {"face": {"balanced": 1, "actual": 1, "limit": 1}}}, "planted": []}
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "not readable as JSON in UTF-8"),
+        (b'{"options": {', "not readable as JSON in UTF-8"),
+        (b"\xff\xfe{\x00}\x00", "not readable as JSON in UTF-8"),
+        (b"[" * 100_000, "not readable as JSON in UTF-8"),
+        (b"9" * 5000, "not readable as JSON in UTF-8"),
+        (b"[]", "it is no mapping"),
+        (b"{}", "options is no dict"),
+        (json.dumps(SHAPED | {"ideal_uf1": 3}).encode(), "ideal_uf1 is no mapping"),
+        (
+            json.dumps(SHAPED | {"ideal_uf1": {"regions": {"face": {"limit": "1"}}}}).encode(),
+            "face.balanced is no number",
+        ),
+        (json.dumps(SHAPED | {"planted": [{"factor": 1}]}).encode(), "planted.0.factor is no str"),
+    ],
+)
+def test_a_truth_of_another_kind(folder, content, words):
+    (folder / "clips.csv").write_text(table())
+    (folder / "truth.json").write_bytes(content)
+    refused("check", "manifest", folder, cwd=folder, tells=("truth.json: ", words, "`losolab synthesize` writes it"))
+
+
+@pytest.mark.parametrize("reader", ["os:system", "json:loads", "os:abort", "os:rename", "antigravity:x"])
+def test_what_is_no_reader(folder, reader):
+    refused("check", reader, folder, cwd=folder, tells=(reader, "expected: a function of path and options"))
+    assert folder.is_dir()
+
+
+def test_many_rows(folder):
+    """Time and memory grow with the rows: of each source so many clips, and each clip twice."""
+    rows = [f"c{k},s{k % 4},{'pn'[k % 4 // 2]},0,3,{k % 4},25" for k in range(50_000)]
+    (folder / "clips.csv").write_text(table(rows=rows))
+    refused("check", "manifest", folder, cwd=folder, tells=("have the same content", "4 problems"))
+
+
+def test_a_table_as_spreadsheets_write_it_is_read_whole(folder):
+    text = table(first=r"c0,s0,pos,0,3,.\0,NA") + ",,,,,,\n,,,,,,\n"
+    for written in (text, text.replace(",", ";"), text.replace(",", "\t"), "\ufeff" + text):
+        (folder / "clips.csv").write_text(written, encoding="utf-8")
+        ended = run("check", "manifest", folder, "--json", cwd=folder)
+        assert ended.code == 0, ended.said
+        known = json.loads(ended.said)
+        assert (known["clips"], known["subjects"], known["frame_rates"]) == (4, 2, {"unknown": 1, "25": 3})
+
+
+def test_a_class_of_one_subject_alone_is_told(folder):
+    """By check; the plan and the report print the index's notes."""
+    (folder / "clips.csv").write_text(table(first="c0,s0,rare,0,3,0,25"))
+    ended = run("check", "manifest", folder, cwd=folder)
+    assert ended.code == 0, ended.said
+    (note,) = readers.read("manifest", folder, {}).notes
+    for told in (note, " ".join(ended.said.split())):
+        assert "classes that one subject alone shows: pos (subject s1 of manifest), rare (subject s0 of" in told
+        assert "its F1 is 0, and UF1 at most 0.33." in told
