@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from analysis.ablation import Ablation, levels
-from analysis.factors import NOT_APPLICABLE, varied
+from analysis.factors import NOT_APPLICABLE, shown, varied
 from analysis.results import Results
 from analysis.tables import Cell, Column, Row, Table, interval, number, text
 
@@ -55,13 +55,16 @@ def components(results: Results, found: Ablation) -> Table | None:
 
 def _levels(own: Mapping[str, Any], factors: Sequence[str], among: Mapping[str, list[str]]) -> list[Cell]:
     """Cells of an arm; all are absent where it was not run, so that its levels are not known."""
-    shown = []
+    cells = []
     for name in factors:
-        level = str(own.get(name, NOT_APPLICABLE)) if own else None
-        if own and name in own and _is_switch(among[name]):
-            level = None if str(level).lower() in OFF else CHECK
-        shown.append(text(level))
-    return shown
+        level = own.get(name, NOT_APPLICABLE)
+        if not own:
+            cells.append(text(None))
+        elif name in own and _is_switch(among[name]):
+            cells.append(text(None if str(level).lower() in OFF else CHECK))
+        else:
+            cells.append(Cell((str(level),), (str(level),), shown(level)))
+    return cells
 
 
 def _is_switch(found: Sequence[str]) -> bool:

@@ -20,10 +20,14 @@ def effective(factors: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def varied(settings: Sequence[Mapping[str, Any]]) -> list[str]:
-    """The factors of which two of these configurations have other levels, in their order."""
+    """The factors of which two of these configurations have other levels, in the order in which they come."""
     levels: dict[str, set[str]] = {}
     for setting in settings:
         for name, level in setting.items():
             levels.setdefault(name, set()).add(str(level))
-    order = [name for name in FACTORS if name in levels] if levels.keys() <= FACTORS.keys() else list(levels)
-    return [name for name in order if len(levels[name]) > 1]
+    return [name for name, own in levels.items() if len(own) > 1]
+
+
+def shown(level: Any) -> str:
+    """A level in words and tables for people: of a number that a search drew, the digits that matter."""
+    return f"{level:.4g}" if isinstance(level, float) else str(level)

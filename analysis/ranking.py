@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from analysis.confusion import Confusions
-from analysis.factors import NOT_APPLICABLE, effective, varied
+from analysis.factors import NOT_APPLICABLE, effective, shown, varied
 from analysis.results import Results, Trial
 from analysis.scores import Cost, Score
 from analysis.tables import Cell, Column, Row, Table, absent, number, text
@@ -66,7 +66,7 @@ def _row(trial: Trial, rank: int | None, levels: Sequence[Any], scores: Mapping[
     cells = (
         number(rank),
         number(trial.trial),
-        *(text(_level(level)) for level in levels),
+        *(text(None if level is None else shown(level)) for level in levels),
         *(_score(score) if score else [absent()] * 4),
         number(cost.parameters),
         number(cost.seconds, 1),
@@ -78,7 +78,3 @@ def _row(trial: Trial, rank: int | None, levels: Sequence[Any], scores: Mapping[
 
 def _score(score: Score) -> list[Cell]:
     return [number(value, 3) for value in (score.interval.estimate, score.seed_sd, score.uar, score.accuracy)]
-
-
-def _level(level: Any) -> str | None:
-    return None if level is None else f"{level:.4g}" if isinstance(level, float) else str(level)

@@ -76,9 +76,9 @@ def answer(found: Ablation, made: Table) -> str:
     said = [f"{how} would decide otherwise on {', '.join(f.arm.arm for f in of)}" for how, of in turned.items() if of]
     kept = [how for how, of in turned.items() if not of]
     if not said:
-        return f"No: by {' and by '.join(kept)} every verdict of better, worse or neither is the same. {intervals}"
+        return f"No verdict changes with {' or with '.join(kept)} in place of max-T over swaps. {intervals}"
     same = f" {kept[0]} changes no verdict." if kept else ""
-    return f"In part: {'; '.join(said)}.{same} {intervals}"
+    return f"Mostly; {'; '.join(said)}.{same} {intervals}"
 
 
 def _otherwise(finding: Finding, p_wilcoxon: float | None) -> bool:

@@ -63,19 +63,18 @@ class Table:
         """The columns of the CSV, the row's kind first."""
         return ["kind", *(name for column in self.columns for name in column.names)]
 
-    @cached_property
-    def filled(self) -> list[int]:
-        """Which columns hold anything: the others are left out wherever people read, but not of CSV and JSON."""
-        full = [i for i in range(len(self.columns)) if any(row.cells[i].text != ABSENT for row in self.rows)]
-        return full if self.rows else list(range(len(self.columns)))
-
-    @property
-    def headings(self) -> list[Column]:
-        """The columns that are shown."""
-        return [self.columns[i] for i in self.filled]
-
     def titles(self) -> list[str]:
-        return [column.title for column in self.headings]
+        return [column.title for column in self.columns]
+
+    @cached_property
+    def filled(self) -> tuple[int, ...]:
+        """The places of the columns that hold anything: pages and LaTeX leave the others out, CSV and JSON do not."""
+        return tuple(i for i in range(len(self.columns)) if any(row.cells[i].text != ABSENT for row in self.rows))
+
+    def _filled_texts(self) -> tuple[list[Column], list[list[str]]]:
+        """The columns that hold anything, and their cells as shown, row by row."""
+        rows = [[row.cells[i].text for i in self.filled] for row in self.shown]
+        return [self.columns[i] for i in self.filled], rows
 
     @property
     def shown(self) -> tuple[Row, ...]:
@@ -89,8 +88,8 @@ class Table:
         return self.notes if len(self.rows) <= MOST_ROWS else (*self.notes, cut)
 
     def texts(self) -> list[list[str]]:
-        """The cells as shown, row by row: what a terminal prints."""
-        return [[row.cells[i].text for i in self.filled] for row in self.shown]
+        """The cells as shown, row by row."""
+        return [[cell.text for cell in row.cells] for row in self.shown]
 
     def to_csv(self) -> str:
         """One column a number, so that an interval gives three."""
@@ -102,17 +101,19 @@ class Table:
 
     def to_markdown(self) -> str:
         """A pipe table under its title and caption, notes below."""
-        rule = ["---:" if column.numeric else ":---" for column in self.headings]
-        rows = [self.titles(), rule, *self.texts()]
+        columns, cells = self._filled_texts()
+        rule = ["---:" if column.numeric else ":---" for column in columns]
+        rows = [[column.title for column in columns], rule, *cells]
         lines = ["| " + " | ".join(text.replace("|", "\\|").replace("\n", " ") for text in row) + " |" for row in rows]
         notes = ["", *(f"- {remark}" for remark in self.remarks)] if self.remarks else []
         return "\n".join([f"### {self.title}", "", self.caption, "", *lines, *notes]) + "\n"
 
     def to_latex(self, paper: bool = False) -> str:
         r"""A table to \input, without preamble; paper: at the size of the text (see analysis.latex.table)."""
-        numeric = [column.numeric for column in self.headings]
+        columns, rows = self._filled_texts()
+        titles, numeric = [column.title for column in columns], [column.numeric for column in columns]
         words = self.name, self.title, self.caption
-        return latex.table(*words, self.titles(), numeric, self.texts(), " ".join(self.remarks), paper)
+        return latex.table(*words, titles, numeric, rows, " ".join(self.remarks), paper)
 
     def to_json(self) -> dict[str, Any]:
         """Every number as computed, under the names of the CSV; NaN and infinity become null."""

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from analysis.factors import NOT_APPLICABLE, effective
+from analysis.factors import NOT_APPLICABLE, effective, shown
 from analysis.results import Results, Trial
 
 WINNER = "winner"  # the arm that the others are compared with in a stage around the best of those before it
@@ -41,7 +41,7 @@ def _levels(own: Trial, baseline: Mapping[str, Any]) -> str:
     """The levels in which it differs from the baseline."""
     levels = effective(own.factors)
     names = [name for name in {**levels, **baseline} if levels.get(name) != baseline.get(name)]
-    told = [f"{name} {levels.get(name, NOT_APPLICABLE)}" for name in names]
+    told = [f"{name} {shown(levels.get(name, NOT_APPLICABLE))}" for name in names]
     return f"{', '.join(told)}; otherwise the baseline" if told else "the baseline's levels"
 
 

@@ -16,11 +16,12 @@ ControlArm = Literal["null", "permuted_labels", "shuffled_labels", "single_frame
 
 
 class Dataset(Strict):
-    """Which clips: a reader and what it reads. `options` are the reader's own."""
+    """Which clips: a reader and what it reads. `options` are the reader's own. `name`: what the report calls them."""
 
     reader: str = "manifest"
     path: Path | None = None
     options: dict[str, Any] = {}
+    name: Annotated[str, Field(pattern=r"\S", max_length=100)] | None = None
 
 
 class Fixed(Strict):

@@ -57,7 +57,8 @@ def prepare(spec: StudySpec, file: str) -> Study:
         read = readers.read(spec.dataset.reader, spec.dataset.path, spec.dataset.options)
     except UserError as mistake:
         raise UserError([*unbuildable(spec), *mistake.problems]) from None
-    timed = rates.timed(configurations(spec), read, cache.known(spec.storage / "cache"))
+    named = replace(read, name=spec.dataset.name or read.name)
+    timed = rates.timed(configurations(spec), named, cache.known(spec.storage / "cache"))
     index = fitness.without_short(configurations(spec), timed)
     on_gpu = bool(spec.resources.where(here().gpus > 0).gpu)
     return Study(spec, file, index, make_plan(spec, index, timed_in(spec.storage, spec.resources.threads, on_gpu)))

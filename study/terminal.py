@@ -95,9 +95,10 @@ class Parts:
 
 def print_table(console: Console, table: "analysis.tables.Table") -> None:
     """The columns of a report's table that fit a terminal; the report has them all."""
-    from study.text_table import Column, TextTable
+    from study.text_table import ABSENT, Column, TextTable
 
-    texts, headings = table.texts(), table.headings
-    at = [i for i, column in enumerate(headings) if column.title in _REPORTED]
-    columns = [Column(headings[i].title, headings[i].numeric, _REPORTED[headings[i].title]) for i in at]
+    texts = table.texts()
+    at = [i for i, column in enumerate(table.columns) if column.title in _REPORTED]
+    at = [i for i in at if any(row[i] not in ABSENT for row in texts)]
+    columns = [Column(table.columns[i].title, table.columns[i].numeric, _REPORTED[table.columns[i].title]) for i in at]
     console.print(TextTable(table.title, columns, [[row[i] for i in at] for row in texts]))

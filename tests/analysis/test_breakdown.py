@@ -78,7 +78,7 @@ def test_components_are_check_marks_where_a_level_is_absence(simulate, arm):
         "cut (incomplete)": ["✓", "✓", "3"],
     }
     made = components(results, ablations(results)[-1])
-    assert r"$\surd$" in made.to_latex() and "| ✓ | 1 | ✓ |" in made.to_markdown()
+    assert r"\checkmark{}" in made.to_latex() and "| ✓ | 1 | ✓ |" in made.to_markdown()
 
 
 def trial(number, state="complete", seconds=10.0, seeds=(1,), configuration="a", stage="search"):

@@ -66,7 +66,7 @@ def test_predictions_are_counted_once(simulate, arms, monkeypatch):
 
 def test_all_files_are_there_and_no_others(folder):
     names = {"report.html", "report.md", "report.json", "numbers.tex", "tables", "figures"}
-    names |= {"table.tex", "table.csv", "forest.pdf", "forest.png"}
+    names |= {"table.tex", "paper.tex", "table.csv", "forest.pdf", "forest.png"}
     assert {path.name for path in folder.iterdir()} == names
     tables = ["classes", "components", "conventions", "planted", "sensitivity", "variance"]
     expected = {f"ablate-{name}" for name in tables} | {"cost", "failures", "search", "selection"}
