@@ -4,6 +4,7 @@ The source is ASCII, but for characters that only a font of xelatex or lualatex 
 \unicodechar, which prints their code point elsewhere. So no two names are printed alike, and none stops the run.
 """
 
+import re
 import unicodedata
 from collections.abc import Sequence
 from itertools import pairwise
@@ -54,12 +55,14 @@ _LIGATURES = "-`',!?"  # that TeX's fonts make of two of these, `--` or `!` and 
 _TICK = r"\providecommand{\checkmark}{{\font\tick=msam10 at 1em\relax\tick\char88}}"
 _CHARACTER = (
     r"\providecommand{\unicodechar}[2]{\ifdefined\Umathcode\iffontchar\font"
-    r'"#2 #1\else\mbox{U+#2}\fi\else\mbox{U+#2}\fi\,}'
+    r'"#2 #1\else\mbox{U+#2}\fi\else\mbox{U+#2}\fi\allowbreak\,}'
 )
 _CHARACTERS = (
     "% Characters that the font lacks are printed as code points: take xelatex or lualatex with a font that has them, "
     "or\n% with pdflatex and a package for them \\newcommand{\\unicodechar}[2]{#1} in front.\n"
 )
+# Behind which a line may end: a number or word (of a long one a part) with the signs around it.
+_PARTS = re.compile(r"\s*[(\[{]*(?:\d+(?:\.\d+)+|[^\W_]{1,12})(?:_|[^\w\s(\[{])*|.", re.DOTALL)
 LONG = 18  # letters of a name, beyond which a paper's table has it on several lines
 
 
@@ -142,9 +145,8 @@ def _paper_cell(text: str, numeric: bool) -> str:
     estimate, bracket, rest = text.partition(" [")
     if numeric and bracket:
         return rf"\begin{{tabular}}[t]{{@{{}}r@{{}}}}{escaped(estimate)}\\{{}}[{escaped(rest)}\end{{tabular}}"
-    if numeric or len(text) <= LONG:
+    length = sum(6 if _sign(character).startswith(r"\unicodechar") else 1 for character in text)
+    if numeric or length <= LONG:
         return escaped(text)
-    # Between any two words, signs or numbers a line may end.
-    parts = "".join(c if c.isalnum() or c.isspace() else f"{c}\0" for c in text).split("\0")
-    broken = r"\allowbreak{}".join(escaped(part) for part in parts if part)
+    broken = r"\allowbreak{}".join(map(escaped, _PARTS.findall(text)))
     return rf"\parbox[t]{{8em}}{{\raggedright\strut {broken}\strut}}"

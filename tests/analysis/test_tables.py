@@ -82,11 +82,6 @@ def test_two_numbers_of_one_name_are_refused():
         Table("t", "T", "", columns, ())
 
 
-def test_titles_may_be_alike():
-    made = Table("t", "T", "", (Column("a_b", ("x",)), Column("a_b", ("y",))), (Row("plain", (number(1), number(2))),))
-    assert r"a\_b & a\_b" in made.to_latex()
-
-
 def test_factors_and_datasets_may_be_called_like_our_columns(simulate, arm):
     levels = [{"variant": i, "kind": i, "uf1": i, "Params": i, "rank": i, "state": i, "trial": i} for i in (1, 2)]
     study = copy.deepcopy(simulate((arm("baseline", 0.7, levels[0]), arm("other", 0.4, levels[1])), search=4))
