@@ -7,13 +7,15 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from analysis.confusion import Confusions, confusions
+from analysis.constant import Constant, OneAnswer, one_answer
+from analysis.factors import effective
 from analysis.inference import Comparison, Swaps, compare, swaps
 from analysis.results import Arm, Results, Trial
 from analysis.scores import Cost, Score
+from analysis.winner import WINNER, winner
 from search_spaces.config import Control
 
 Kind = Literal["baseline", "variant", "null", "control"]
-WINNER = "winner"  # the arm that the others are compared with in a stage around the best of those before it
 CONTROLS = frozenset(get_args(Control)) - {"none"}
 
 
@@ -40,12 +42,17 @@ class Finding:
 
 @dataclass(frozen=True, eq=False)
 class Ablation:
-    """A stage's arms in the order of the table: baseline, variants, null, controls. swaps: of all its tests."""
+    """A stage's arms in the order of the table: baseline, variants, null, controls. swaps: of all its tests.
+
+    winner: what it is, in a sentence, where the stage is around it.
+    """
 
     stage: str
     findings: tuple[Finding, ...]
     subjects: int
     swaps: Swaps | None
+    classes: tuple[str, ...]
+    winner: str | None
 
     @property
     def baseline(self) -> Finding | None:
@@ -54,12 +61,23 @@ class Ablation:
     @property
     def centre(self) -> str:
         """What the others are compared with, in a word."""
-        return WINNER if self.baseline and self.baseline.arm.arm == WINNER else "baseline"
+        return centre(self.baseline.arm if self.baseline else None)
 
     @property
     def family(self) -> tuple[Finding, ...]:
         """The rows that the correction for multiplicity counts: variants that could be compared."""
         return tuple(f for f in self.findings if f.kind == "variant" and f.comparison)
+
+    @property
+    def constant(self) -> Constant | None:
+        """The commonest class as the answer for every clip; None where no arm is complete."""
+        counts = next((f.score.counts for f in self.findings if f.score), None)
+        return None if counts is None else Constant.of(counts, self.classes)
+
+    @property
+    def unlearned(self) -> OneAnswer | None:
+        """The one answer of a baseline that has learned nothing."""
+        return one_answer(self.baseline.score, self.classes) if self.baseline and self.baseline.score else None
 
     def comparable(self) -> tuple[tuple[Finding, Score], ...]:
         """The baseline and the variants that have as many seeds, baseline first; none without its score."""
@@ -93,7 +111,15 @@ def ablation(results: Results, counted: Confusions, stage: str) -> Ablation:
     findings = [_finding(arm, results, counted, baseline) for arm in arms]
     base = next((f.score for f in findings if f.kind == "baseline"), None)
     found = tuple(findings) if base is None else _compared(findings, base)
-    return Ablation(stage, found, len(counted.subjects), None if base is None else swaps(len(counted.subjects)))
+    subjects = len(counted.subjects)
+    return Ablation(
+        stage=stage,
+        findings=found,
+        subjects=subjects,
+        swaps=None if base is None else swaps(subjects),
+        classes=results.metadata.classes,
+        winner=winner(results, stage) if baseline == WINNER else None,
+    )
 
 
 def reference(results: Results, stage: str) -> str | None:
@@ -123,8 +149,8 @@ def is_permuted(arm: Arm) -> bool:
 
 
 def levels(results: Results, arm: Arm) -> Mapping[str, Any]:
-    """The level of every factor of an arm, from its trials; empty if it has none."""
-    return next((t.factors for t in results.trials if (t.stage, t.arm) == (arm.stage, arm.arm)), {})
+    """The level of every factor that has an effect in an arm, from its trials; empty if it has none."""
+    return next((effective(t.factors) for t in results.trials if (t.stage, t.arm) == (arm.stage, arm.arm)), {})
 
 
 def _finding(arm: Arm, results: Results, counted: Confusions, baseline: str | None) -> Finding:
@@ -148,7 +174,7 @@ def _gap(arm: Arm, trials: Sequence[Trial]) -> Gap | None:
     planned = sum(len(trial.seeds) for trial in trials)
     done = planned - sum(len(trial.seeds) for trial in short)
     reasons = [f"seed {', '.join(map(str, t.seeds))} {t.state}{f' ({t.why})' if t.why else ''}" for t in short]
-    return Gap("incomplete", f"{done} of {planned} seeds; {'; '.join(reasons)}")
+    return Gap("incomplete", f"{done} of {counted_seeds(planned)}; {'; '.join(reasons)}")
 
 
 def _compared(findings: list[Finding], base: Score) -> tuple[Finding, ...]:
@@ -160,13 +186,23 @@ def _compared(findings: list[Finding], base: Score) -> tuple[Finding, ...]:
     }
     family = [f.arm.arm for f in findings if f.kind == "variant" and f.arm.arm in ready]
     compared = compare(base.counts, ready, family)
-    return tuple(_with(f, compared.get(f.arm.arm), base) for f in findings)
+    return tuple(_with(f, compared.get(f.arm.arm), findings[0]) for f in findings)
 
 
-def _with(finding: Finding, comparison: Comparison | None, base: Score) -> Finding:
+def _with(finding: Finding, comparison: Comparison | None, base: Finding) -> Finding:
     if finding.kind == "baseline" or finding.score is None or comparison is not None:
         return replace(finding, comparison=comparison)
-    return replace(finding, gap=Gap("not compared", f"{len(finding.seeds)} seeds, the baseline has {len(base.uf1)}"))
+    reason = f"{counted_seeds(len(finding.seeds))}, the {centre(base.arm)} has {len(base.seeds)}"
+    return replace(finding, gap=Gap("not compared", reason))
+
+
+def counted_seeds(seeds: int) -> str:
+    return "1 seed" if seeds == 1 else f"{seeds} seeds"
+
+
+def centre(arm: Arm | None) -> str:
+    """What an arm that others are compared with is, in a word."""
+    return WINNER if arm and arm.arm == WINNER else "baseline"
 
 
 def median_detectable(findings: Sequence[Finding]) -> float | None:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from analysis.ablation import Ablation, levels
+from analysis.factors import NOT_APPLICABLE, shown, varied
 from analysis.results import Results
 from analysis.tables import Cell, Column, Row, Table, interval, number, text
 
@@ -12,15 +13,16 @@ OFF = ("false", "none", "0", "off", "no", "")  # levels that mean: this componen
 
 
 def components(results: Results, found: Ablation) -> Table | None:
-    """A column a factor that varies among baseline and variants; None where none does.
+    """A column a factor that varies among baseline and variants where it has an effect; None where none does.
 
     A factor of two levels of which one means absence is a check mark; any other shows its level.
     """
     rows = [(f, levels(results, f.arm)) for f in found.findings if f.kind in ("baseline", "variant", "null")]
-    factors = [name for name in (rows[0][1] if rows else {}) if len({str(own.get(name)) for _, own in rows}) > 1]
+    settings = [own for _, own in rows if own]
+    factors = varied(settings)
     if not factors:
         return None
-    among = {name: list(dict.fromkeys(str(own.get(name)) for _, own in rows)) for name in factors}
+    among = {name: list(dict.fromkeys(str(own[name]) for own in settings if name in own)) for name in factors}
     columns = (
         Column("Variant", ("variant",), numeric=False),
         *(Column(_title(name, among[name]), (f"factor_{name}",), numeric=False) for name in factors),
@@ -42,21 +44,27 @@ def components(results: Results, found: Ablation) -> Table | None:
             number(f.cost.parameters),
         )
         lines.append(Row("missing" if score is None else f.kind, cells))
+    lacking = any(name not in own for own in settings for name in factors)
     caption = (
-        f"{CHECK}: the component is there; –: it is not; other factors show their level. Pooled UF1, mean over seeds, "
-        f"95 % interval over {found.subjects} subjects; Δ to the baseline, p adj over the variants, as above."
+        f"{CHECK}: the component is there; –: it is not; other factors show their level"
+        f"{f', {NOT_APPLICABLE} where they have no effect' if lacking else ''}. Pooled UF1, mean over seeds, "
+        f"95 % interval over {found.subjects} subjects; Δ to the {found.centre}, p adj over the variants, as above."
     )
     return Table(f"{found.stage}-components", "Components", caption, columns, tuple(lines))
 
 
 def _levels(own: Mapping[str, Any], factors: Sequence[str], among: Mapping[str, list[str]]) -> list[Cell]:
-    shown = []
+    """Cells of an arm; all are absent where it was not run, so that its levels are not known."""
+    cells = []
     for name in factors:
-        level = str(own.get(name)) if own else None
-        if level is not None and _is_switch(among[name]):
-            level = None if level.lower() in OFF else CHECK
-        shown.append(text(level))
-    return shown
+        level = own.get(name, NOT_APPLICABLE)
+        if not own:
+            cells.append(text(None))
+        elif name in own and _is_switch(among[name]):
+            cells.append(text(None if str(level).lower() in OFF else CHECK))
+        else:
+            cells.append(Cell((str(level),), (str(level),), shown(level)))
+    return cells
 
 
 def _is_switch(found: Sequence[str]) -> bool:

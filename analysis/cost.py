@@ -1,12 +1,16 @@
 """What the tables cost: device hours by arm, what the race and reuse saved, what a search spent on each arm."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from analysis.results import Results, Trial
 from analysis.tables import Column, Row, Table, number, text
+from analysis.winner import WINNER
 
 HOUR = 3600.0
+# Arms that a stage takes from a search; of several studies in one report a study's name may stand in front.
+CHOSEN = re.compile(r"(.*: )?trial \d+")
 
 
 @dataclass(frozen=True)
@@ -57,13 +61,13 @@ def table(results: Results) -> Table:
         Column("Params", ("parameters",)),
         Column("Peak MiB", ("peak_memory",)),
     )
-    rows = [_row(*name, own, cost, tuned=len(own) if own[0].arm is None else 1) for name, own, cost in _shares(results)]
+    rows = [_row(*name, own, cost, tuned=_tuned(own, results)) for name, own, cost in _shares(results)]
     rows.append(_row("all", "", results.trials, total(results), tuned=None, kind="baseline"))
     caption = (
         "Hours of one device; a trial's time is that of its folds. Saved by the race: what pruned trials would have "
         "cost beyond, had they run as long as complete ones. Saved by reuse: runs that another trial of this study had "
-        "trained already. Configurations tuned: how many were tried to name the row; an arm that was set beforehand "
-        "had one, so a searched winner beside it has been given more."
+        "trained already. Configurations tuned: how many were tried to name the row: all of a search for "
+        "an arm that it chose, which has so been given more than one that was set beforehand."
     )
     return Table("cost", "Cost", caption, columns, tuple(rows))
 
@@ -78,6 +82,19 @@ def answer(results: Results) -> str:
         f"{whole.seconds / HOUR:.2f} device hours for {len(results.trials)} trials; the race saved about "
         f"{whole.raced / HOUR:.2f}, reuse {whole.reused / HOUR:.2f}."
     )
+
+
+def _tuned(own: Sequence[Trial], results: Results) -> int:
+    """Configurations that were tried to name a row: those of the search for itself and for the arms that it chose."""
+    search = [trial for trial in results.trials if trial.stage == "search"]
+    arm, stage, configuration = own[0].arm, own[0].stage, own[0].configuration
+    if arm is None:
+        return len(own)
+    by_name = arm == WINNER or CHOSEN.fullmatch(arm) is not None
+    winners = {(t.stage, t.configuration) for t in results.trials if t.arm == WINNER}
+    is_winner = arm == "null" and (stage, configuration) in winners
+    chosen = configuration in {trial.configuration for trial in search} and (by_name or is_winner)
+    return len(search) if chosen else 1
 
 
 def _shares(results: Results) -> list[tuple[tuple[str, str], list[Trial], Spent]]:

@@ -15,6 +15,7 @@ from scipy.special import stdtr, stdtrit
 
 from analysis.ablation import Ablation, levels
 from analysis.confusion import Counts
+from analysis.factors import NOT_APPLICABLE, varied
 from analysis.inference import LEVEL, TINY, holm, seed_excess
 from analysis.metrics import Floats, uf1
 from analysis.results import Results
@@ -134,11 +135,10 @@ def designed(results: Results, found: Ablation) -> tuple[list[Mapping[str, Any]]
     if not cells:
         return None
     every = [levels(results, finding.arm) for finding, _ in cells]
-    own = every[0]
-    varied = [name for name in own if len({str(setting.get(name)) for setting in every}) > 1]
-    settings: list[Mapping[str, Any]] = [{name: setting.get(name) for name in varied} for setting in every]
-    reference = {name: own[name] for name in varied}
-    if max((sum(s[name] != reference[name] for name in varied) for s in settings), default=0) < 2:
+    names = varied(every)
+    settings: list[Mapping[str, Any]] = [{name: own.get(name, NOT_APPLICABLE) for name in names} for own in every]
+    reference = settings[0]
+    if max((sum(own[name] != reference[name] for name in names) for own in settings), default=0) < 2:
         return None
     return settings, np.stack([score.counts for _, score in cells]), reference
 
@@ -205,8 +205,9 @@ def table(found: Effects) -> Table:
 def answer(found: Effects) -> str:
     """Which factors matter, in a sentence."""
     real = [e for e in found.effects if e.p_adjusted <= 1 - LEVEL]
-    named = "; ".join(f"{e.name}: {e.difference:+.3f}".replace("-", "−") for e in real if len(e.factors) == 1)
-    together = "; ".join(f"{e.name}: {e.difference:+.3f}".replace("-", "−") for e in real if len(e.factors) == 2)
+    told = {e: f"{e.name}: {number(e.difference, 3, signed=True).text}" for e in real}
+    named = "; ".join(words for e, words in told.items() if len(e.factors) == 1)
+    together = "; ".join(words for e, words in told.items() if len(e.factors) == 2)
     alone = any(e.name in found.absorbed for e in (real if named else found.main))
     start = f"Yes: {named}." if named else "None of the main effects stands after the correction for their number."
     if alone:

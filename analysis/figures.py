@@ -1,6 +1,9 @@
 """Figures by matplotlib, without its global state, and with the same bytes every time."""
 
 import io
+import textwrap
+import unicodedata
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -31,49 +34,70 @@ STYLE: dict[Any, Any] = {
 }
 COLOURS = {"variant": "#1f4e79", "null": "#888888", "control": "#b35900"}
 ROWS = 20
+LINE = 38  # letters of a name beside a figure, beyond which it goes on below
+HEIGHT = 0.16  # inches of a further line
 MARKERS = {"variant": "o", "null": "D", "control": "s"}
 
 
 def forest(found: Ablation) -> Figure:
     """Differences to the baseline with their 95 % intervals (thick) and joint intervals (thin)."""
     rows = [(finding, finding.comparison) for finding in found.findings if finding.comparison]
+    base = {"null": " (noise floor)", "control": " (control)", "variant": ""}
+    names = [wrapped(f"{finding.arm.arm}{base[finding.kind]}") for finding, _ in rows]
+    places, bottom = _places(names)
     with rc_context(STYLE):
-        figure = Figure(figsize=(8.6, 1.35 + 0.32 * len(rows)), layout="constrained")
+        figure = Figure(figsize=(8.6, 1.35 + 0.32 * (bottom + 0.5)), layout="constrained")
         axes = figure.add_subplot()
         axes.axvspan(-ROPE, ROPE, color="#dfe9df", linewidth=0, zorder=0)
         axes.axvline(0, color="#444444", linewidth=0.8, zorder=1)
-        for y, (finding, seen) in enumerate(rows):
+        for y, (finding, seen) in zip(places, rows, strict=True):
             _row(axes, y, finding, seen)
-        _frame(axes, [finding for finding, _ in rows])
+        axes.set_yticks(places, names)
+        axes.set_ylim(bottom + 0.1, -0.6)
+        _frame(axes, found.centre)
     return figure
+
+
+def wrapped(name: str, line: int = LINE) -> str:
+    """A name on as many lines as it needs; signs of double width count twice."""
+    wide = any(unicodedata.east_asian_width(character) in "WF" for character in name)
+    return textwrap.fill(name, line // 2 if wide else line, break_on_hyphens=False) or name
+
+
+def _places(names: Sequence[str]) -> tuple[list[float], float]:
+    """Where rows of so many lines have their middle, in rows of one line, and where the last one ends."""
+    heights = [1 + name.count("\n") * HEIGHT / 0.32 for name in names]
+    ends = np.cumsum(heights) - 0.5
+    return [float(end - height / 2) for end, height in zip(ends, heights, strict=True)], float(ends[-1])
 
 
 def svg(figure: Figure) -> str:
     """The figure as an <svg> element to stand inside HTML."""
-    out = io.StringIO()
-    with rc_context(STYLE):
-        figure.savefig(out, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
-    drawing = out.getvalue()
+    metadata = {"Date": None, "Creator": None, "Format": None, "Type": None}
+    drawing = _saved(figure, format="svg", metadata=metadata).decode()
     return drawing[drawing.index("<svg") :]
 
 
 def pdf(figure: Figure) -> bytes:
     """The figure as a PDF for a paper."""
-    out = io.BytesIO()
-    with rc_context(STYLE):
-        figure.savefig(out, format="pdf", metadata={"CreationDate": None})
-    return out.getvalue()
+    return _saved(figure, format="pdf", metadata={"CreationDate": None})
 
 
 def png(figure: Figure) -> bytes:
     """The figure as a PNG, 200 dots an inch, for slides and trackers."""
+    return _saved(figure, format="png", dpi=200, metadata={"Software": None})
+
+
+def _saved(figure: Figure, **how: Any) -> bytes:
+    """The bytes of a figure. Characters without a font are told once by the report, not at every figure."""
     out = io.BytesIO()
-    with rc_context(STYLE):
-        figure.savefig(out, format="png", dpi=200, metadata={"Software": None})
+    with rc_context(STYLE), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from")
+        figure.savefig(out, **how)
     return out.getvalue()
 
 
-def _row(axes: Axes, y: int, finding: Finding, seen: Comparison) -> None:
+def _row(axes: Axes, y: float, finding: Finding, seen: Comparison) -> None:
     """One arm: intervals, point, and the numbers of the table at the right."""
     colour = COLOURS[finding.kind]
     if seen.shown[1] is not None:
@@ -88,13 +112,10 @@ def _row(axes: Axes, y: int, finding: Finding, seen: Comparison) -> None:
     )
 
 
-def _frame(axes: Axes, rows: list[Finding]) -> None:
-    """Names, direction, and what the columns mean."""
-    base = {"null": " (noise floor)", "control": " (control)", "variant": ""}
-    axes.set_yticks(range(len(rows)), [f"{finding.arm.arm}{base[finding.kind]}" for finding in rows])
+def _frame(axes: Axes, centre: str) -> None:
+    """Direction, and what the columns mean."""
     axes.tick_params(axis="y", length=0)
-    axes.set_ylim(len(rows) - 0.4, -0.6)
-    axes.set_xlabel(f"ΔUF1 to the baseline (left: worse); band: ±{ROPE}, of no practical matter")
+    axes.set_xlabel(f"ΔUF1 to the {centre} (left: worse); band: ±{ROPE}, of no practical matter")
     axes.text(
         1.02, -0.75, "Δ [95 % CI]             p adj", transform=axes.get_yaxis_transform(), va="bottom", fontsize=8,
         family="monospace",
@@ -108,9 +129,9 @@ def matrices(panels: Mapping[str, Counts], classes: Sequence[str], name: str) ->
         for i, (title, counts) in enumerate(panels.items()):
             axes = figure.add_subplot(1, len(panels), i + 1)
             _matrix(axes, counts.sum(0).mean(0), classes)
-            axes.set_title(title, fontsize=9)
+            axes.set_title(wrapped(title), fontsize=9)
             axes.set_ylabel("true" if i == 0 else "")
-        figure.suptitle(name, fontsize=9)
+        figure.suptitle(wrapped(name, 24 + 16 * len(panels)), fontsize=9)
     return figure
 
 
@@ -125,13 +146,17 @@ def subjects(found: Ablation, base: Score, names: Sequence[tuple[str, str]]) -> 
     order = sorted(range(len(names)), key=lambda i: (names[i][0], -of[i], names[i]))
     right = [np.trace(s.counts, axis1=-2, axis2=-1).mean(1) for s in (base, *(score for _, score in rows))]
     differences = np.array([(own - right[0])[order] for own in right[1:]])
+    arms = [wrapped(f.arm.arm) for f, _ in rows]
+    height = max(0.28, *(HEIGHT * (1 + arm.count("\n")) for arm in arms))
+    beside = 0.06 * max(len(line) for arm in arms for line in arm.split("\n"))
     with rc_context(STYLE):
-        figure = Figure(figsize=(max(5.5, 2.5 + 0.16 * len(names)), 1.5 + 0.28 * len(rows)), layout="constrained")
+        size = max(5.5, 2.5 + 0.16 * len(names), 3.5 + beside), 1.5 + height * len(rows)
+        figure = Figure(figsize=size, layout="constrained")
         axes = figure.add_subplot()
         limit = max(1.0, float(np.abs(differences).max()))
         drawn = axes.pcolormesh(differences, cmap="RdBu", vmin=-limit, vmax=limit, edgecolors="white", linewidth=0.4)
-        axes.set_yticks(np.arange(len(rows)) + 0.5, [f.arm.arm for f, _ in rows])
-        axes.set_xticks(np.arange(len(names)) + 0.5, [names[i][1] for i in order], rotation=90, fontsize=6)
+        axes.set_yticks(np.arange(len(rows)) + 0.5, arms)
+        axes.set_xticks(np.arange(len(names)) + 0.5, [wrapped(names[i][1], 24) for i in order], rotation=90, fontsize=6)
         axes.tick_params(length=0)
         axes.invert_yaxis()
         bar = figure.colorbar(drawn, ax=axes, label="clips, mean over seeds", shrink=0.8)
@@ -142,18 +167,20 @@ def subjects(found: Ablation, base: Score, names: Sequence[tuple[str, str]]) -> 
 
 def effects(found: Effects) -> Figure:
     """Effects of factors with their 95 % intervals; interactions in grey."""
+    names = [wrapped(effect.name) for effect in found.effects]
+    places, bottom = _places(names)
     with rc_context(STYLE):
-        figure = Figure(figsize=(8.6, 1.2 + 0.3 * len(found.effects)), layout="constrained")
+        figure = Figure(figsize=(8.6, 1.2 + 0.3 * (bottom + 0.5)), layout="constrained")
         axes = figure.add_subplot()
         axes.axvspan(-ROPE, ROPE, color="#dfe9df", linewidth=0, zorder=0)
         axes.axvline(0, color="#444444", linewidth=0.8, zorder=1)
-        for y, effect in enumerate(found.effects):
+        for y, effect in zip(places, found.effects, strict=True):
             colour = COLOURS["variant" if len(effect.factors) == 1 else "null"]
             axes.hlines(y, effect.low, effect.high, color=colour, linewidth=2.4)
             axes.plot(effect.difference, y, "o", color=colour)
-        axes.set_yticks(range(len(found.effects)), [effect.name for effect in found.effects])
+        axes.set_yticks(places, names)
         axes.tick_params(axis="y", length=0)
-        axes.set_ylim(len(found.effects) - 0.4, -0.6)
+        axes.set_ylim(bottom + 0.1, -0.6)
         axes.set_xlabel(f"ΔUF1; band: ±{ROPE}, of no practical matter; grey: interactions")
     return figure
 
@@ -203,8 +230,9 @@ def _matrix(axes: Axes, counts: Floats, classes: Sequence[str]) -> None:
         axes.text(p + 0.5, t + 0.45, f"{100 * share:.0f} %", ha="center", va="center", color=ink, fontsize=9)
         axes.text(p + 0.5, t + 0.75, f"{counts[t, p]:.4g}", ha="center", va="center", color=ink, fontsize=6)
     middles = np.arange(len(classes)) + 0.5
-    axes.set_xticks(middles, classes, rotation=30, ha="right", fontsize=7)
-    axes.set_yticks(middles, classes, fontsize=7)
+    names = [wrapped(name, 20) for name in classes]
+    axes.set_xticks(middles, names, rotation=30, ha="right", fontsize=7)
+    axes.set_yticks(middles, names, fontsize=7)
     axes.tick_params(length=0)
     axes.set_xlabel("predicted")
     axes.invert_yaxis()

@@ -2,12 +2,23 @@
 
 from collections.abc import Sequence
 
-from analysis.ablation import Ablation, Finding, is_permuted, median_detectable
+from analysis.ablation import Ablation, Finding, counted_seeds, is_permuted, median_detectable
+from analysis.constant import Constant, OneAnswer
 from analysis.inference import LEVEL, RESAMPLES, ROPE, Comparison
 from analysis.results import Results
-from analysis.tables import Cell, Column, Row, Table, interval, number, tally, text
+from analysis.tables import Cell, Column, Row, Table, absent, interval, number, tally, text
+from analysis.winner import WINNER
 
 PROTOCOLS = {"loso": "leave-one-subject-out"}
+IN_A_PAPER = ("Variant", "UF1 [95 % CI]", "UAR", "Acc", "ΔUF1 [95 % CI]", "p adj", "Verdict", "Params")
+# Words behind a verdict against a baseline that gives one answer for all clips.
+AGAINST_ONE_ANSWER = {
+    "better": "than one answer for all",
+    "worse": "than one answer for all",
+    "equivalent": "to one answer for all",
+    "identical": "to one answer for all",
+    "inconclusive": "against one answer for all",
+}
 COLUMNS = (
     Column("Variant", ("variant",), numeric=False),
     Column("UF1 [95 % CI]", ("uf1", "uf1_low", "uf1_high")),
@@ -28,9 +39,20 @@ COLUMNS = (
 
 
 def headline(results: Results, found: Ablation) -> Table:
-    """Every arm: its pooled metrics, its difference to the baseline, verdict and cost."""
-    rows = tuple(Row("missing" if f.score is None else f.kind, _cells(f)) for f in found.findings)
-    return Table(found.stage, title(found), _caption(results, found), COLUMNS, rows, tuple(_notes(found)))
+    """Every arm: its pooled metrics, its difference to the baseline, verdict and cost; then the constant answer."""
+    rows = [Row("missing" if f.score is None else f.kind, _cells(f, found.unlearned)) for f in found.findings]
+    always = found.constant
+    rows += [Row("constant", _constant_cells(always))] if always else []
+    notes = (*_notes(found), *_limits(found))
+    return Table(found.stage, title(found), _caption(results, found), COLUMNS, tuple(rows), notes)
+
+
+def paper(whole: Table) -> Table:
+    """The columns of a stage's table that a paper has room for at the size of its text."""
+    at = [i for i, column in enumerate(whole.columns) if column.title in IN_A_PAPER]
+    columns = tuple(whole.columns[i] for i in at)
+    rows = tuple(Row(row.kind, tuple(row.cells[i] for i in at)) for row in whole.rows)
+    return Table(f"{whole.name}-paper", whole.title, whole.caption, columns, rows, whole.notes)
 
 
 def title(found: Ablation) -> str:
@@ -40,11 +62,11 @@ def title(found: Ablation) -> str:
 
 
 def sentence(found: Ablation) -> str:
-    """The table in one sentence: which variants are worse, better, equivalent, undecided."""
+    """The table in one sentence: which variants are worse, better, equivalent, undecided. What the winner is before."""
     base = found.baseline
     if base is None or base.score is None:
-        return "No complete baseline, so no differences: the arms' own scores are below."
-    value = base.score.interval
+        return f"No complete {found.centre}, so no differences: the arms' own scores are below."
+    value, same = base.score.interval, found.unlearned
     groups = [
         f"{verdict}: {', '.join(_named(f) for f in found.family if f.comparison and f.comparison.verdict == verdict)}"
         for verdict in ("worse", "better", "equivalent", "inconclusive", "identical")
@@ -52,7 +74,10 @@ def sentence(found: Ablation) -> str:
     ]
     name = f"The {found.centre}" if base.arm.arm == found.centre else f"The baseline {base.arm.arm}"
     start = f"{name} reaches UF1 {value.estimate:.3f} [{value.low:.3f}, {value.high:.3f}]"
-    return f"{start}; against it {'; '.join(groups) or 'nothing was compared'}."
+    if same:
+        start += f", but {same}: it has learned nothing"
+    said = f"{start}; against it {'; '.join(groups) or 'nothing was compared'}."
+    return f"{found.winner} {said}" if found.winner else said
 
 
 def question(found: Ablation) -> str:
@@ -67,8 +92,12 @@ def question(found: Ablation) -> str:
 
 def questions(found: Ablation) -> tuple[tuple[str, str], ...]:
     """A question and its plain answer for each variant, where there are several."""
+    same = found.unlearned
+    warned = f" The {found.centre} {same}: a network that has learned nothing is no rival." if same else ""
     return tuple(
-        (f"Does {_described(f)} beat the {found.centre}?", plain(f.comparison)) for f in found.family if f.comparison
+        (f"Does {_described(f)} beat the {found.centre}?", plain(f.comparison) + warned)
+        for f in found.family
+        if f.comparison
     )
 
 
@@ -100,8 +129,8 @@ def _described(finding: Finding) -> str:
     return f"{finding.arm.arm} ({changes})" if silent else finding.arm.arm
 
 
-def verdict(finding: Finding) -> str | None:
-    """The verdict's word in the table, or the word for what is missing."""
+def verdict(finding: Finding, base: OneAnswer | None = None) -> str | None:
+    """The verdict's word in the table, or the word for what is missing. base: where the baseline gives one answer."""
     if finding.gap is not None:
         return finding.gap.state
     if is_permuted(finding.arm) and finding.score:
@@ -110,12 +139,16 @@ def verdict(finding: Finding) -> str | None:
         return "ABOVE CHANCE" if above else "below chance" if below else "at chance"
     if finding.kind == "null":
         return "noise floor"
-    return finding.comparison.verdict if finding.comparison else None
+    if finding.comparison is None:
+        return None
+    word = finding.comparison.verdict
+    return f"{word} {AGAINST_ONE_ANSWER[word]}" if base and base.always and finding.kind == "variant" else word
 
 
-def _cells(finding: Finding) -> tuple[Cell, ...]:
+def _cells(finding: Finding, base: OneAnswer | None) -> tuple[Cell, ...]:
     score, found, cost = finding.score, finding.comparison, finding.cost
-    mark = "" if finding.kind in (finding.arm.arm, "variant", "null") else f" ({finding.kind})"
+    says_itself = finding.arm.arm in (finding.kind, WINNER) or finding.kind in ("variant", "null")
+    mark = "" if says_itself else f" ({finding.kind})"
     own = score.interval if score else None
     return (
         text(finding.arm.arm + mark),
@@ -127,13 +160,24 @@ def _cells(finding: Finding) -> tuple[Cell, ...]:
         number(found.p if found else None, 4),
         number(found.p_adjusted if found else None, 4),
         tally((found.wins, found.ties, found.losses) if found else None),
-        text(verdict(finding), finding.gap.reason if finding.gap else ""),
+        text(verdict(finding, base), finding.gap.reason if finding.gap else ""),
         number(found.bound if found else None, 3),
         number(cost.parameters),
         number(None if cost.multiply_adds is None else cost.multiply_adds / 1e6, 2),
         number(cost.seconds, 1),
         number(len(finding.seeds) or None),
     )
+
+
+def _constant_cells(always: Constant) -> tuple[Cell, ...]:
+    own = always.score.interval
+    shown = {
+        "Variant": text(f"constant answer: {always.label}"),
+        "UF1 [95 % CI]": interval((own.estimate, own.low, own.high)),
+        "UAR": number(always.score.uar, 3),
+        "Acc": number(always.score.accuracy, 3),
+    }
+    return tuple(shown.get(column.title, absent(len(column.names))) for column in COLUMNS)
 
 
 def _caption(results: Results, found: Ablation) -> str:
@@ -143,6 +187,7 @@ def _caption(results: Results, found: Ablation) -> str:
         f"Pooled UF1 (confusions summed over all folds, MEGC 2019), {PROTOCOLS.get(about.protocol, about.protocol)}, "
         f"{about.dataset}: "
         f"{found.subjects} subjects, {clips} clips.",
+        *([found.winner] if found.winner else []),
         "Unit of all intervals and tests: the subject. UF1: 95 % interval by subject jackknife, t(n − 1), logit scale.",
     ]
     if found.swaps:
@@ -161,7 +206,9 @@ def _caption(results: Results, found: Ablation) -> str:
 
 def _seeds(findings: Sequence[Finding]) -> str:
     counts = sorted({len(f.seeds) for f in findings if f.score})
-    return f"{' to '.join(map(str, sorted({counts[0], counts[-1]})))} seeds an arm" if counts else "No complete arm"
+    if not counts:
+        return "No complete arm"
+    return f"{f'{counts[0]} to ' * (len(counts) > 1)}{counted_seeds(counts[-1])} an arm"
 
 
 def _notes(found: Ablation) -> list[str]:
@@ -176,8 +223,10 @@ def _notes(found: Ablation) -> list[str]:
         notes.append(f"null: the {found.centre} with other seeds, the table's noise floor; outside the family.")
     if any(f.kind == "control" for f in found.findings):
         notes.append("Controls take something from the data; they are outside the family, their p is not adjusted.")
+    if any(f.score for f in found.findings):
+        notes.append("Constant answer: the commonest class for every clip; a network below it has learned nothing.")
     for f in found.findings:
-        notes += _few(f)
+        notes += _few(f, found.centre)
         if is_permuted(f.arm) and f.score:
             notes.append(
                 f"{f.arm.arm}: chance is {f.score.chance:.3f}, the expected UF1 of its predictions when labels are "
@@ -187,16 +236,16 @@ def _notes(found: Ablation) -> list[str]:
             notes.append(
                 f"{f.arm.arm}: a UF1 of exactly 0 or 1 has no variance; its interval is that of n of n subjects."
             )
-    return notes + _limits(found)
+    return notes
 
 
-def _few(finding: Finding) -> list[str]:
+def _few(finding: Finding, centre: str) -> list[str]:
     """That too few subjects differ for an interval."""
     seen = finding.comparison
     if seen is None or seen.shown[1] is not None:
         return []
     if not seen.differing:
-        return [f"{finding.arm.arm}: predictions identical to the baseline's, by subject, seed and class; no interval."]
+        return [f"{finding.arm.arm}: predictions identical to the {centre}'s, by subject, seed and class; no interval."]
     level = 95 if seen.bound is not None else 90
     return [
         f"{finding.arm.arm}: differs on {seen.differing} subject{'s' * (seen.differing > 1)}: no p below "

@@ -46,13 +46,23 @@ class Importances:
     evaluator: str
 
 
-def importances(results: Results, counted: Confusions) -> Importances | None:
-    """None with too few trials or factors. Raises ModuleNotFoundError without scikit-learn."""
-    trials = [t for t in results.trials if t.stage == "search" and t.complete]
+def importances(results: Results, counted: Confusions) -> Importances | str | None:
+    """None without a search; why not, where it has too few trials or factors.
+
+    Raises ModuleNotFoundError without scikit-learn.
+    """
+    search = [t for t in results.trials if t.stage == "search"]
+    trials = [t for t in search if t.complete]
     varied = [n for n in (trials[0].factors if trials else {}) if len({str(t.factors.get(n)) for t in trials}) > 1]
     scores = [uf1(counted.of([trial.trial]).sum(0)) for trial in trials]
-    if len(trials) < FEWEST or len(varied) < 2 or len({len(own) for own in scores}) > 1:
+    if not search:
         return None
+    if len(trials) < FEWEST:
+        return f"fANOVA needs at least {FEWEST} complete trials, and the search has {len(trials)}"
+    if len(varied) < 2:
+        return f"fANOVA shares the variance out among factors, and the complete trials differ in {len(varied)}"
+    if len({len(own) for own in scores}) > 1:
+        return "the complete trials have different numbers of seeds"
     from sklearn import __version__
 
     space = Space.of({name: [trial.factors.get(name) for trial in trials] for name in varied})

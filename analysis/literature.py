@@ -94,9 +94,9 @@ def as_published(rows: Sequence[Published], found: Ablation | None, dataset: str
 
 def _own(found: Ablation | None, dataset: str, clips: int) -> list[Row]:
     base = found.baseline if found else None
-    if base is None or base.score is None:
+    if found is None or base is None or base.score is None:
         return []
-    own, name = base.score.interval, text("this study's baseline")
+    own, name = base.score.interval, text(f"this study's {found.centre}")
     value = interval((own.estimate, own.low, own.high))
     parameters = number(base.cost.parameters)
     cells = (name, text(dataset), text("UF1 [95 % CI]"), value, number(clips), parameters, text("this report"))

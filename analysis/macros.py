@@ -1,6 +1,7 @@
 r"""Numbers for running text: a file of \newcommand, so that prose cannot drift from the tables."""
 
-from collections.abc import Iterator
+import unicodedata
+from collections.abc import Iterator, Sequence
 
 from analysis.ablation import Ablation
 from analysis.selection import Selection
@@ -11,36 +12,52 @@ DIGITS = ("Zero", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight"
 MINUS = r"\ensuremath{-}"  # right in text and in math
 
 
-def macros(found: Ablation | None, selection: Selection | None) -> str:
-    r"""The \newcommand file of the last stage: \UF, \UFlow, \UFhigh, \DUF, \p, \padj and so on, an arm's name behind.
+def macros(stages: Sequence[Ablation], last: Ablation | None, selection: Selection | None) -> str:
+    r"""The \newcommand file: \UF, \UFlow, \UFhigh, \DUF, \p, \padj and so on, an arm's name behind.
 
-    Digits of names become words, other signs are left out; names that would meet are told apart by a letter at the end.
+    The last stage's are called by the arm alone, those of others have the stage between: \UFConfirmBaseline. Digits of
+    names become words, Greek letters their names, other signs are left out; names that would meet are told apart by a
+    letter at the end. A comment behind each says which arm it is of.
     """
     seen: set[str] = set()
     lines = ["% numbers of the report, for running text: \\input{numbers.tex}"]
-    for name, value in [*_arms(found), *_selected(selection)]:
-        command = _unused(_letters(name), seen)
-        lines.append(f"\\newcommand{{\\{command}}}{{{value.replace('−', MINUS)}}}")
+    for stage in sorted(stages, key=lambda stage: stage is not last):
+        for kind, arm, value in _arms(stage):
+            command = _unused(kind + _letters(arm if stage is last else f"{stage.stage} {arm}"), seen)
+            lines.append(_line(command, value, f"{stage.stage}: {arm}"))
+    if last and last.constant:
+        about = f"UF1 of the constant answer {last.constant.label}"
+        lines.append(_line(_unused("UFconstant", seen), f"{last.constant.score.interval.estimate:.3f}", about))
+    for command, value in _selected(selection):
+        lines.append(_line(_unused(command, seen), value, "the selected configuration of the search"))
     return "\n".join(lines) + "\n"
 
 
-def _arms(found: Ablation | None) -> Iterator[tuple[str, str]]:
-    for f in found.findings if found else ():
+def _line(command: str, value: str, about: str) -> str:
+    """The comment begins right behind the number: a space before it would be printed."""
+    return f"\\newcommand{{\\{command}}}{{{value.replace('−', MINUS)}}}% {' '.join(about.split())}"
+
+
+def _arms(found: Ablation) -> Iterator[tuple[str, str, str]]:
+    """(kind of number, arm, number)."""
+    for f in found.findings:
         arm, seen = f.arm.arm, f.comparison
         if f.score is None:
             continue
         own = f.score.interval
-        estimate, low, high = interval((own.estimate, own.low, own.high)).digits
-        yield from ((f"UF {arm}", estimate), (f"UFlow {arm}", low), (f"UFhigh {arm}", high))
-        yield from ((f"UAR {arm}", f"{f.score.uar:.3f}"), (f"Acc {arm}", f"{f.score.accuracy:.3f}"))
+        numbers = dict(
+            zip(("UF", "UFlow", "UFhigh"), interval((own.estimate, own.low, own.high)).digits, strict=True)
+        ) | {"UAR": f"{f.score.uar:.3f}", "Acc": f"{f.score.accuracy:.3f}"}
         if seen:
             shown = interval(seen.shown, signed=True).digits
-            names = ("DUF", "DUFlow", "DUFhigh")
-            yield from ((f"{n} {arm}", v.replace("-", "−") or "--") for n, v in zip(names, shown, strict=True))
-            yield f"p {arm}", number(seen.p, 4).text
+            numbers |= {
+                name: value.replace("-", "−") or "--"
+                for name, value in zip(("DUF", "DUFlow", "DUFhigh"), shown, strict=True)
+            } | {"p": number(seen.p, 4).text}
             if seen.p_adjusted is not None:
-                yield f"padj {arm}", number(seen.p_adjusted, 4).text
-            yield f"WTL {arm}", tally((seen.wins, seen.ties, seen.losses)).text
+                numbers["padj"] = number(seen.p_adjusted, 4).text
+            numbers["WTL"] = tally((seen.wins, seen.ties, seen.losses)).text
+        yield from ((kind, arm, value) for kind, value in numbers.items())
 
 
 def _selected(selection: Selection | None) -> Iterator[tuple[str, str]]:
@@ -52,12 +69,20 @@ def _selected(selection: Selection | None) -> Iterator[tuple[str, str]]:
 
 
 def _letters(name: str) -> str:
-    """`UF depth=2` as `UFDepthTwo`: TeX's commands are letters."""
-    kind, _, arm = name.partition(" ")
-    spelled = "".join(
-        DIGITS[int(c)] + " " if c in "0123456789" else c if c.isascii() and c.isalpha() else " " for c in arm
-    )
-    return kind + "".join(word[:1].upper() + word[1:] for word in spelled.split())
+    """`depth=2` as `DepthTwo`: TeX's commands are letters."""
+    spelled = "".join(_spelled(character) for character in unicodedata.normalize("NFD", name))
+    return "".join(word[:1].upper() + word[1:] for word in spelled.split())
+
+
+def _spelled(character: str) -> str:
+    if character in "0123456789":
+        return f"{DIGITS[int(character)]} "
+    if character.isascii():
+        return character if character.isalpha() else " "
+    script, *_, letter = unicodedata.name(character, " ").split(" WITH ")[0].split(" ")
+    if unicodedata.combining(character):
+        return ""  # an accent: its letter stays
+    return f" {letter.capitalize()} " if script == "GREEK" else " "
 
 
 def _unused(command: str, seen: set[str]) -> str:

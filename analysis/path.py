@@ -28,12 +28,13 @@ class Step:
 
 @dataclass(frozen=True)
 class Path:
-    """From the baseline to the best configuration, one factor at a time, each configuration on it trained and tested.
+    """From the baseline (or winner) to the best configuration, one factor at a time, each trained and tested.
 
     reached: False where the next configurations were not run, so that the path ends before the best.
     """
 
     stage: str
+    centre: str
     start: float
     steps: tuple[Step, ...]
     reached: bool
@@ -69,7 +70,7 @@ def path(results: Results, found: Ablation) -> Path | None:
         Step(factor, str(settings[a][factor]), str(settings[b][factor]), float(scores[b]), seen, p)
         for (factor, a, b), seen, p in zip(found_steps, compared, adjusted, strict=True)
     )
-    return Path(found.stage, float(scores[settings.index(dict(reference))]), steps, at == best)
+    return Path(found.stage, found.centre, float(scores[settings.index(dict(reference))]), steps, at == best)
 
 
 def table(found: Path) -> Table:
@@ -82,7 +83,7 @@ def table(found: Path) -> Table:
         Column("p adj", ("p_adjusted",)),
         Column("W/T/L", ("wins", "ties", "losses")),
     )
-    start = Row("baseline", (text("baseline"), number(found.start, 3), *_none()))
+    start = Row("baseline", (text(found.centre), number(found.start, 3), *_none()))
     rows = tuple(
         Row("variant", (
             text(f"{step.factor} {step.before} → {step.after}"),
@@ -95,9 +96,9 @@ def table(found: Path) -> Table:
         for step in found.steps
     )  # fmt: skip
     caption = (
-        "From the baseline to the best configuration of this table, one factor at a time; every configuration on the "
-        "way was trained and tested, none is predicted by a model. Δ: to the step before, by subject swaps; p adj: "
-        "Holm over the steps. The order is greedy on the same scores and the end is the best of several: read the "
+        f"From the {found.centre} to the best configuration of this table, one factor at a time; every configuration "
+        "on the way was trained and tested, none is predicted by a model. Δ: to the step before, by subject swaps; p "
+        "adj: Holm over the steps. The order is greedy on the same scores and the end is the best of several: read the "
         "steps as a description, the effects of factors as the claim."
     )
     notes = () if found.reached else ("The path ends early: no configuration one change nearer to the best was run.",)
@@ -107,7 +108,7 @@ def table(found: Path) -> Table:
 def answer(found: Path) -> str:
     """The path in a sentence."""
     gains = "; ".join(
-        f"{s.factor} {s.before} → {s.after} {s.comparison.difference:+.3f}".replace("-", "−") for s in found.steps
+        f"{s.factor} {s.before} → {s.after} {number(s.comparison.difference, 3, signed=True).text}" for s in found.steps
     )
     return f"From {found.start:.3f} to {found.steps[-1].uf1:.3f} by {gains}."
 

@@ -1,10 +1,11 @@
 """The search's trials by naive score; what choosing the best of them is worth stands in analysis.selection."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from analysis.confusion import Confusions
+from analysis.factors import NOT_APPLICABLE, effective, shown, varied
 from analysis.results import Results, Trial
 from analysis.scores import Cost, Score
 from analysis.tables import Cell, Column, Row, Table, absent, number, text
@@ -30,13 +31,17 @@ def ranking(results: Results, counted: Confusions) -> Table | None:
     best_first = sorted(scores, key=lambda n: (-scores[n].interval.estimate, n))
     ranks = {n: rank for rank, n in enumerate(best_first, 1)}
     trials.sort(key=lambda trial: (ranks.get(trial.trial, len(ranks) + 1), trial.trial))
-    varied = [name for name in trials[0].factors if len({str(trial.factors.get(name)) for trial in trials}) > 1]
+    levels = {trial.trial: effective(trial.factors) for trial in trials}
+    names = varied(list(levels.values()))
     columns = (
         Column("Rank", ("rank",)),
         Column("Trial", ("trial",)),
-        *(Column(n, (f"factor_{n}",), numeric=False) for n in varied),
+        *(Column(n, (f"factor_{n}",), numeric=False) for n in names),
     )
-    rows = tuple(_row(trial, ranks.get(trial.trial), varied, scores.get(trial.trial)) for trial in trials)
+    rows = tuple(
+        _row(trial, ranks.get(trial.trial), [levels[trial.trial].get(name, NOT_APPLICABLE) for name in names], scores)
+        for trial in trials
+    )
     return Table("search", "Search", _caption(trials), (*columns, *SCORES), rows)
 
 
@@ -56,12 +61,12 @@ def _caption(trials: Sequence[Trial]) -> str:
     )
 
 
-def _row(trial: Trial, rank: int | None, varied: Sequence[str], score: Score | None) -> Row:
-    cost = Cost.of([trial])
+def _row(trial: Trial, rank: int | None, levels: Sequence[Any], scores: Mapping[int, Score]) -> Row:
+    cost, score = Cost.of([trial]), scores.get(trial.trial)
     cells = (
         number(rank),
         number(trial.trial),
-        *(text(_level(trial.factors.get(name))) for name in varied),
+        *(text(None if level is None else shown(level)) for level in levels),
         *(_score(score) if score else [absent()] * 4),
         number(cost.parameters),
         number(cost.seconds, 1),
@@ -73,7 +78,3 @@ def _row(trial: Trial, rank: int | None, varied: Sequence[str], score: Score | N
 
 def _score(score: Score) -> list[Cell]:
     return [number(value, 3) for value in (score.interval.estimate, score.seed_sd, score.uar, score.accuracy)]
-
-
-def _level(level: Any) -> str | None:
-    return None if level is None else f"{level:.4g}" if isinstance(level, float) else str(level)

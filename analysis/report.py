@@ -11,10 +11,11 @@ from typing import Any
 
 import jinja2
 
-from analysis import figures
+from analysis import figures, fonts
 from analysis.ablation import Ablation, Finding, ablations
-from analysis.confusion import confusions
-from analysis.headline import sentence
+from analysis.confusion import Confusions, confusions
+from analysis.constant import learned_nothing, one_answer
+from analysis.headline import paper, sentence
 from analysis.inference import LEVEL, RESAMPLES, ROPE, Comparison
 from analysis.literature import Published
 from analysis.macros import macros
@@ -26,12 +27,16 @@ from analysis.tables import Column, Row, Table, number, text
 from search_spaces.errors import UserError
 
 PACKAGES = ("losolab", "numpy", "scipy", "pandas", "pyarrow", "matplotlib")
+STAGES = {"confirm": 1, "ablate": 2}  # in which order they run; all others come before
 _LINES = 50_000  # of predictions that are digested at a time
 
 
 @dataclass(frozen=True, eq=False)
 class Report:
-    """All that a report says. warnings: what it must open with. stages: those with arms; the last makes the claims."""
+    """All that a report says. warnings: what it must open with. stages: those with arms; the last makes the claims.
+
+    A study goes on after its claims: its last stage is another, `last`.
+    """
 
     results: Results
     warnings: tuple[str, ...]
@@ -41,6 +46,11 @@ class Report:
     failures: Table | None
     data: dict[str, str]
     provenance: dict[str, str]
+
+    @property
+    def last(self) -> Ablation | None:
+        """The stage in which the study ended: changes around what was confirmed come after it."""
+        return max(self.stages, key=lambda found: STAGES.get(found.stage, 0), default=None)
 
     def tables(self) -> list[Table]:
         """The tables of this report, in order; what a terminal prints is the first of them."""
@@ -69,7 +79,7 @@ def report(results: Results, published: Sequence[Published] = ()) -> Report:
     chosen = select(results, counted)
     return Report(
         results=results,
-        warnings=tuple(warnings(results, stages)),
+        warnings=tuple(warnings(results, counted, stages)),
         stages=stages,
         selection=chosen,
         sections=sections(results, counted, stages, chosen, published),
@@ -87,19 +97,23 @@ def write(results: Results, folder: Path) -> Path:
 def publish(made: Report, folder: Path) -> Path:
     """Write report.html, .md, .json, numbers.tex, every table (tables/NAME.tex, .csv) and figure (figures/NAME.pdf).
 
-    The last stage's main table and forest plot stand in front as table.tex, table.csv, forest.pdf and forest.png. Each
-    file appears whole or not at all.
+    The last stage's main table and forest plot stand in front as table.tex, paper.tex (at the size of the text),
+    table.csv, forest.pdf and forest.png. Each file appears whole or not at all.
     """
     for name in (".", "tables", "figures"):
         (folder / name).mkdir(parents=True, exist_ok=True)
-    last = made.stages[-1] if made.stages else None
+    last, stages = made.last, {found.stage for found in made.stages}
     _put(folder / "report.html", _render("report.html.j2", made))
     _put(folder / "report.md", _render("report.md.j2", made))
     _put(folder / "report.json", json.dumps(to_json(made), indent=1, ensure_ascii=False, allow_nan=False) + "\n")
-    _put(folder / "numbers.tex", macros(last, made.selection))
+    _put(folder / "numbers.tex", macros(made.stages, last, made.selection))
     for table in made.tables():
-        front = folder / "table" if last and table.name == last.stage else folder / "tables" / table.name
+        is_front = last is not None and table.name == last.stage
+        front = folder / "table" if is_front else folder / "tables" / table.name
         _put(front.with_name(f"{front.name}.tex"), table.to_latex())
+        if table.name in stages:
+            short = paper(table)
+            _put(folder / "paper.tex" if is_front else folder / f"tables/{short.name}.tex", short.to_latex(paper=True))
         _put(front.with_name(f"{front.name}.csv"), table.to_csv())
     for drawing in made.drawings():
         front = (
@@ -111,9 +125,10 @@ def publish(made: Report, folder: Path) -> Path:
     return folder / "report.html"
 
 
-def warnings(results: Results, stages: Sequence[Ablation]) -> list[str]:
+def warnings(results: Results, counted: Confusions, stages: Sequence[Ablation]) -> list[str]:
     """What a reader must know before any number."""
-    return [warning for found in stages for warning in _warnings(found)] + list(results.metadata.notes)
+    said = [warning for found in stages for warning in _warnings(found)]
+    return [*said, *_one_answer(results, counted), *_of_one_subject(results), *_boxes(results), *results.metadata.notes]
 
 
 def _warnings(found: Ablation) -> list[str]:
@@ -127,9 +142,12 @@ def _warnings(found: Ablation) -> list[str]:
     base = found.baseline
     if base and base.gap:
         said.append(
-            f"The baseline has no score ({base.gap.state}: {base.gap.reason}), so that nothing could be compared."
+            f"The {found.centre} has no score ({base.gap.state}: {base.gap.reason}), so that nothing could be compared."
         )
-    said += [_floor(f) for f in found.findings if f.kind == "null" and f.comparison and f.comparison.p <= 1 - LEVEL]
+    said += _learned_nothing(found)
+    for f in found.findings:
+        if f.kind == "null" and f.comparison and f.comparison.p <= 1 - LEVEL:
+            said.append(_floor(f.comparison, found.centre))
     missing = [f.arm.arm for f in found.findings if f.score is None]
     if missing:
         said.append(f"No score for {len(missing)} of {len(found.findings)} arms: {', '.join(missing)}.")
@@ -226,7 +244,13 @@ def to_json(made: Report) -> dict[str, Any]:
 
 
 def _stage(found: Ablation) -> dict[str, Any]:
-    return {"answer": sentence(found), "arms": [_arm(finding) for finding in found.findings]}
+    always = found.constant
+    return {
+        "answer": sentence(found),
+        "winner": found.winner,
+        "constant": {"answer": always.label, "uf1": always.score.interval.estimate} if always else None,
+        "arms": [_arm(finding) for finding in found.findings],
+    }
 
 
 def _arm(finding: Finding) -> dict[str, Any]:
@@ -253,14 +277,68 @@ def _compared(seen: Comparison) -> dict[str, Any]:
     return {**asdict(seen), "low": low, "high": high, **there, "detectable": seen.detectable}
 
 
-def _floor(null: Finding) -> str:
-    seen = null.comparison
+def _floor(seen: Comparison, centre: str) -> str:
     return (
-        f"The null arm (the baseline with other seeds) differs from the baseline by {seen.difference:+.3f}, "
-        f"p {seen.p:.4f}: differences of that size are noise of the seeds here."
-        if seen
-        else ""
+        f"The null arm (the {centre} with other seeds) differs from the {centre} by "
+        f"{number(seen.difference, 3, signed=True).text}, p {seen.p:.4f}: differences of that size are noise of the "
+        "seeds here."
     )
+
+
+def _learned_nothing(found: Ablation) -> list[str]:
+    """That the baseline, or another arm, answers one class for all clips, beside the score of always doing so."""
+    base, always, said = found.baseline, found.constant, []
+    if base and base.score and always and found.unlearned:
+        verdicts = f"A verdict against the {found.centre} says that an arm does more or less than that, and no more."
+        said.append(
+            f"The {found.centre} has learned nothing: it {found.unlearned}. Its UF1 is "
+            f"{base.score.interval.estimate:.3f}; always answering {always.label} scores "
+            f"{always.score.interval.estimate:.3f}. {verdicts}"
+        )
+    others = [f for f in found.findings if f.kind in ("variant", "null") and f.score]
+    same = [(f.arm.arm, one_answer(f.score, found.classes)) for f in others if f.score]
+    told = "; ".join(f"{arm} {answer}" for arm, answer in same if answer)
+    if told:
+        said.append(f"{'Others' if said else 'Arms'} that have learned nothing: {told}.")
+    return said
+
+
+def _one_answer(results: Results, counted: Confusions) -> list[str]:
+    """How many trials of a search answer one class for all clips."""
+    searched = {trial.trial for trial in results.trials if trial.stage == "search"}
+    at = [i for i, (trial, _) in enumerate(counted.runs) if trial in searched]
+    many = int(learned_nothing(counted.counts[:, at].sum(0)).sum()) if at else 0
+    some = f"{many} of the {len(at)} complete runs of the search have learned nothing: each answers one class for "
+    return [f"{some}(nearly) all clips."] if many else []
+
+
+def _of_one_subject(results: Results) -> list[str]:
+    """Classes that one subject alone shows, where the notes of the study have not said it."""
+    if any("one subject alone shows" in note for note in results.metadata.notes):
+        return []
+    clips = results.predictions[["dataset", "subject", "y_true"]].drop_duplicates()
+    alone = [name for name, times in clips.y_true.value_counts(sort=False).items() if times == 1]
+    names = [name for name in results.metadata.classes if name in alone]
+    if not names:
+        return []
+    shown = ", ".join(f"{name} (subject {clips.subject[clips.y_true == name].iloc[0]})" for name in names)
+    return [
+        f"Classes that one subject alone shows: {shown}. Held out whole, the subject leaves nothing of the class to "
+        f"train on: UF1 is then at most {1 - len(names) / len(results.metadata.classes):.2f}."
+    ]
+
+
+def _boxes(results: Results) -> list[str]:
+    """Characters that the figures cannot show here."""
+    names = [arm.arm for arm in results.metadata.arms] + list(results.metadata.classes)
+    names += [str(name) for column in ("dataset", "subject") for name in results.predictions[column].unique()]
+    missing = fonts.without_font("".join(names))
+    if not missing:
+        return []
+    return [
+        f"The figures show boxes for {missing}: no font of this machine has them. Install one that does (for Chinese, "
+        "Japanese and Korean: Noto Sans CJK), and write the report again."
+    ]
 
 
 def _digest(results: Results) -> str:

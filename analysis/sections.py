@@ -12,6 +12,7 @@ from analysis import (
     cost,
     effects,
     figures,
+    fonts,
     headline,
     importance,
     pareto,
@@ -47,7 +48,7 @@ class Drawing:
 
     @cached_property
     def figure(self) -> Figure:
-        return self.draw()
+        return fonts.with_fallbacks(self.draw())
 
     def svg(self) -> Markup:
         """As SVG to stand inside HTML; matplotlib escapes the names that it draws."""
@@ -78,9 +79,9 @@ def sections(
     found += _search(results, counted, chosen)
     found += [section for stage in reversed(stages) for section in _details(results, counted, stage)]
     found.append(Section("What did it cost?", cost.answer(results), (cost.table(results),)))
-    last = stages[-1] if stages else None
+    claims = stages[-1] if stages else None
     clips = int(counted.counts[:, 0].sum()) if counted.counts.shape[1] else 0
-    others = as_published(published, last, results.metadata.dataset, clips)
+    others = as_published(published, claims, results.metadata.dataset, clips)
     if others:
         said = "They stand here as published; no test can tell a difference to numbers that were made in another way."
         found.append(Section("What have others published?", said, (others,)))
@@ -89,7 +90,8 @@ def sections(
 
 def _stage(results: Results, counted: Confusions, found: Ablation) -> Iterator[Section]:
     """A stage's own claim, what was planted, and the effects of its factors."""
-    forest = Drawing(f"{found.stage}-forest", partial(figures.forest, found), "Differences to the baseline", FOREST)
+    alt = f"Differences to the {found.centre}"
+    forest = Drawing(f"{found.stage}-forest", partial(figures.forest, found), alt, FOREST)
     drawn = (forest,) if any(f.comparison for f in found.findings) else ()
     parts = components(results, found)
     tables = (headline.headline(results, found), *([parts] if parts else []))
@@ -107,7 +109,8 @@ def _stage(results: Results, counted: Confusions, found: Ablation) -> Iterator[S
         yield Section(asks, effects.answer(seen), (effects.table(seen),), (drawing,))
     way = path.path(results, found)
     if way:
-        yield Section("Which changes lead from the baseline to the best?", path.answer(way), (path.table(way),))
+        asks = f"Which changes lead from the {found.centre} to the best?"
+        yield Section(asks, path.answer(way), (path.table(way),))
 
 
 def _search(results: Results, counted: Confusions, chosen: selection.Selection | None) -> Iterator[Section]:
@@ -128,10 +131,10 @@ def _search(results: Results, counted: Confusions, chosen: selection.Selection |
     try:
         shares = importance.importances(results, counted)
     except ModuleNotFoundError as missing:
-        said = f"Not computed: {missing.name} is not installed (pip install 'losolab[run]' brings it)."
-        yield Section(asks, said, ())
-        return
-    if shares:
+        shares = f"{missing.name} is not installed (pip install 'losolab[run]' brings it)"
+    if isinstance(shares, str):
+        yield Section(asks, f"Not computed: {shares}.", ())
+    elif shares:
         caption = "Bar: share; line: spread; orange tick: noise floor. Grey: not above noise."
         drawing = Drawing("importance", partial(figures.importances, shares), "Importance of factors", caption)
         yield Section(asks, importance.answer(shares), (importance.table(shares),), (drawing,))
@@ -158,7 +161,7 @@ def _details(results: Results, counted: Confusions, found: Ablation) -> Iterator
 
 
 def _pictures(counted: Confusions, found: Ablation, classes: Sequence[str]) -> Iterator[Drawing]:
-    """The confusions of the baseline (or first arm), by dataset; and the arms' differences by subject."""
+    """The confusions of the baseline or winner (or first arm), by dataset; and the arms' differences by subject."""
     scored = [(f.arm.arm, f.score.counts) for f in found.findings if f.score]  # the baseline is first of them
     if scored:
         name, counts = scored[0]
@@ -170,7 +173,8 @@ def _pictures(counted: Confusions, found: Ablation, classes: Sequence[str]) -> I
         yield Drawing(f"{found.stage}-confusions", drawn, f"Confusion matrices of {name}", caption)
     base = found.baseline.score if found.baseline else None
     if base and any(f.comparison for f in found.findings):
-        caption = "Clips that an arm has more (blue) or fewer (red) right than the baseline; subjects by its accuracy."
+        than = f"Clips that an arm has more (blue) or fewer (red) right than the {found.centre}"
+        caption = f"{than}; subjects by its accuracy."
         by_subject = partial(figures.subjects, found, base, counted.subjects)
         yield Drawing(f"{found.stage}-subjects", by_subject, "Differences by subject", caption)
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from analysis.ablation import Ablation
+from analysis.ablation import Ablation, Finding
 from analysis.bootstrap import DRAWS, bootstrap_t, draws, expanded_percentile, wilcoxon
 from analysis.inference import LEVEL, holm
 from analysis.tables import Column, Row, Table, interval, number, probability, text
@@ -16,6 +16,7 @@ COLUMNS = (
     Column("p adj (max-T)", ("p_max_t",)),
     Column("p adj (Holm)", ("p_holm",)),
     Column("p (Wilcoxon)", ("p_wilcoxon",)),
+    Column("p adj (Wilcoxon, Holm)", ("p_wilcoxon_holm",)),
     Column("Params", ("parameters",)),
 )
 
@@ -24,10 +25,12 @@ def table(found: Ablation, datasets: Sequence[str]) -> Table:
     """Every scored arm by every method. datasets: of each subject; the bootstrap draws within each of them."""
     names = sorted(set(datasets))
     drawn = draws(len(datasets), [names.index(name) for name in datasets])
-    family = [f for f in found.family if f.comparison]
-    corrected = holm([f.comparison.p for f in family if f.comparison])
-    adjusted = {f.arm.arm: p for f, p in zip(family, corrected, strict=True)}
     base = found.baseline.score if found.baseline else None
+    compared = [(f.arm.arm, f.score, f.comparison) for f in found.findings if f.score and f.comparison]
+    swaps = {arm: seen.p for arm, _, seen in compared}
+    ranks = {arm: wilcoxon(score.counts, base.counts) for arm, score, _ in compared if base}
+    family = [f.arm.arm for f in found.family]
+    swaps_holm, ranks_holm = (dict(zip(family, holm([p[arm] for arm in family]), strict=True)) for p in (swaps, ranks))
     rows = []
     for f in found.findings:
         if f.score is None:
@@ -41,8 +44,9 @@ def table(found: Ablation, datasets: Sequence[str]) -> Table:
             interval((own.estimate, *bootstrap_t(counts, drawn))),
             probability(seen.p if seen else None),
             probability(seen.p_adjusted if seen else None),
-            probability(adjusted.get(f.arm.arm)),
-            probability(wilcoxon(counts, base.counts) if seen and base else None),
+            probability(swaps_holm.get(f.arm.arm)),
+            probability(ranks.get(f.arm.arm)),
+            probability(ranks_holm.get(f.arm.arm)),
             number(f.cost.parameters),
         )
         rows.append(Row(f.kind, cells))
@@ -51,25 +55,38 @@ def table(found: Ablation, datasets: Sequence[str]) -> Table:
         f"The same arms by other methods; unit: the subject everywhere, n = {len(datasets)}, level 95 %. Bootstrap: "
         f"{DRAWS:,} draws of subjects{within}. Jackknife and max-T are the defaults, which held their level best in "
         "simulation; Holm is the same p corrected without their correlation. Wilcoxon (Pratt), by "
-        "the same swaps, tests the accuracy of the typical subject, not UF1."
+        "the same swaps, tests the accuracy of the typical subject, not UF1; its p is corrected by Holm, too."
     )
     return Table(f"{found.stage}-sensitivity", "Other methods", caption, COLUMNS, tuple(rows))
 
 
 def answer(found: Ablation, made: Table) -> str:
-    """Whether any verdict hangs on the method."""
+    """Whether any verdict hangs on the correction or on the test, and how far the intervals are apart."""
     at = {column.names[0]: i for i, column in enumerate(COLUMNS)}
     rows = {row.cells[0].values[0]: row.cells for row in made.rows}
-    turned = [
-        f.arm.arm
-        for f in found.family
-        if (_small(rows[f.arm.arm][at["p_max_t"]].values[0]) != _small(rows[f.arm.arm][at["p_holm"]].values[0]))
-    ]
+    ends = [[row[at[name]].values[1:] for name in ("uf1", "percentile", "bootstrap_t")] for row in rows.values()]
+    apart = max((max(end) - min(end) for own in ends for end in zip(*own, strict=True)), default=0.0)
+    intervals = f"The ends of the three intervals of a UF1 lie at most {apart:.3f} apart."
     if not found.family:
-        return "There is nothing to compare; the intervals by three methods stand side by side."
-    if turned:
-        return f"Mostly; Holm's correction would decide otherwise on {', '.join(turned)}."
-    return "No verdict changes with Holm's correction in place of max-T."
+        return f"There is nothing to compare. {intervals}"
+    p = {name: {arm: row[i].values[0] for arm, row in rows.items()} for name, i in at.items()}
+    holm = [f for f in found.family if _small(p["p_max_t"][f.arm.arm]) != _small(p["p_holm"][f.arm.arm])]
+    wilcoxon = [f for f in found.family if _otherwise(f, p["p_wilcoxon_holm"][f.arm.arm])]
+    turned = {"Holm's correction": holm, "Wilcoxon's test": wilcoxon}
+    said = [f"{how} would decide otherwise on {', '.join(f.arm.arm for f in of)}" for how, of in turned.items() if of]
+    kept = [how for how, of in turned.items() if not of]
+    if not said:
+        return f"No verdict changes with {' or with '.join(kept)} in place of max-T over swaps. {intervals}"
+    same = f" {kept[0]} changes no verdict." if kept else ""
+    return f"Mostly; {'; '.join(said)}.{same} {intervals}"
+
+
+def _otherwise(finding: Finding, p_wilcoxon: float | None) -> bool:
+    """Whether Wilcoxon's test finds an arm better or worse where max-T does not, or the other way round."""
+    seen = finding.comparison
+    if seen is None or _small(seen.p_adjusted) != _small(p_wilcoxon):
+        return True
+    return _small(p_wilcoxon) and seen.difference * (seen.wins - seen.losses) < 0
 
 
 def _small(p: float | None) -> bool:

@@ -9,29 +9,13 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
-import pandas as pd
+from analysis import latex
 
 ABSENT = "–"
 MOST_ROWS = 200  # of a table as it is shown; its CSV and JSON have all
-LATEX = str.maketrans(
-    {
-        "−": "$-$",
-        "–": "--",
-        "Δ": r"$\Delta$",
-        "±": r"$\pm$",
-        "×": r"$\times$",
-        "≤": r"$\leq$",
-        "<": r"$<$",
-        "→": r"$\to$",
-        "·": r"$\cdot$",
-        "✓": r"$\surd$",
-        "†": r"$\dagger$",
-        "‡": r"$\ddagger$",
-        "§": r"\S{}",
-    }
-)
 
 
 @dataclass(frozen=True)
@@ -54,7 +38,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Row:
-    """kind says how to show it: baseline, variant, null, control, missing, plain."""
+    """kind says how to show it: baseline, variant, null, control, constant, missing, plain."""
 
     kind: str
     cells: tuple[Cell, ...]
@@ -82,6 +66,16 @@ class Table:
     def titles(self) -> list[str]:
         return [column.title for column in self.columns]
 
+    @cached_property
+    def filled(self) -> tuple[int, ...]:
+        """The places of the columns that hold anything: pages and LaTeX leave the others out, CSV and JSON do not."""
+        return tuple(i for i in range(len(self.columns)) if any(row.cells[i].text != ABSENT for row in self.rows))
+
+    def _filled_texts(self) -> tuple[list[Column], list[list[str]]]:
+        """The columns that hold anything, and their cells as shown, row by row."""
+        rows = [[row.cells[i].text for i in self.filled] for row in self.shown]
+        return [self.columns[i] for i in self.filled], rows
+
     @property
     def shown(self) -> tuple[Row, ...]:
         """The rows that a page or a terminal shows: of a long table the first."""
@@ -94,7 +88,7 @@ class Table:
         return self.notes if len(self.rows) <= MOST_ROWS else (*self.notes, cut)
 
     def texts(self) -> list[list[str]]:
-        """The cells as shown, row by row: what a terminal prints."""
+        """The cells as shown, row by row."""
         return [[cell.text for cell in row.cells] for row in self.shown]
 
     def to_csv(self) -> str:
@@ -107,25 +101,19 @@ class Table:
 
     def to_markdown(self) -> str:
         """A pipe table under its title and caption, notes below."""
-        rule = ["---:" if column.numeric else ":---" for column in self.columns]
-        rows = [self.titles(), rule, *self.texts()]
+        columns, cells = self._filled_texts()
+        rule = ["---:" if column.numeric else ":---" for column in columns]
+        rows = [[column.title for column in columns], rule, *cells]
         lines = ["| " + " | ".join(text.replace("|", "\\|").replace("\n", " ") for text in row) + " |" for row in rows]
         notes = ["", *(f"- {remark}" for remark in self.remarks)] if self.remarks else []
         return "\n".join([f"### {self.title}", "", self.caption, "", *lines, *notes]) + "\n"
 
-    def to_latex(self) -> str:
-        """A table to \\input, without preamble; it needs the package booktabs, and with graphicx fits the page."""
-        styled = pd.DataFrame(self.texts(), columns=range(len(self.columns))).style.hide(axis="index")
-        styled = styled.format(escape="latex").relabel_index([*map(latex_text, self.titles())], axis="columns")
-        form = "".join("r" if column.numeric else "l" for column in self.columns)
-        tabular = styled.to_latex(hrules=True, column_format=form).translate(LATEX)
-        notes = f"\\par\\smallskip\\parbox{{\\textwidth}}{{\\footnotesize {latex_text(' '.join(self.remarks))}}}\n"
-        return (
-            "% needs \\usepackage{booktabs}; with graphicx it is made to fit the page\n\\begin{table*}\n\\centering\n"
-            "\\providecommand{\\resizebox}[3]{#3}\\setlength{\\tabcolsep}{3pt}\n"
-            f"\\caption{{{latex_text(f'{self.title}. {self.caption}')}}}\n\\label{{tab:{self.name}}}\n"
-            f"\\resizebox{{\\textwidth}}{{!}}{{%\n{tabular}}}\n{notes if self.remarks else ''}\\end{{table*}}\n"
-        )
+    def to_latex(self, paper: bool = False) -> str:
+        r"""A table to \input, without preamble; paper: at the size of the text (see analysis.latex.table)."""
+        columns, rows = self._filled_texts()
+        titles, numeric = [column.title for column in columns], [column.numeric for column in columns]
+        words = self.name, self.title, self.caption
+        return latex.table(*words, titles, numeric, rows, " ".join(self.remarks), paper)
 
     def to_json(self) -> dict[str, Any]:
         """Every number as computed, under the names of the CSV; NaN and infinity become null."""
@@ -186,13 +174,6 @@ def tally(counts: Sequence[int] | None, parts: int = 3) -> Cell:
 def absent(parts: int = 1) -> Cell:
     """Nothing to show."""
     return Cell((None,) * parts, ("",) * parts, ABSENT)
-
-
-def latex_text(words: str) -> str:
-    """Words as LaTeX: special characters escaped, signs as math."""
-    special = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
-    escaped = "".join(special.get(c, f"\\{c}" if c in "&%$#_{}" else c) for c in words)
-    return escaped.translate(LATEX)
 
 
 def _signed(value: float, digits: int) -> str:

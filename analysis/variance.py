@@ -65,7 +65,7 @@ def table(found: Ablation) -> Table | None:
         Column("Share (%)", ("share_percent",)),
     )
     caption = (
-        f"Variance of the accuracy on a subject, over {len(counts)} configurations (baseline and variants) and "
+        f"Variance of the accuracy on a subject, over {len(counts)} configurations ({found.centre} and variants) and "
         f"{counts[0].shape[1]} seeds each, by mean squares of the balanced design. More seeds shrink the last two "
         "rows, more subjects the first and third; nothing that is trained here shrinks the subjects' own."
     )

@@ -31,11 +31,12 @@ def _finite(value: Any, place: str = "") -> Any:
 
 
 class Dataset(Strict):
-    """Which clips: a reader and what it reads. `options` are the reader's own."""
+    """Which clips: a reader and what it reads. `options` are the reader's own. `name`: what the report calls them."""
 
     reader: str = "manifest"
     path: Path | None = None
     options: Annotated[dict[str, Any], AfterValidator(_finite)] = {}
+    name: Annotated[str, Field(pattern=r"\S", max_length=100)] | None = None
 
 
 class Fixed(Strict):

@@ -58,7 +58,8 @@ def prepare(spec: StudySpec, file: str) -> Study:
         read = readers.read(spec.dataset.reader, spec.dataset.path, spec.dataset.options)
     except UserError as mistake:
         raise UserError([*unbuildable(spec), *mistake.problems]) from None
-    timed = rates.timed(configurations(spec), read, cache.known(spec.storage / "cache"))
+    named = replace(read, name=spec.dataset.name or read.name)
+    timed = rates.timed(configurations(spec), named, cache.known(spec.storage / "cache"))
     index = fitness.without_short(configurations(spec), timed)
     named = assemble(index, {})
     spec = settled(spec, named, spec.storage / spec.name)

@@ -7,6 +7,7 @@ import fcntl
 import hashlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -39,6 +40,7 @@ KEY, SENT, ARTIFACTS, PARENT = "losolab.key", "losolab.sent", "losolab.artifacts
 _PAGE = 1000
 _BATCH = 800  # metrics in a request, which holds at most 1,000 of everything
 _RUNS = 100  # in a transaction
+_NUMBERED = re.compile(r"[a-z]+/\d+")  # a name of a trial that no user gave it
 _DIGEST = 36  # characters that MLflow keeps of a dataset's digest
 
 
@@ -51,6 +53,7 @@ class There:
     status: str = "RUNNING"
     sent: str = ""
     metrics: frozenset[tuple[str, float, int, int]] = frozenset()
+    name: str = ""  # where an older losolab made it: search/9 was the number within the stage
 
 
 class Mirror:
@@ -150,6 +153,7 @@ class Mirror:
             if key not in runs:
                 sent = tags.get(SENT, "") if key in wanted and _is_as(wanted[key], run) else ""
                 runs[key] = There(run.info.run_id, active, run.info.status, sent)
+                runs[key].name = run.info.run_name if _NUMBERED.fullmatch(run.info.run_name or "") else ""
                 self.artifacts |= json.loads(tags.get(ARTIFACTS, "{}"))
             elif active:
                 self.client.delete_run(run.info.run_id)
@@ -192,6 +196,8 @@ class Mirror:
             self.client.set_terminated(there.run_id, run.status, run.ended)
         elif there.status != "RUNNING":
             self.client.update_run(there.run_id, "RUNNING")
+        if there.name and there.name != run.name:
+            self.client.update_run(there.run_id, name=run.name)
         mark = self._mark(run, study.runs[0].key)
         tags = run.tags | self._above(run, study) | {SENT: mark}
         metrics = [Metric(*metric) for metric in whole.metrics if metric not in there.metrics]

@@ -209,7 +209,7 @@ def _trial(
         "device": folds[0].device if folds else None,
         "node": attempt["node"],
     }
-    own = f"{trial['arm']}/seed {seeds}" if trial["arm"] else str(trial["number"])
+    own = f"{trial['arm']}/seed {seeds}" if trial["arm"] else str(trial["trial"])  # as the report calls it
     return Run(
         key=f"{prefix}/trial/{trial['trial']}",
         name=f"{trial['stage']}/{own}",

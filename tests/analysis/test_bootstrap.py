@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -7,6 +9,7 @@ from analysis.bootstrap import DRAWS, bootstrap_t, draws, expanded_percentile, r
 from analysis.inference import interval
 from analysis.metrics import accuracy, uf1
 from analysis.sensitivity import answer, table
+from analysis.tables import number
 
 
 @pytest.fixture(scope="module")
@@ -101,3 +104,24 @@ def test_all_methods_stand_side_by_side(simulate):
     p, max_t, holm = (rows["regions=eyes"][i].values[0] for i in (4, 5, 6))
     assert p <= max_t and p <= holm and rows["null"][6].text == "–"
     assert answer(found, made).startswith(("No verdict", "Mostly"))
+    assert "of a UF1 lie at most 0." in answer(found, made)
+
+
+@pytest.mark.parametrize(
+    ("column", "arm", "p", "said"),
+    [
+        (8, "depth=2", 0.01, "Wilcoxon's test would decide otherwise on depth=2. Holm's correction changes no"),
+        (8, "input=gray", 0.157, "Wilcoxon's test would decide otherwise on input=gray."),
+        (6, "input=gray", 0.157, "Holm's correction would decide otherwise on input=gray. Wilcoxon's test changes no"),
+    ],
+)
+def test_the_answer_speaks_of_every_method(simulate, column, arm, p, said):
+    found = ablations(simulate().results())[-1]
+    made = table(found, ["toy"] * 12)
+    rows = [
+        replace(row, cells=(*row.cells[:column], number(p, 4), *row.cells[column + 1 :]))
+        if row.cells[0].text == arm
+        else row
+        for row in made.rows
+    ]
+    assert said in answer(found, replace(made, rows=tuple(rows)))

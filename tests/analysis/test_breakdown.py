@@ -1,5 +1,6 @@
 import copy
-from dataclasses import replace
+import json
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from analysis.macros import macros
 from analysis.results import Trial
 from analysis.scores import Cost
 from analysis.selection import select
+from search_spaces.config import TrialConfig
 
 
 def named(made):
@@ -61,6 +63,24 @@ def test_fold_means_stand_under_that_name_alone(simulate):
     assert [title for title in made.titles() if "mean" in title] == ["Fold mean of F1", "Fold mean of Acc"]
 
 
+def test_a_factor_without_effect_is_not_applicable_and_makes_no_column(simulate, arm):
+    changes = {
+        "sgd": {"momentum": 0.9},
+        "adamw": {"optimiser": "adamw", "momentum": 0.0},
+        "own": {"network": "nets:TinyNet", "filters": 8, "depth": 2},
+    }
+    arms = (arm("baseline", 0.7), *(arm(name, 0.6, own) for name, own in changes.items()))
+    study = simulate(arms)
+    full = [t | {"factors": json.dumps(asdict(TrialConfig(**changes.get(t["arm"], {}))))} for t in study.trials]
+    results = replace(study, trials=full).results()
+    made = components(results, ablations(results)[-1])
+    assert [title for title in made.titles() if title.startswith(("UF1", "Variant"))] == ["Variant", "UF1 [95 % CI]"]
+    cells = {row.cells[0].text: dict(zip(made.titles(), (c.text for c in row.cells), strict=True)) for row in made.rows}
+    assert [cells[name]["momentum"] for name in ("baseline", "sgd", "adamw")] == ["0", "0.9", "n/a"]
+    assert "n/a where they have no effect" in made.caption
+    assert not {"filters", "depth", "hidden"} & set(made.titles()) and {"network", "optimiser"} <= set(made.titles())
+
+
 def test_components_are_check_marks_where_a_level_is_absence(simulate, arm):
     arms = (
         arm("baseline", 0.7, {"flow": True, "fusion": "late"}),
@@ -78,7 +98,7 @@ def test_components_are_check_marks_where_a_level_is_absence(simulate, arm):
         "cut (incomplete)": ["✓", "✓", "3"],
     }
     made = components(results, ablations(results)[-1])
-    assert r"$\surd$" in made.to_latex() and "| ✓ | 1 | ✓ |" in made.to_markdown()
+    assert r"\checkmark{}" in made.to_latex() and "| ✓ | 1 | ✓ |" in made.to_markdown()
 
 
 def trial(number, state="complete", seconds=10.0, seeds=(1,), configuration="a", stage="search"):
@@ -129,8 +149,18 @@ def test_untimed_seeds_do_not_shorten_a_run():
 def test_macros_are_letters_and_the_tables_numbers(simulate):
     results = simulate(search=8).results()
     found = ablations(results)[-1]
-    lines = macros(found, select(results, confusions(results))).splitlines()[1:]
-    commands = dict(line.removeprefix(r"\newcommand{").removesuffix("}").split("}{", 1) for line in lines)
+    lines = macros([found], found, select(results, confusions(results))).splitlines()[1:]
+    numbers = [line.partition("}% ")[0] for line in lines]
+    commands = dict(line.removeprefix(r"\newcommand{").split("}{", 1) for line in numbers)
     assert len(commands) == len(lines) and all(name[1:].isalpha() for name in commands)
     assert commands[r"\UFDepthTwo"] == f"{found.findings[4].score.interval.estimate:.3f}"
     assert commands[r"\DUFRegionsEyes"].startswith(r"\ensuremath{-}0.") and commands[r"\Ktried"] == "8"
+
+
+def test_a_macros_comment_says_which_arm_it_is_of(simulate, arm):
+    names = ("α = 10", "β = 10", "微", "表", "Žižek", "line\nbreak %")
+    found = ablations(simulate((arm("baseline", 0.7), *(arm(name, 0.5) for name in names))).results())[-1]
+    lines = macros([found], found, None).splitlines()
+    of = {line.partition("% ablate: ")[2]: line for line in lines if line.startswith(r"\newcommand{\UF")}
+    assert of["α = 10"].startswith(r"\newcommand{\UFhighAlphaOneZero}") and len(of) == len({*names, "baseline", ""})
+    assert r"{\UFhighZizek}" in of["Žižek"] and of["微"] != of["表"] and "line break %" in of

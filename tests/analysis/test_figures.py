@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from analysis import figures
+from analysis import figures, fonts
 from analysis.ablation import ablations
 from analysis.confusion import confusions
 from analysis.report import report
@@ -73,3 +73,25 @@ def test_a_dollar_in_a_name_is_a_dollar(simulate, arm):
     drawings = report(results).drawings()
     assert all(drawing.svg().startswith("<svg") for drawing in drawings) and len(drawings) == 3
     assert figures.pdf(drawings[0].figure).startswith(b"%PDF")
+
+
+def test_long_names_leave_the_plot_its_room(simulate, arm):
+    long = "architecture=fusion_intermediate, kernel_time=15, learning_rate=0.0031, depth=2"
+    results = simulate((arm("baseline", 0.7), arm(long, 0.4, {"depth": 2}), arm("x" * 74, 0.4))).results()
+    for drawing in report(results).drawings():
+        drawing.figure.canvas.draw()
+        assert drawing.figure.axes[0].get_position().width > 0.3, drawing.name
+    assert "kernel_time=15" in figures.wrapped(long) and max(map(len, figures.wrapped(long).split("\n"))) <= 38
+
+
+def test_signs_that_the_usual_font_lacks_are_drawn_with_another_or_told_once(simulate, arm, recwarn):
+    assert fonts.fallbacks("café Δ α ±") == ((), "")
+    families, missing = fonts.fallbacks("a 𝓐")  # of STIX, which matplotlib brings
+    assert missing == "" and families and all("Last Resort" not in family for family in families)
+    name = "微表"
+    made = report(simulate((arm("baseline", 0.7), arm(name, 0.4, {"depth": 2}))).results())
+    told = [warning for warning in made.warnings if "boxes" in warning]
+    assert len(told) == bool(fonts.without_font(name)) and all("微" in warning for warning in told)
+    for drawing in made.drawings():
+        drawing.svg()
+    assert not [warning for warning in recwarn if "Glyph" in str(warning.message)]

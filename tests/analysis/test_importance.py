@@ -41,9 +41,12 @@ def test_trials_of_one_seed_are_not_spread_over_seeds_of_their_own(results):
     assert "every seed" not in answer(found) and "seeds of the forest" in table(found).caption
 
 
-def test_too_few_trials_say_nothing(simulate):
+def test_too_few_trials_say_so(simulate):
     results = simulate(search=8).results()
-    assert importances(results, confusions(results)) is None
+    assert importances(results, confusions(results)) == (
+        "fANOVA needs at least 10 complete trials, and the search has 6"
+    )
+    assert importances(simulate().results(), confusions(simulate().results())) is None
 
 
 def test_without_scikit_learn_it_says_what_is_missing(results, monkeypatch):

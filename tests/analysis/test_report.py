@@ -1,3 +1,4 @@
+import copy
 import csv
 import json
 import subprocess
@@ -66,7 +67,7 @@ def test_predictions_are_counted_once(simulate, arms, monkeypatch):
 
 def test_all_files_are_there_and_no_others(folder):
     names = {"report.html", "report.md", "report.json", "numbers.tex", "tables", "figures"}
-    names |= {"table.tex", "table.csv", "forest.pdf", "forest.png"}
+    names |= {"table.tex", "paper.tex", "table.csv", "forest.pdf", "forest.png"}
     assert {path.name for path in folder.iterdir()} == names
     tables = ["classes", "components", "conventions", "planted", "sensitivity", "variance"]
     expected = {f"ablate-{name}" for name in tables} | {"cost", "failures", "search", "selection"}
@@ -168,13 +169,37 @@ def test_names_are_escaped(simulate, arm, tmp_path):
     assert "<b>&depth" not in source and "&lt;b&gt;&amp;depth=2" in source
 
 
-def test_stages_before_the_last_have_files_of_their_own(simulate, arm, tmp_path):
+def test_the_last_stage_stands_in_front_though_confirm_makes_the_claims(simulate, arm, tmp_path):
     confirm = [arm(name, skill, stage="confirm", seeds=(5, 6)) for name, skill in (("baseline", 0.7), ("top", 0.8))]
-    write(simulate((*confirm, arm("baseline", 0.7), arm("other", 0.4))).results(), tmp_path)
-    assert {"tables/ablate.csv", "figures/ablate-forest.pdf", "table.csv"} <= {
+    made = report(simulate((*confirm, arm("baseline", 0.7), arm("other", 0.4))).results())
+    publish(made, tmp_path)
+    assert {"tables/confirm.csv", "tables/confirm-paper.tex", "figures/confirm-forest.pdf", "table.csv"} <= {
         path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*")
     }
-    assert "top" in (tmp_path / "table.csv").read_text() and "other" in (tmp_path / "tables/ablate.csv").read_text()
+    assert "other" in (tmp_path / "table.csv").read_text() and "top" in (tmp_path / "tables/confirm.csv").read_text()
+    assert "top" in made.answers()[0] and "other" in made.answers()[1]
+
+
+def test_what_is_not_shown_has_a_word(simulate, arm):
+    made = report(simulate((arm("baseline", 0.7), arm("other", 0.4)), search=8).results())
+    said = {section.question: section.answer for section in made.sections}
+    assert said["Which factors do the search's scores vary with?"] == (
+        "Not computed: fANOVA needs at least 10 complete trials, and the search has 6."
+    )
+
+
+def test_one_seed_is_one_seed_and_minus_is_no_hyphen(simulate, arm):
+    made = report(simulate((arm("baseline", 0.8, seeds=(1,)), arm("null", 0.2, seeds=(11,)))).results())
+    assert "1 seed an arm" in made.tables()[0].caption
+    assert "differs from the baseline by −0." in made.warnings[0]
+
+
+def test_a_class_that_one_subject_alone_shows_is_told(simulate, arm):
+    study = copy.deepcopy(simulate((arm("baseline", 0.7), arm("other", 0.4))))
+    for row in study.predictions:
+        row["y_true"] = "negative" if row["y_true"] == "surprise" and row["subject"] != "s00" else row["y_true"]
+    told = report(study.results()).warnings[0]
+    assert told.startswith("Classes that one subject alone shows: surprise (subject s00)") and "at most 0.67" in told
 
 
 def test_a_study_in_which_nothing_is_complete_still_has_a_report(simulate, arm, tmp_path):

@@ -4,15 +4,13 @@ import io
 import json
 import math
 import re
-import shutil
-import subprocess
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from analysis.report import report
-from analysis.tables import Column, Row, Table, absent, interval, latex_text, number, probability, tally, text
+from analysis.tables import Column, Row, Table, absent, interval, number, probability, tally, text
 
 
 @pytest.fixture()
@@ -52,35 +50,6 @@ def test_markdown_escapes_pipes(table):
     assert {len(re.findall(r"(?<!\\)\|", line)) for line in lines} == {5}
 
 
-def test_latex_is_an_escaped_booktabs_table_without_preamble(table):
-    latex = table.to_latex()
-    assert r"regions=eyes \& 50 \%\_x" in latex and r"note\_with" in latex
-    for part in (r"\toprule", r"\midrule", r"\bottomrule", r"\begin{tabular}{lrrr}", r"\label{tab:toy}", r"\caption{"):
-        assert part in latex
-    for part in (r"\documentclass", r"\hline", "|", "−", "Δ"):
-        assert part not in latex.replace("a|b", "")
-    assert latex.replace(r"\{", "").count("{") == latex.replace(r"\}", "").count("}")
-
-
-@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no LaTeX engine here")
-def test_latex_compiles(table, tmp_path):
-    (tmp_path / "table.tex").write_text(table.to_latex())
-    page = r"\documentclass{article}\usepackage{booktabs,graphicx}\begin{document}\input{table.tex}\end{document}"
-    (tmp_path / "page.tex").write_text(page)
-    done = subprocess.run(
-        ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "page.tex"], cwd=tmp_path, capture_output=True
-    )
-    if b"booktabs.sty' not found" in done.stdout:
-        pytest.skip("this LaTeX has no booktabs")
-    assert done.returncode == 0, done.stdout.decode()[-2000:]
-
-
-def test_special_characters_of_latex():
-    assert latex_text(r"50 % of a_b & {c} #1 $x ~ ^ \y") == (
-        r"50 \% of a\_b \& \{c\} \#1 \$x \textasciitilde{} \textasciicircum{} \textbackslash{}y"
-    )
-
-
 @given(st.floats(-1, 1))
 def test_zero_has_no_sign_and_minus_is_not_a_hyphen(value):
     cell = interval((value, value, value), signed=True)
@@ -111,11 +80,6 @@ def test_two_numbers_of_one_name_are_refused():
     columns = Column("Kind", ("kind",)), Column("a", ("x", "y")), Column("b", ("y",))
     with pytest.raises(ValueError, match="two columns are called kind, y"):
         Table("t", "T", "", columns, ())
-
-
-def test_titles_may_be_alike():
-    made = Table("t", "T", "", (Column("a_b", ("x",)), Column("a_b", ("y",))), (Row("plain", (number(1), number(2))),))
-    assert r"a\_b & a\_b" in made.to_latex()
 
 
 def test_factors_and_datasets_may_be_called_like_our_columns(simulate, arm):

@@ -29,8 +29,8 @@ class Older:
         self.storage, self.data, self.file = folder / "studies", folder / "clips", OLDER / "begun.yaml"
         self.folder = self.storage / "begun"
 
-    def run(self, name: str = "begun") -> Path:
-        parts = {"storage": str(self.storage), "name": name}
+    def run(self, name: str = "begun", dataset: str | None = None) -> Path:
+        parts = {"storage": str(self.storage), "name": name} | ({"dataset.name": dataset} if dataset else {})
         study = driver.prepare(load_study(self.file, parts, data=self.data), self.file.read_text())
         quiet = Console(quiet=True)
         clips = driver.load_clips(study, quiet)
@@ -106,3 +106,12 @@ def test_another_study_copies_its_folds(older):
     copy = older.run("again")
     assert trained(copy) == 0
     assert folds(copy) == folds(older.folder)
+
+
+def test_a_name_of_the_dataset_is_shown_and_in_no_key(older):
+    before = trained(older.folder), folds(older.folder)
+    older.run(dataset="Moving patches")
+    assert (trained(older.folder), folds(older.folder)) == before
+    export(older.folder)
+    results = Results.load(str(older.folder))
+    assert results.metadata.dataset == "Moving patches" and set(results.predictions.dataset) == {"manifest"}

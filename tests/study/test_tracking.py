@@ -63,7 +63,7 @@ def test_every_state_as_a_run(folder):
     assert study["dataset"] == ("made-up", ("d1" * 32)[:36]) and study["tags"]["dataset_digest"] == "d1" * 32
     assert study["tags"]["version.torch"] and study["tags"]["device"] == "cpu"
 
-    assert (searched["name"], arm["name"]) == ("search/0", "ablate/baseline/seed 3000")
+    assert (searched["name"], arm["name"]) == ("search/1", "ablate/baseline/seed 3000")
     assert arm["status"] == "FINISHED" and arm["tags"]["mlflow.parentRunId"] == study["id"]
     assert arm["parameters"]["architecture"] == "fusion_late" and arm["parameters"]["learning_rate"] == "0.01"
     own = {"stage": "ablate", "arm": "baseline", "seed": "3000", "losolab.status": "complete", "device": "cpu"}
@@ -88,6 +88,20 @@ def test_every_state_as_a_run(folder):
     assert runs["trial/4"]["status"] == "FAILED" and runs["trial/4"]["tags"]["losolab.why"] == "ValueError: no"
     assert runs["trial/5"]["status"] == "RUNNING" and last(runs["trial/5"])["folds_done"] == 1
     assert "trial/6" not in runs
+
+
+def test_a_trial_has_the_reports_number_also_where_an_older_losolab_sent_another(folder):
+    every_state(folder)
+    mirror(folder, None)
+    before, client = in_store(folder), MlflowClient(place(folder, None).uri)
+    client.update_run(before["trial/1"]["id"], name="search/0")
+    client.update_run(before["trial/2"]["id"], name="my favourite")
+    for run in before.values():
+        client.set_tag(run["id"], "losolab.sent", "what an older losolab sent")
+    mirror(folder, None)
+    after = in_store(folder)  # which asserts that no key is there twice
+    assert {key: run["id"] for key, run in after.items()} == {key: run["id"] for key, run in before.items()}
+    assert (after["trial/1"]["name"], after["trial/2"]["name"]) == ("search/1", "my favourite")
 
 
 def test_of_a_pruned_trial_counts_what_came_before_its_end(folder):

@@ -27,6 +27,7 @@ KINDS = {  # by column
     field.name: str if pa.types.is_string(field.type) else int if pa.types.is_integer(field.type) else float
     for field in CLIP_INDEX
 }
+UNNAMED = "manifest"  # the dataset of a row that names none
 NAMES = ("clips.csv", "clips.parquet")
 
 Row = dict[str, Any]  # column -> text as written, then value; None where empty
@@ -65,7 +66,9 @@ def survey(path: Path | None, options: Mapping[str, Any]) -> Survey:
         rows += [] if problems else [row]
     found.together(str(file), whole, tuple(classes))
     found.problems += beyond_the_end(rows, file.parent)
-    name = "+".join(sorted({row["dataset"] for _, row, _, _ in typed_rows}))
+    datasets = {row["dataset"] for _, row, _, _ in typed_rows}
+    # Rows keep the word for no dataset, which exported tables hold; people are shown the folder's name.
+    name = file.resolve().parent.name if datasets == {UNNAMED} else "+".join(sorted(datasets))
     return replace(survey_of(name, file.parent, tuple(classes), rows, found), truth=planted(file.parent / "truth.json"))
 
 
@@ -129,7 +132,7 @@ def _check_header(file: Path, header: Sequence[str]) -> None:
 
 def typed(row: Row, root: Path) -> tuple[Row, list[str]]:
     """A row's cells as values of CLIP_INDEX, and what is wrong with them."""
-    values: Row = {"dataset": "manifest"}
+    values: Row = {"dataset": UNNAMED}
     problems = []
     for name, kind in KINDS.items():
         text = row.get(name)

@@ -45,7 +45,8 @@ def test_the_smallest_manifest(folder):
     assert index.table.schema.equals(CLIP_INDEX)
     assert index.table.column("clip_id").to_pylist() == ["c0", "c2", "c1", "c3"]  # by subject, then clip
     assert index.table.column("apex").null_count == index.table.column("face_left").null_count == 4
-    assert (index.classes, index.root, index.name, index.truth) == (("a", "b"), folder, "manifest", None)
+    assert (index.classes, index.root, index.name, index.truth) == (("a", "b"), folder, folder.name, None)
+    assert set(index.table.column("dataset").to_pylist()) == {"manifest"}, "as in tables that were exported before"
 
 
 def test_parquet_gives_the_same(folder):
