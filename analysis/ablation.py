@@ -5,11 +5,14 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
 import numpy as np
+import numpy.typing as npt
 
-from analysis.confusion import Confusions, confusions
+from analysis.choice import chosen
+from analysis.confusion import Confusions, Counts, confusions
 from analysis.constant import Constant, OneAnswer, one_answer
 from analysis.factors import effective
-from analysis.inference import Comparison, Swaps, compare, swaps
+from analysis.inference import Comparison, compare
+from analysis.leaks import Shuffled
 from analysis.results import Arm, Results, Trial
 from analysis.scores import Cost, Score
 from analysis.winner import WINNER, winner
@@ -29,7 +32,11 @@ class Gap:
 
 @dataclass(frozen=True, eq=False)
 class Finding:
-    """An arm and what came of it. score is None unless all its trials are complete."""
+    """An arm and what came of it. score is None unless all its trials are complete.
+
+    chosen: whether its comparison is with a configuration that a search chose, on either side. tested: the score on the
+    subjects that had no vote in that choice, where there are such. shuffled: what a control with shuffled labels shows.
+    """
 
     arm: Arm
     kind: Kind
@@ -38,25 +45,48 @@ class Finding:
     gap: Gap | None
     cost: Cost
     seeds: tuple[int, ...]
+    chosen: bool = False
+    tested: Score | None = None
+    shuffled: Shuffled | None = None
 
 
 @dataclass(frozen=True, eq=False)
 class Ablation:
-    """A stage's arms in the order of the table: baseline, variants, null, controls. swaps: of all its tests.
+    """A stage's arms in the order of the table: baseline, variants, null, controls.
 
-    winner: what it is, in a sentence, where the stage is around it.
+    testers: which of the subjects had no vote in what the search chose, bool [N]; None where all had one, or nothing in
+    this stage was chosen. winner: what it is, in a sentence, where the stage is around it.
     """
 
     stage: str
     findings: tuple[Finding, ...]
     subjects: int
-    swaps: Swaps | None
+    testers: npt.NDArray[np.bool_] | None
     classes: tuple[str, ...]
     winner: str | None
 
     @property
     def baseline(self) -> Finding | None:
         return next((finding for finding in self.findings if finding.kind == "baseline"), None)
+
+    @property
+    def chosen(self) -> bool:
+        """Whether the variants, or what they change, were chosen by their scores."""
+        return any(f.chosen for f in self.findings if f.kind in ("baseline", "variant"))
+
+    @property
+    def compared(self) -> bool:
+        """Whether anything was compared."""
+        return any(f.comparison for f in self.findings)
+
+    @property
+    def tests(self) -> int:
+        """Subjects that test the variants."""
+        return self.subjects if self.testers is None else int(self.testers.sum())
+
+    def of_testers(self, counts: Counts) -> Counts:
+        """Counts [..., N, S, K, K] of the subjects that test the variants."""
+        return counts if self.testers is None else counts[..., self.testers, :, :, :]
 
     @property
     def centre(self) -> str:
@@ -86,10 +116,8 @@ class Ablation:
         return tuple((f, score) for f, score in rows if base and score.counts.shape == base.counts.shape)
 
     def above_chance(self) -> tuple[Finding, ...]:
-        """Arms with permuted labels whose interval lies above chance: a leak, or a mistake in the evaluation."""
-        return tuple(
-            f for f in self.findings if is_permuted(f.arm) and f.score and f.score.interval.low > f.score.chance
-        )
+        """Arms with shuffled labels that score above chance: a leak, or a mistake in the evaluation."""
+        return tuple(f for f in self.findings if f.shuffled and f.shuffled.leaks)
 
 
 def ablations(results: Results, counted: Confusions | None = None) -> tuple[Ablation, ...]:
@@ -108,15 +136,19 @@ def ablation(results: Results, counted: Confusions, stage: str) -> Ablation:
     arms = [arm for arm in results.metadata.arms if arm.stage == stage]
     baseline = reference(results, stage)
     arms.sort(key=lambda arm: order.index(kind(arm, baseline)))
-    findings = [_finding(arm, results, counted, baseline) for arm in arms]
-    base = next((f.score for f in findings if f.kind == "baseline"), None)
-    found = tuple(findings) if base is None else _compared(findings, base)
-    subjects = len(counted.subjects)
+    centre_chosen = any(arm.arm == baseline and chosen(results, arm) for arm in arms)
+    findings = [_finding(arm, results, counted, baseline, centre_chosen) for arm in arms]
+    choosers = results.metadata.chosen_by
+    testers = ~counted.among(choosers) if choosers and any(f.chosen for f in findings) else None
+    if testers is not None:
+        findings = [replace(f, tested=Score.of(f.score.counts[testers]) if f.score else None) for f in findings]
+    base = next((f for f in findings if f.kind == "baseline"), None)
+    found = tuple(findings) if base is None or base.score is None else _compared(findings, base.score, testers)
     return Ablation(
         stage=stage,
         findings=found,
-        subjects=subjects,
-        swaps=None if base is None else swaps(subjects),
+        subjects=len(counted.subjects),
+        testers=testers,
         classes=results.metadata.classes,
         winner=winner(results, stage) if baseline == WINNER else None,
     )
@@ -153,13 +185,27 @@ def levels(results: Results, arm: Arm) -> Mapping[str, Any]:
     return next((effective(t.factors) for t in results.trials if (t.stage, t.arm) == (arm.stage, arm.arm)), {})
 
 
-def _finding(arm: Arm, results: Results, counted: Confusions, baseline: str | None) -> Finding:
+def is_shuffled(arm: Arm) -> bool:
+    """Whether the arm trains on labels shuffled over all training clips."""
+    return control(arm) == "shuffled_labels"
+
+
+def _finding(arm: Arm, results: Results, counted: Confusions, baseline: str | None, centre_chosen: bool) -> Finding:
     """An arm by itself."""
     trials = [trial for trial in results.trials if (trial.stage, trial.arm) == (arm.stage, arm.arm)]
     gap = _gap(arm, trials)
     score = Score.of(counted.of([trial.trial for trial in trials])) if gap is None else None
-    seeds = sorted(seed for trial in trials if trial.complete for seed in trial.seeds)
-    return Finding(arm, kind(arm, baseline), score, None, gap, Cost.of(trials), tuple(seeds))
+    return Finding(
+        arm=arm,
+        kind=kind(arm, baseline),
+        score=score,
+        comparison=None,
+        gap=gap,
+        cost=Cost.of(trials),
+        seeds=tuple(sorted(seed for trial in trials if trial.complete for seed in trial.seeds)),
+        chosen=centre_chosen or chosen(results, arm),
+        shuffled=Shuffled.of(score.counts, [d for d, _ in counted.subjects]) if score and is_shuffled(arm) else None,
+    )
 
 
 def _gap(arm: Arm, trials: Sequence[Trial]) -> Gap | None:
@@ -177,20 +223,28 @@ def _gap(arm: Arm, trials: Sequence[Trial]) -> Gap | None:
     return Gap("incomplete", f"{done} of {counted_seeds(planned)}; {'; '.join(reasons)}")
 
 
-def _compared(findings: list[Finding], base: Score) -> tuple[Finding, ...]:
-    """The findings with their comparisons, all from one set of swaps; the family is the variants."""
+def _compared(findings: list[Finding], base: Score, testers: npt.NDArray[np.bool_] | None) -> tuple[Finding, ...]:
+    """The findings with their comparisons, all from one set of swaps; the family is the variants.
+
+    What was chosen is compared on the testers, and all variants with it; what was declared beforehand on all subjects.
+    """
     ready = {
         f.arm.arm: f.score.counts
         for f in findings
         if f.kind != "baseline" and f.score and f.score.counts.shape == base.counts.shape
     }
     family = [f.arm.arm for f in findings if f.kind == "variant" and f.arm.arm in ready]
-    compared = compare(base.counts, ready, family)
+    on_testers = {f.arm.arm for f in findings if testers is not None and (f.chosen or f.kind == "variant")}
+    some = {name: counts[testers] for name, counts in ready.items() if name in on_testers}
+    rest = {name: counts for name, counts in ready.items() if name not in on_testers}
+    compared = compare(base.counts, rest, family)
+    if some:
+        compared |= compare(base.counts[testers], some, family)
     return tuple(_with(f, compared.get(f.arm.arm), findings[0]) for f in findings)
 
 
 def _with(finding: Finding, comparison: Comparison | None, base: Finding) -> Finding:
-    if finding.kind == "baseline" or finding.score is None or comparison is not None:
+    if finding.kind == "baseline" or finding.score is None or comparison is not None or finding.shuffled:
         return replace(finding, comparison=comparison)
     reason = f"{counted_seeds(len(finding.seeds))}, the {centre(base.arm)} has {len(base.seeds)}"
     return replace(finding, gap=Gap("not compared", reason))
@@ -206,6 +260,6 @@ def centre(arm: Arm | None) -> str:
 
 
 def median_detectable(findings: Sequence[Finding]) -> float | None:
-    """Median over the compared rows of the minimum detectable difference; a row without an error tells none."""
-    sizes = [f.comparison.detectable for f in findings if f.comparison and f.comparison.se > 0]
+    """Median over these rows of the minimum detectable difference; a row without an error tells none."""
+    sizes = [f.comparison.detectable for f in findings if f.comparison and f.comparison.detectable > 0]
     return float(np.median(sizes)) if sizes else None

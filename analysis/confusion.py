@@ -34,6 +34,10 @@ class Confusions:
         places = sorted(i for trial in set(trials) for i in self._places.get(trial, ()))
         return self.counts[:, [i for i in places if seeds is None or self.runs[i][1] in seeds]]
 
+    def among(self, subjects: Collection[tuple[str, str]]) -> npt.NDArray[np.bool_]:
+        """Which of the subjects these (dataset, subject) are, bool [N]."""
+        return np.array([subject in subjects for subject in self.subjects], dtype=np.bool_)
+
     @cached_property
     def _places(self) -> dict[int, list[int]]:
         """Where the runs of each trial are."""

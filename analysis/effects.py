@@ -1,8 +1,8 @@
 """Effects of factors: what a level changes, averaged over the other factors, and what two levels change together.
 
 Every effect is a linear contrast of the configurations' seed-averaged pooled UF1: least squares on the design, so that
-in a complete factorial it is the plain difference of marginal means. Errors by the subject jackknife of the contrast:
-a mixed model with intercepts alone would take the subjects' own slopes for precision.
+in a complete factorial it is the plain difference of marginal means. Errors are those of the subjects
+(analysis.contrasts): a mixed model with intercepts alone would take the subjects' own slopes for precision.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,13 +11,13 @@ from itertools import combinations
 from typing import Any
 
 import numpy as np
-from scipy.special import stdtr, stdtrit
 
 from analysis.ablation import Ablation, levels
 from analysis.confusion import Counts
+from analysis.contrasts import Halves, by_jackknife, by_swaps
 from analysis.factors import NOT_APPLICABLE, varied
-from analysis.inference import LEVEL, TINY, holm, seed_excess
-from analysis.metrics import Floats, uf1
+from analysis.inference import LEVEL
+from analysis.metrics import Floats
 from analysis.results import Results
 from analysis.tables import Column, Row, Table, interval, number, probability, text
 
@@ -26,7 +26,7 @@ RANK = 1e-9  # a contrast is estimable if least squares gives it back this well
 
 @dataclass(frozen=True)
 class Effect:
-    """A contrast of UF1 with its 95 % interval. p_adjusted: Holm over all effects of the table.
+    """A contrast of UF1 with its 95 % interval. p_adjusted: over all effects of the table.
 
     Main effect: `level` minus `reference` of one factor. Interaction of two: by how much the effect of the first is
     another at the second's level than at its reference.
@@ -53,8 +53,8 @@ class Effect:
 class Effects:
     """Main effects, then two-way interactions, of a stage's configurations. complete: every combination was run.
 
-    aliased: effects that cannot be told. absorbed: main effect -> interactions that its contrast takes up, so that it
-    is right only if there are none of these.
+    swapped: whether p is by swaps of levels, else by the jackknife. aliased: effects that cannot be told. absorbed:
+    main effect -> interactions that its contrast takes up, so that it is right only if there are none of these.
     """
 
     stage: str
@@ -63,6 +63,7 @@ class Effects:
     absorbed: Mapping[str, tuple[str, ...]]
     configurations: int
     complete: bool
+    swapped: bool
 
     @property
     def main(self) -> tuple[Effect, ...]:
@@ -96,17 +97,18 @@ def effects(results: Results, found: Ablation) -> Effects | None:
     weights, kept, aliased = _weights(terms, len(settings))
     if not any(np.count_nonzero(np.abs(row) > RANK) > 2 for row in weights):
         return None
-    estimates = contrasts(counts, weights)
-    adjusted = holm([p for *_, p in estimates])
+    halves = [_halves(settings, term, row) for term, row in zip(kept, weights, strict=True)]
+    told = [half for half in halves if half]
+    swapped = len(told) == len(halves)
+    estimates = by_swaps(counts, weights, told) if swapped else by_jackknife(counts, weights)
     rows = tuple(
         Effect(
             term.factors,
             tuple(map(str, term.levels)),
             tuple(str(reference[name]) for name in term.factors),
-            *estimate,
-            p_adjusted,
+            **vars(estimate),
         )
-        for term, estimate, p_adjusted in zip(kept, estimates, adjusted, strict=True)
+        for term, estimate in zip(kept, estimates, strict=True)
     )
     combos = np.prod([len({str(own[name]) for own in settings}) for name in reference])
     different = {tuple(str(own[name]) for name in reference) for own in settings}
@@ -123,6 +125,7 @@ def effects(results: Results, found: Ablation) -> Effects | None:
         absorbed={name: taken for name, taken in absorbed.items() if taken},
         configurations=len(settings),
         complete=len(different) == combos,
+        swapped=swapped,
     )
 
 
@@ -140,28 +143,7 @@ def designed(results: Results, found: Ablation) -> tuple[list[Mapping[str, Any]]
     reference = settings[0]
     if max((sum(own[name] != reference[name] for name in names) for own in settings), default=0) < 2:
         return None
-    return settings, np.stack([score.counts for _, score in cells]), reference
-
-
-def contrasts(counts: Counts, weights: Floats) -> list[tuple[float, float, float, float, float]]:
-    """(estimate, low, high, SE, p) of each row of weights [E, M] on the UF1 of counts [M, N, S, K, K].
-
-    SE: subject jackknife of the contrast and the seeds' excess; t with N - 1 degrees of freedom, both sides.
-    """
-    subjects, seeds = counts.shape[1:3]
-    values = uf1(counts.sum(1)).mean(-1)
-    left_out = uf1(counts.sum(1, keepdims=True) - counts).mean(-1)  # [M, N]
-    excess = seed_excess(*counts) / seeds
-    quantile = stdtrit(subjects - 1, (1 + LEVEL) / 2)
-    found = []
-    for row in weights:
-        estimate = float(row @ values)
-        se = float(np.sqrt((subjects - 1) * (row @ left_out).var() + (row**2).sum() * excess))
-        estimate, se = (0.0 if abs(value) < TINY else value for value in (estimate, se))
-        t = abs(estimate) / se if se else np.inf if estimate else 0.0
-        p = 2 * float(stdtr(subjects - 1, -t))
-        found.append((estimate, estimate - quantile * se, estimate + quantile * se, se, p))
-    return found
+    return settings, found.of_testers(np.stack([score.counts for _, score in cells])), reference
 
 
 def table(found: Effects) -> Table:
@@ -192,14 +174,19 @@ def table(found: Effects) -> Table:
     caption = (
         f"Effects of levels on pooled UF1, mean over seeds, {how}; {found.configurations} configurations. a → b: b "
         "minus a. An interaction (×) is the change of the first effect from the second's first level to its second. "
-        "Unit: the subject; 95 % interval and p by the subject jackknife of each contrast, t(n − 1); p adj: Holm over "
-        f"the {len(found.effects)} rows."
+        f"Unit: the subject; 95 % interval and p {_how(found)} over the {len(found.effects)} rows."
     )
     notes = [f"{name}: aliased with others in this design, so it cannot be told." for name in found.aliased]
     notes += [
         f"{name}: takes up {', '.join(taken)}; right only without them." for name, taken in found.absorbed.items()
     ]
     return Table(f"{found.stage}-effects", "Effects of factors", caption, columns, rows, tuple(notes))
+
+
+def _how(found: Effects) -> str:
+    if found.swapped:
+        return "by studentised swaps of each subject's two levels; p adj: step-down max-T"
+    return "by the subject jackknife of each contrast, t(n − 1), which errs in .05 to .10 of effects of 0; p adj: Holm"
 
 
 def answer(found: Effects) -> str:
@@ -251,6 +238,25 @@ def _weights(terms: Sequence[_Term], cells: int) -> tuple[Floats, list[_Term], l
         kept.append(term) if told else aliased.append(term)
         weights += [inverse[row]] if told else []
     return np.array(weights), kept, aliased
+
+
+def _halves(settings: Sequence[Mapping[str, Any]], term: _Term, row: Floats) -> Halves | None:
+    """The configurations that a contrast adds and those that it takes away, if each has a partner at the same weight.
+
+    Partners differ in the first factor of the effect alone.
+    """
+    plus, minus = (np.flatnonzero(sign * row > RANK).tolist() for sign in (1, -1))
+    if not plus or np.ptp(np.abs(row[plus + minus])) > RANK:
+        return None
+    first = term.factors[0]
+
+    def rest(at: int) -> list[tuple[str, Any]]:
+        return sorted((name, str(level)) for name, level in settings[at].items() if name != first)
+
+    partners = [[other for other in minus if rest(other) == rest(at)] for at in plus]
+    if any(len(own) != 1 for own in partners) or len({own[0] for own in partners}) < len(minus):
+        return None
+    return plus, [own[0] for own in partners]
 
 
 def _told(term: _Term) -> str:

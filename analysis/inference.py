@@ -23,7 +23,7 @@ LEVEL = 0.95
 ROPE = 0.02  # differences of UF1 up to this are of no practical matter; declared here, before looking
 RESAMPLES = 19_999
 TINY = 1e-12  # what rounding leaves of a zero
-POWER = 2.8  # a difference of 2.8 SE is found with 80 % power at the 5 % level: 1.96 + 0.84
+POWER = 0.8  # with which a detectable difference is found
 
 
 @dataclass(frozen=True)
@@ -46,11 +46,15 @@ class Interval:
 class Comparison:
     """A variant minus the baseline. p <= 0.05 and an interval without 0 are the same event.
 
-    narrow: the 90 % interval, for equivalence. joint: the interval that holds for all rows of the family at once
-    (single-step max-T; None outside the family, as p_adjusted). wins, ties, losses: subjects on which the variant
-    predicts more, as many, fewer clips right than the baseline, over all seeds. differing: subjects whose confusions
-    differ from the baseline's. smallest: the least p that swaps of these can give; an interval at a level that no p
-    reaches does not exist, and its ends are then -1 and 1.
+    narrow: the 90 % interval, for equivalence; in a family it holds for all of its rows at once. joint: the 95 %
+    interval that does (single-step max-T; None outside the family, as p_adjusted). wins, ties, losses: of the
+    `subjects`, those on which the variant predicts more, as many, fewer clips right than the baseline, over all seeds.
+    differing: subjects whose confusions differ from the baseline's. smallest: the least p that swaps of these can give;
+    an interval at a level that no p reaches does not exist, and its ends are then -1 and 1. reach: the least p by which
+    the verdict goes, adjusted in a family, that any result on these subjects could have had.
+
+    detectable: the true difference for which the verdict is `better` or `worse` in four studies of five like this one,
+    (q + t) SE with q the quantile of the interval that decides and t that of POWER.
     """
 
     difference: float
@@ -65,7 +69,10 @@ class Comparison:
     ties: int
     losses: int
     differing: int
+    subjects: int
     smallest: float
+    reach: float
+    detectable: float
     verdict: Verdict
 
     @property
@@ -80,9 +87,9 @@ class Comparison:
         return max(map(abs, self.narrow)) if _reached(self.smallest, 2 * LEVEL - 1) else None
 
     @property
-    def detectable(self) -> float:
-        """Smallest true difference that a study like this finds in four cases of five: 2.8 SE."""
-        return POWER * self.se
+    def possible(self) -> bool:
+        """Whether any result on these subjects, beside the other rows, could be called better or worse."""
+        return self.reach <= 1 - LEVEL + 1e-12
 
 
 @dataclass(frozen=True)
@@ -93,16 +100,22 @@ class Swaps:
     exact: bool
 
 
-def swaps(subjects: int) -> Swaps:
+def every_swap(subjects: int) -> bool:
+    """Whether all 2^N swaps are made, and not RESAMPLES of them."""
+    return 2**subjects <= RESAMPLES
+
+
+def swaps(subjects: int, resamples: int | None = None) -> Swaps:
     """All 2^N swaps where they are no more than RESAMPLES, else that many random ones and the observed.
 
     One set serves every comparison of a study (a common sign vector), which is what max-T needs.
     """
-    if 2**subjects <= RESAMPLES:
+    many = RESAMPLES if resamples is None else resamples
+    if 2**subjects <= many:
         rows = (np.arange(2**subjects)[:, None] >> np.arange(subjects)) & 1
         return Swaps(rows == 0, exact=True)
     generator = np.random.Generator(np.random.Philox(stream("analysis", "subject swaps", subjects)))
-    keep = generator.integers(0, 2, (RESAMPLES + 1, subjects)).astype(np.bool_)
+    keep = generator.integers(0, 2, (many + 1, subjects)).astype(np.bool_)
     keep[0] = True
     return Swaps(keep, exact=False)
 
@@ -147,21 +160,56 @@ def _unexplained(counts: Counts) -> float:
     return float(uf1(counts.sum(0)).var(ddof=1) - np.mean(pairs) / 2)
 
 
-def compare(baseline: Counts, arms: Mapping[str, Counts], family: Collection[str]) -> dict[str, Comparison]:
+@dataclass(frozen=True, eq=False)
+class Pair:
+    """Two arms to compare, counts [N, S, K, K] of the same subjects; arm and baseline swap subjects column by column.
+
+    excess: variance of their difference that the subjects do not explain.
+    """
+
+    arm: Counts
+    baseline: Counts
+    excess: float
+
+    @classmethod
+    def of(cls, arm: Counts, baseline: Counts) -> "Pair":
+        """Of two configurations, whose columns are seeds."""
+        return cls(arm, baseline, 2 * seed_excess(arm, baseline) / arm.shape[1])
+
+
+def compare(
+    baseline: Counts, arms: Mapping[str, Counts], family: Collection[str], chosen: Swaps | None = None
+) -> dict[str, Comparison]:
     """Every arm against the baseline by subject swaps; p is adjusted (step-down max-T) over the family.
 
     Counts are of the same subjects and as many seeds, [N, S, K, K]. The interval is d +- q SE with q the 95 % quantile
-    of the same studentised permutations that give p.
+    of the same studentised permutations that give p. chosen: the swaps, where they are not all of `swaps`.
     """
-    chosen = swaps(len(baseline))
-    tests = {name: _Test.of(arm, baseline, chosen) for name, arm in arms.items()}
-    rows = [name for name in arms if name in family]
+    return compare_pairs({name: Pair.of(arm, baseline) for name, arm in arms.items()}, family, chosen)
+
+
+def compare_pairs(
+    pairs: Mapping[str, Pair], family: Collection[str], chosen: Swaps | None = None
+) -> dict[str, Comparison]:
+    """The same of pairs that have a baseline each, all of the same subjects."""
+    if not pairs:
+        return {}
+    chosen = chosen or swaps(len(next(iter(pairs.values())).arm))
+    tests = {name: _Test.of(pair, chosen) for name, pair in pairs.items()}
+    rows = [name for name in pairs if name in family]
     adjusted, widest = _max_t([tests[name] for name in rows])
-    compared = {name: _comparison(test, arms[name], baseline) for name, test in tests.items()}
+    compared = {name: _comparison(test, pairs[name]) for name, test in tests.items()}
     for name, p in zip(rows, adjusted, strict=True):
-        joint = tests[name].interval(widest, LEVEL)
-        compared[name] = replace(compared[name], p_adjusted=p, joint=joint)
-        compared[name] = replace(compared[name], verdict=_verdict(compared[name]))
+        own = tests[name]
+        joined = replace(
+            compared[name],
+            p_adjusted=p,
+            joint=own.interval(widest, LEVEL),
+            narrow=own.interval(widest, 2 * LEVEL - 1),
+            reach=float((widest >= own.swapped.max()).mean()),
+            detectable=own.detectable(widest),
+        )
+        compared[name] = replace(joined, verdict=_verdict(joined))
     return compared
 
 
@@ -173,14 +221,14 @@ class _Test:
     se: float
     t: float
     swapped: Floats
+    subjects: int
 
     @classmethod
-    def of(cls, arm: Counts, baseline: Counts, chosen: Swaps) -> "_Test":
-        differences, errors = swapped_differences(arm, baseline, chosen.keep)
-        excess = 2 * seed_excess(arm, baseline) / arm.shape[1]
-        se = float(np.hypot(errors[0], np.sqrt(excess))) if (arm != baseline).any() else 0.0
+    def of(cls, pair: Pair, chosen: Swaps) -> "_Test":
+        differences, errors = swapped_differences(pair.arm, pair.baseline, chosen.keep)
+        se = float(np.hypot(errors[0], np.sqrt(pair.excess))) if (pair.arm != pair.baseline).any() else 0.0
         observed = _studentised(differences[:1], np.array([se]))
-        return cls(float(differences[0]), se, float(observed[0]), _studentised(differences, errors))
+        return cls(float(differences[0]), se, float(observed[0]), _studentised(differences, errors), len(pair.arm))
 
     @property
     def smallest(self) -> float:
@@ -194,11 +242,23 @@ class _Test:
         """
         if not _reached(self.smallest, level):
             return -1.0, 1.0
-        rank = int(np.ceil(np.round(level * len(swapped), 6)))
-        quantile = float(np.partition(swapped, rank - 1)[rank - 1])
-        spread = quantile * self.se if self.se > 0 else 0.0
-        half = abs(self.difference) if quantile == self.t else spread
+        found = quantile(swapped, level)
+        spread = found * self.se if self.se > 0 else 0.0
+        half = abs(self.difference) if found == self.t else spread
         return max(-1.0, self.difference - half), min(1.0, self.difference + half)
+
+    def detectable(self, swapped: Floats) -> float:
+        """The true difference that passes the 95 % quantile of these with 80 % power."""
+        from scipy.special import stdtrit
+
+        found = quantile(swapped, LEVEL)
+        return float((found + stdtrit(self.subjects - 1, POWER)) * self.se) if np.isfinite(found) else 0.0
+
+
+def quantile(swapped: Floats, level: float) -> float:
+    """The smallest value that a share `level` of |t| does not exceed."""
+    rank = int(np.ceil(np.round(level * len(swapped), 6)))
+    return float(np.partition(swapped, rank - 1)[rank - 1])
 
 
 def swapped_differences(arm: Counts, baseline: Counts, keep: npt.NDArray[np.bool_]) -> tuple[Floats, Floats]:
@@ -256,10 +316,10 @@ def _max_t(tests: list[_Test]) -> tuple[list[float], Floats]:
     return adjusted.tolist(), maxima
 
 
-def _comparison(test: _Test, arm: Counts, baseline: Counts) -> Comparison:
+def _comparison(test: _Test, pair: Pair) -> Comparison:
     """The comparison by itself, without a family."""
     low, high = test.interval(test.swapped, LEVEL)
-    right = [np.trace(counts, axis1=-2, axis2=-1).sum(1) for counts in (arm, baseline)]
+    right = [np.trace(counts, axis1=-2, axis2=-1).sum(1) for counts in (pair.arm, pair.baseline)]
     alone = Comparison(
         difference=test.difference,
         low=low,
@@ -272,8 +332,11 @@ def _comparison(test: _Test, arm: Counts, baseline: Counts) -> Comparison:
         wins=int((right[0] > right[1]).sum()),
         ties=int((right[0] == right[1]).sum()),
         losses=int((right[0] < right[1]).sum()),
-        differing=int((arm != baseline).any((1, 2, 3)).sum()),
+        differing=int((pair.arm != pair.baseline).any((1, 2, 3)).sum()),
+        subjects=test.subjects,
         smallest=test.smallest,
+        reach=test.smallest,
+        detectable=test.detectable(test.swapped),
         verdict="inconclusive",
     )
     return replace(alone, verdict=_verdict(alone))

@@ -48,6 +48,8 @@ def _arms(found: Ablation) -> Iterator[tuple[str, str, str]]:
         numbers = dict(
             zip(("UF", "UFlow", "UFhigh"), interval((own.estimate, own.low, own.high)).digits, strict=True)
         ) | {"UAR": f"{f.score.uar:.3f}", "Acc": f"{f.score.accuracy:.3f}"}
+        if f.tested:
+            numbers["UFtested"] = f"{f.tested.interval.estimate:.3f}"
         if seen:
             shown = interval(seen.shown, signed=True).digits
             numbers |= {

@@ -87,8 +87,13 @@ def chance(counts: Array) -> Floats:
     Labels are permuted within each subject, so both margins stay: F1's denominators do not move, its numerators are
     linear, and the expectation is exactly the UF1 of the expected counts row x column / clips, summed over subjects.
     """
+    return uf1(expected(counts).sum(0))
+
+
+def expected(counts: Array) -> Floats:
+    """Mean of counts [..., K, K] if labels were permuted within each of them: row x column / clips."""
     clips = counts.sum((-2, -1), keepdims=True)
-    return uf1((counts.sum(-1)[..., :, None] * counts.sum(-2)[..., None, :] / np.maximum(clips, 1)).sum(0))
+    return np.asarray(counts.sum(-1)[..., :, None] * counts.sum(-2)[..., None, :] / np.maximum(clips, 1))
 
 
 def _hits(counts: Array) -> Array:

@@ -6,15 +6,13 @@ calibrated on real LOSO runs; the real ones: .115 and .15). A class that hardly 
 """
 
 from math import log2, sqrt
-from statistics import NormalDist
 
-from analysis.inference import LEVEL
+from analysis.inference import LEVEL, POWER
 
 _STAYS, _FALLS = 0.13, 0.195
 # Share of what stays that goes with one factor, so that averaging over the settings of others does not shrink it: the
 # median of five effects in a real factorial of 24 configurations.
 _OF_A_FACTOR = 0.3
-_POWER = 0.8
 
 
 def detectable(clips: int, subjects: int, seeds: int, comparisons: int) -> float | None:
@@ -32,8 +30,14 @@ def detectable_effect(clips: int, subjects: int, seeds: int, effects: int, setti
 
 
 def _smallest(variance: float, subjects: int, tests: int) -> float | None:
+    from scipy.special import stdtrit  # .2 s, which a plan without arms does without
+
     if subjects - 1 <= log2(1 / (1 - LEVEL)):  # swaps of n subjects give no p below 2 / 2^n
         return None
     each = LEVEL ** (1 / tests)
-    normal = NormalDist()
-    return (normal.inv_cdf((1 + each) / 2) + normal.inv_cdf(_POWER)) * sqrt(variance)
+    return float((stdtrit(subjects - 1, (1 + each) / 2) + stdtrit(subjects - 1, POWER)) * sqrt(variance))
+
+
+def least_p(subjects: int) -> float:
+    """The least p that swaps of so many subjects can give."""
+    return 2.0 ** (1 - subjects)

@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -87,6 +87,8 @@ class Metadata:
     provenance: Mapping[str, Any]
     notes: tuple[str, ...]
     objectives: tuple[str, ...] = ("uf1",)  # of the search: UF1 up, sizes down
+    # (dataset, subject) by whose scores alone the search chose, and which alone its trials hold out; none: by all.
+    chosen_by: tuple[tuple[str, str], ...] = ()
 
     @classmethod
     def decode(cls, text: bytes | str) -> "Metadata":
@@ -94,7 +96,8 @@ class Metadata:
         raw = json.loads(text)
         arms = tuple(Arm(**arm) for arm in raw["arms"])
         lists = {name: tuple(raw[name]) for name in ("classes", "notes", "objectives") if name in raw}
-        return cls(**{**raw, **lists, "arms": arms})
+        choosers = tuple((str(dataset), str(subject)) for dataset, subject in raw.get("chosen_by", ()))
+        return cls(**{**raw, **lists, "arms": arms, "chosen_by": choosers})
 
 
 @dataclass(frozen=True)
@@ -188,7 +191,8 @@ def _problems_of_clips(rows: "pd.DataFrame", runs: Sequence[Trial], metadata: Me
     """Clips twice or missing, truths that differ, labels unknown, classes that never occur."""
     names, classes = {run.trial: run.name for run in runs}, metadata.classes
     problems = _list(rows[rows.duplicated(["trial", "seed", *CLIP])], names, "is predicted twice")
-    problems += _list(_missing(rows, runs), names, "is missing though the trial is complete")
+    proposals = {run.trial for run in runs if run.arm is None} if metadata.chosen_by else set[int]()
+    problems += _list(_missing(rows, runs, proposals), names, "is missing though the trial is complete")
     differ = rows[rows.groupby(CLIP).y_true.transform("nunique") > 1]
     if len(differ):
         usual = differ.groupby(CLIP).y_true.transform(lambda truth: truth.value_counts(sort=True).index[0])
@@ -209,8 +213,11 @@ def _problems_of_clips(rows: "pd.DataFrame", runs: Sequence[Trial], metadata: Me
     return problems + [f"class {name!r}: no clip has this y_true; leave it out of the classes" for name in absent]
 
 
-def _missing(rows: "pd.DataFrame", runs: Sequence[Trial]) -> "pd.DataFrame":
-    """The clips that some trial has and a (complete trial, seed) has not: columns trial, seed and those of CLIP."""
+def _missing(rows: "pd.DataFrame", runs: Sequence[Trial], partial: Collection[int]) -> "pd.DataFrame":
+    """The clips that some trial has and a (complete trial, seed) has not: columns trial, seed and those of CLIP.
+
+    partial: trials that hold out some of the subjects only, each of them whole.
+    """
     wanted = [(run.trial, seed) for run in runs if run.complete for seed in run.seeds]
     place = {run: i for i, run in enumerate(wanted)}
     run_of_row = np.array([place.get(run, -1) for run in zip(rows.trial, rows.seed, strict=True)], dtype=np.int64)
@@ -218,6 +225,10 @@ def _missing(rows: "pd.DataFrame", runs: Sequence[Trial]) -> "pd.DataFrame":
     clip_of_row = rows.groupby(CLIP, sort=True).ngroup().to_numpy()
     there = np.zeros((len(wanted), len(clips)), dtype=np.bool_)
     there[run_of_row[run_of_row >= 0], clip_of_row[run_of_row >= 0]] = True
+    if partial:
+        subject = clips.groupby(["dataset", "subject"], sort=False).ngroup().to_numpy()
+        held_out = np.array([np.bincount(subject, own) > 0 for own in there]).reshape(len(wanted), -1)[:, subject]
+        there |= ~held_out & np.isin([trial for trial, _ in wanted], list(partial))[:, None]
     run, clip = np.nonzero(~there)
     trial, seed = np.array(wanted, dtype=np.int64).reshape(-1, 2)[run].T
     return clips.iloc[clip].assign(trial=trial, seed=seed)

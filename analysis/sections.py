@@ -117,7 +117,7 @@ def _search(results: Results, counted: Confusions, chosen: selection.Selection |
     """The best of a search, and what its scores vary with."""
     tried = ranking.ranking(results, counted)
     if chosen:
-        tables = (selection.table(chosen, len(counted.subjects)), *([tried] if tried else []))
+        tables = (selection.table(chosen), *([tried] if tried else []))
         asks = f"Is the best of {len(chosen.tried)} as good as its score?"
         yield Section(asks, selection.answer(chosen), tables)
     elif tried:

@@ -1,7 +1,6 @@
-"""What the selected configuration is worth: the score of the best of K, corrected for having been chosen.
+"""What the selected configuration is worth: the score of the best of K, and its difference to the baseline.
 
-BBC-CV (Tsamardinos, Greasidou and Borboudakis, 2018) with subjects as the unit and the out-of-bag confusions pooled
-over all draws: a mean of UF1 over out-of-bag sets of six subjects would be too low.
+Both are corrected for the choice (analysis.bbc); whether any candidate beats the baseline is tested with all of them.
 """
 
 from collections import Counter
@@ -9,20 +8,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import expit, logit, stdtrit
 
+from analysis.bbc import DRAWS, bbc, leave_subject_out, moved, recentred
 from analysis.confusion import Confusions, Counts
-from analysis.inference import LEVEL, Interval, interval
-from analysis.metrics import parts, uf1, uf1_of
+from analysis.inference import LEVEL, RESAMPLES, Interval, compare, interval, swaps
 from analysis.ranking import states
 from analysis.results import Results, Trial
 from analysis.scores import Cost
-from analysis.tables import Column, Row, Table, absent, number, text
+from analysis.tables import Column, Row, Table, absent, number, probability, text
 from analysis.tables import interval as interval_cell
-from search_spaces.identity import stream
 
-DRAWS = 2_000
-_AT_ONCE = 200  # candidates
+_SWAPS_OF = 60  # candidates: of more, each has fewer swaps, that the report of thousands takes seconds
+_FEWEST_SWAPS = 499
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +29,9 @@ class Selection:
     naive: its own interval, which does not hold after the choice. corrected: the UF1 of pooled out-of-bag confusions
     with the winner's own error around it. left_out: UF1 when every subject is predicted by the best of the others.
     again: share of resamples of the subjects in which it wins again. compared: on which seeds, in words, where the
-    candidates have others or not as many.
+    candidates have others or not as many. subjects: by how many subjects' scores it was chosen. difference: to the
+    search's baseline, corrected as the score is; p: that the winner beats it, by max-T over all candidates; None where
+    the winner is the baseline, or that is no candidate.
     """
 
     stage: str
@@ -45,6 +44,10 @@ class Selection:
     left_out: float
     again: float
     parameters: int | None
+    subjects: int
+    difference: tuple[float, float, float] | None
+    p: float | None
+    swaps: int
 
     @property
     def optimism(self) -> float:
@@ -64,9 +67,14 @@ def select(results: Results, counted: Confusions) -> Selection | None:
     counts, compared = _candidates(whole, counted)
     if len(counts) < 2:
         return None
-    best, corrected, again = bbc(np.stack(list(counts.values())))
-    winner = list(counts)[best]
-    naive = interval(counts[winner])
+    every = np.stack(list(counts.values()))
+    every = every[:, (every.sum((2, 3, 4)) > 0).all(0)]  # searches of several studies may hold out other subjects
+    if every.shape[1] < 2:
+        return None
+    baseline = _baseline(tried, list(counts))
+    found = bbc(every, baseline)
+    winner, naive = list(counts)[found.best], interval(every[found.best])
+    difference, p, made = _against(every, found.best, baseline, found.difference)
     return Selection(
         stage=tried[0].stage,
         winner=winner,
@@ -74,63 +82,43 @@ def select(results: Results, counted: Confusions) -> Selection | None:
         candidates=len(counts),
         compared=compared,
         naive=naive,
-        corrected=(corrected, *recentred(corrected, naive, len(counted.subjects))),
-        left_out=leave_subject_out(np.stack(list(counts.values()))),
-        again=again,
+        corrected=(found.corrected, *recentred(found.corrected, naive, every.shape[1])),
+        left_out=leave_subject_out(every),
+        again=found.again,
         parameters=Cost.of(whole[winner]).parameters,
+        subjects=every.shape[1],
+        difference=difference,
+        p=p,
+        swaps=made,
     )
 
 
-def bbc(candidates: Counts) -> tuple[int, float, float]:
-    """(index of the best, its corrected UF1, share of resamples in which it wins) of counts [M, N, S, K, K].
-
-    Subjects are drawn with replacement; the best on those drawn predicts those left out; these predictions are summed
-    over all draws, then scored once.
-    """
-    many, subjects, seeds, classes = candidates.shape[:4]
-    generator = np.random.Generator(np.random.Philox(stream("analysis", "subject bootstrap", subjects)))
-    drawn = generator.multinomial(subjects, np.full(subjects, 1 / subjects), DRAWS).astype(np.float64)
-    pieces = np.moveaxis(parts(candidates), 2, 1).reshape(2, subjects, -1)  # [2, N, M S K]
-    best = int(np.argmax(np.round(uf1(candidates.sum(1)).mean(-1), 12)))
-    wins, highest = np.zeros(DRAWS, np.int64), np.full(DRAWS, -1.0)
-    for start in range(0, many, _AT_ONCE):  # thousands of candidates by all draws would take gigabytes
-        some = pieces[..., start * seeds * classes : (start + _AT_ONCE) * seeds * classes]
-        pooled = np.stack([drawn @ piece for piece in some]).reshape(2, DRAWS, -1, seeds, classes)
-        scores = np.round(uf1_of(pooled).mean(-1), 12)
-        won = scores.max(-1) > highest
-        wins[won], highest[won] = start + scores.argmax(-1)[won], scores.max(-1)[won]
-    winners, place = np.unique(wins, return_inverse=True)
-    out_of_bag = (place[:, None] == np.arange(len(winners))).astype(np.float64).T @ (drawn == 0)  # [winners, N]
-    pooled = np.einsum("mn,mnskl->skl", out_of_bag, candidates[winners])
-    return best, float(uf1(pooled).mean()), float((wins == best).mean())
+def _baseline(tried: Sequence[Trial], candidates: Sequence[str]) -> int | None:
+    """The place of the baseline among the candidates: a search's first trial, which no race can stop."""
+    first = min((trial for trial in tried if trial.arm is None), key=lambda trial: trial.trial, default=None)
+    return candidates.index(first.name) if first and first.name in candidates else None
 
 
-def leave_subject_out(candidates: Counts) -> float:
-    """UF1 when each subject is predicted by the best configuration of all others, from counts [M, N, S, K, K]."""
-    without = uf1(candidates.sum(1, keepdims=True) - candidates).mean(-1)  # [M, N]
-    wins = np.argmax(np.round(without, 12), 0)
-    return float(uf1(candidates[wins, np.arange(candidates.shape[1])].sum(0)).mean())
+def _against(
+    every: Counts, best: int, baseline: int | None, corrected: float
+) -> tuple[tuple[float, float, float] | None, float | None, int]:
+    """The corrected difference of the best to the baseline with its interval, its p by max-T, and of how many swaps."""
+    if baseline is None or baseline == best:
+        return None, None, 0
+    others = {str(i): every[i] for i in range(len(every)) if i != baseline}
+    many = max(_FEWEST_SWAPS, min(RESAMPLES, RESAMPLES * _SWAPS_OF // len(every)))
+    made = swaps(every.shape[1], many)
+    seen = compare(every[baseline], others, others.keys(), made)[str(best)]
+    low, high = moved(corrected, seen)
+    return (corrected, low, high), seen.p_adjusted, len(made.keep)
 
 
-def recentred(estimate: float, naive: Interval, subjects: int) -> tuple[float, float]:
-    """95 % interval on the logit scale with t(N - 1) around a corrected UF1, with the selected configuration's SE.
-
-    Where that is 0 (a UF1 of exactly 0 or 1, or subjects all alike) the naive interval, stretched to the corrected UF1.
-    """
-    if naive.se == 0:
-        return min(naive.low, estimate), max(naive.high, estimate)
-    if not 0 < estimate < 1:
-        return 0.0, 1.0
-    half = stdtrit(subjects - 1, (1 + LEVEL) / 2) * naive.se / (estimate * (1 - estimate))
-    low, high = expit(logit(estimate) + np.array([-half, half])).tolist()
-    return low, high
-
-
-def table(found: Selection, subjects: int) -> Table:
+def table(found: Selection) -> Table:
     """The naive score beside what is left of it."""
     columns = (
         Column("Reading", ("reading",), numeric=False),
         Column("UF1 [95 % CI]", ("uf1", "uf1_low", "uf1_high")),
+        Column("ΔUF1 to the baseline [95 % CI]", ("difference", "difference_low", "difference_high")),
         Column("Optimism", ("optimism",)),
         Column("K", ("k",)),
         Column("P(selected again)", ("again",)),
@@ -139,17 +127,24 @@ def table(found: Selection, subjects: int) -> Table:
     naive = found.naive.estimate
     shared = (number(len(found.tried)), number(found.again, 2), number(found.parameters))
     rows = (
-        Row("missing", (text("naive: best of K"), number(naive, 3, parts=3), absent(), *shared)),
+        Row("missing", (text("naive: best of K"), number(naive, 3, parts=3), absent(3), absent(), *shared)),
         Row(
             "variant",
-            (text("corrected (BBC-CV, pooled)"), interval_cell(found.corrected), number(found.optimism, 3), *shared),
+            (
+                text("corrected (BBC-CV, pooled)"),
+                interval_cell(found.corrected),
+                interval_cell(found.difference, signed=True),
+                number(found.optimism, 3),
+                *shared,
+            ),
         ),
         Row(
             "plain",
             (
                 text("leave-subject-out choice"),
                 number(found.left_out, 3, parts=3),
-                number(naive - found.left_out, 3),
+                absent(3),
+                absent(),
                 *shared,
             ),
         ),
@@ -157,13 +152,24 @@ def table(found: Selection, subjects: int) -> Table:
     caption = (
         f"K = {len(found.tried)} configurations tried ({states(found.tried)}), {found.candidates} of them candidates: "
         "only complete ones can be chosen, all count in K. Chosen by pooled UF1, mean over seeds: "
-        f"{found.winner}. Corrected: {DRAWS:,} draws of the {subjects} subjects; the best on those drawn predicts "
-        "those left out, the out-of-bag confusions of all draws pooled. Its 95 % interval is the selected "
-        "configuration's subject jackknife, t(n − 1), logit scale, around the corrected score. Leave-subject-out "
-        "choice: each subject predicted by the best of the others; free of bias too, but noisier."
+        f"{found.winner}. Corrected: {DRAWS:,} draws of the {found.subjects} subjects that choose; the best on "
+        "those drawn predicts those left out, the out-of-bag confusions of all draws pooled. Its 95 % interval is the "
+        "selected configuration's subject jackknife, t(n − 1), logit scale, around the corrected score. "
+        "Leave-subject-out choice: each subject predicted by the best of the others; free of bias too, but noisier."
     )
+    if found.difference:
+        caption += (
+            " ΔUF1: of these predictions to the baseline's of the same subjects, around it t(n − 1) times the error of "
+            "the naive difference. The pruned trials and the proposals are not redone in each draw."
+        )
     caption += f" {found.compared}" if found.compared else ""
     notes = ["No interval is given for the naive score: it would not hold after the choice."]
+    if found.p is not None:
+        notes.append(
+            f"Does any of the {found.candidates} candidates beat the baseline? Step-down max-T over all of them on the "
+            f"search's own seeds ({found.swaps:,} swaps) gives {found.winner} p {probability(found.p).text}: this test "
+            "holds its level whatever was chosen, for nothing was chosen before it."
+        )
     if found.naive.se == 0:
         notes.append(
             "The selected configuration has no error of its own (its subjects are all alike): the corrected interval "
@@ -175,7 +181,7 @@ def table(found: Selection, subjects: int) -> Table:
 def answer(found: Selection) -> str:
     """The correction in a sentence."""
     value, low, high = found.corrected
-    again = f"in {100 * found.again:.0f} % of resamples of the subjects it would be chosen again"
+    again = f"in {100 * found.again:.0f} % of resamples of the subjects it would be chosen again{_beats(found)}"
     return (
         f"Not quite: the best of {len(found.tried)}, {found.winner}, scores {found.naive.estimate:.3f}; corrected for "
         f"having been chosen by that score, {value:.3f} [{low:.3f}, {high:.3f}]; {again}."
@@ -183,6 +189,15 @@ def answer(found: Selection) -> str:
         else f"Yes: the best of {len(found.tried)}, {found.winner}, scores {found.naive.estimate:.3f}, and the choice "
         f"explains none of it (corrected {value:.3f} [{low:.3f}, {high:.3f}]); {again}."
     )
+
+
+def _beats(found: Selection) -> str:
+    """Whether it beats the baseline, by the test over all candidates."""
+    if found.p is None or found.difference is None:
+        return ""
+    said = "it beats the baseline" if found.p <= 1 - LEVEL + 1e-12 else "that it beats the baseline is not shown"
+    span = interval_cell(found.difference, signed=True).text
+    return f"; {said} (max-T over all candidates: p {probability(found.p).text}; ΔUF1 corrected {span})"
 
 
 def _candidates(whole: Mapping[str, Sequence[Trial]], counted: Confusions) -> tuple[dict[str, Counts], str]:

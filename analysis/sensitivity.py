@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 from analysis.ablation import Ablation, Finding
 from analysis.bootstrap import DRAWS, bootstrap_t, draws, expanded_percentile, wilcoxon
-from analysis.inference import LEVEL, holm
+from analysis.confusion import Counts
+from analysis.inference import LEVEL, Comparison, holm
 from analysis.tables import Column, Row, Table, interval, number, probability, text
 
 COLUMNS = (
@@ -28,7 +29,7 @@ def table(found: Ablation, datasets: Sequence[str]) -> Table:
     base = found.baseline.score if found.baseline else None
     compared = [(f.arm.arm, f.score, f.comparison) for f in found.findings if f.score and f.comparison]
     swaps = {arm: seen.p for arm, _, seen in compared}
-    ranks = {arm: wilcoxon(score.counts, base.counts) for arm, score, _ in compared if base}
+    ranks = {arm: _ranks(found, score.counts, base.counts, seen) for arm, score, seen in compared if base}
     family = [f.arm.arm for f in found.family]
     swaps_holm, ranks_holm = (dict(zip(family, holm([p[arm] for arm in family]), strict=True)) for p in (swaps, ranks))
     rows = []
@@ -58,6 +59,13 @@ def table(found: Ablation, datasets: Sequence[str]) -> Table:
         "the same swaps, tests the accuracy of the typical subject, not UF1; its p is corrected by Holm, too."
     )
     return Table(f"{found.stage}-sensitivity", "Other methods", caption, COLUMNS, tuple(rows))
+
+
+def _ranks(found: Ablation, arm: Counts, base: Counts, seen: Comparison) -> float:
+    """Wilcoxon's p of the subjects by which an arm was compared."""
+    if seen.subjects < found.subjects:
+        arm, base = found.of_testers(arm), found.of_testers(base)
+    return wilcoxon(arm, base)
 
 
 def answer(found: Ablation, made: Table) -> str:

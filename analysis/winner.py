@@ -34,7 +34,9 @@ def _chosen(same: list[Trial], results: Results, stage: str) -> str:
         return f"taken because nothing was complete in stage {before}"
     seeds = sorted({seed for trial in there for seed in trial.seeds})
     which = f"seeds {', '.join(map(str, seeds))}" if len(seeds) > 1 else f"seed {seeds[0]}"
-    return f"chosen in stage {before} by its pooled UF1 ({'mean over ' * (len(seeds) > 1)}{which})"
+    judges = len(results.metadata.chosen_by)
+    by = f" on the {judges} subjects that choose" if judges else ""
+    return f"chosen in stage {before} by its pooled UF1{by} ({'mean over ' * (len(seeds) > 1)}{which})"
 
 
 def _levels(own: Trial, baseline: Mapping[str, Any]) -> str:

@@ -19,6 +19,7 @@ FIRST_SEED = {"search": 1000, "confirm": 2000, "ablate": 3000}
 FIRST_NULL_SEED = {"search": 6000, "confirm": 5000, "ablate": 4000}
 BASELINE, WINNER = "baseline", "winner"
 _LONGEST_NAME = 200  # letters of an arm's name
+_SHUFFLED_SEEDS = 5  # at least, of the control whose seeds decide (analysis.leaks)
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,8 @@ def _arms(stage: str, design: Fixed, named: Mapping[str, TrialConfig]) -> Iterat
         # A single frame has no difference to an onset frame: it is shown as it is.
         shown = "gray" if control == "single_frame" else centre.input
         config = dataclasses.replace(centre, control=control, input=shown)
-        yield Arm(stage, control, config, seeds(stage, design.seeds), difference(config, centre))
+        many = max(design.seeds, _SHUFFLED_SEEDS) if control == "shuffled_labels" else design.seeds
+        yield Arm(stage, control, config, seeds(stage, many), difference(config, centre))
 
 
 def _set_back(winner: TrialConfig, baseline: TrialConfig) -> Iterator[tuple[str, dict[str, Any]]]:

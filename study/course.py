@@ -48,8 +48,12 @@ class Course:
 
     @classmethod
     def of(cls, clips: Clips, first: int | None = None) -> "Course":
-        """All subjects, or the first so many: those by which a search chooses."""
-        return cls(tuple(shuffled(clips.subjects.tolist(), clips.digests["index"])[:first]), clips.classes)
+        """All subjects, or the first so many."""
+        return cls(tuple(shuffled(clips.subjects.tolist(), clips.digests["index"])), clips.classes).of_first(first)
+
+    def of_first(self, many: int | None) -> "Course":
+        """The first so many subjects: those by which a search chooses; None: all."""
+        return Course(self.subjects[:many], self.classes)
 
     def blocks(self, opponent: Opponent | None) -> list[range]:
         """Positions of the subjects between two judgements: 4, 4, 8, 16, ... in a race, else all at once."""

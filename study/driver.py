@@ -61,11 +61,11 @@ def prepare(spec: StudySpec, file: str) -> Study:
     named = replace(read, name=spec.dataset.name or read.name)
     timed = rates.timed(configurations(spec), named, cache.known(spec.storage / "cache"))
     index = fitness.without_short(configurations(spec), timed)
-    named = assemble(index, {})
-    spec = settled(spec, named, spec.storage / spec.name)
+    without_pixels = assemble(index, {})
+    spec = settled(spec, without_pixels, spec.storage / spec.name)
     on_gpu = bool(spec.resources.where(here().gpus > 0).gpu)
     costs = timed_in(spec.storage, spec.resources.threads, on_gpu)
-    return Study(spec, file, index, make_plan(spec, index, costs, many_that_choose(spec, named)))
+    return Study(spec, file, index, make_plan(spec, index, costs, many_that_choose(spec, without_pixels)))
 
 
 @contextmanager

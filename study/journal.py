@@ -18,7 +18,7 @@ from search_spaces.errors import UserError
 from search_spaces.spec import Search, StudySpec
 from study.course import Counts, Course
 from study.race import scores
-from study.records import course
+from study.records import choosers, course
 from study.schema import read_only
 from study.space import directions, distributions, values
 
@@ -48,7 +48,8 @@ def write_journal(folder: Path) -> Path:
     db.close()
     if not searches:
         raise UserError(f"{folder}: this study has no search, and only searches have a journal of Optuna's")
-    counted = _Counted(folds, course(json.loads(study["description"]), json.loads(study["identity"])))
+    description = json.loads(study["description"])
+    counted = _Counted(folds, course(description, json.loads(study["identity"])).of_first(choosers(description)))
     path, temporary = folder / "optuna.log", folder / "optuna.tmp"
     temporary.unlink(missing_ok=True)
     storage = JournalStorage(JournalFileBackend(str(temporary)))

@@ -43,7 +43,6 @@ def recorded(folder: Path) -> Record | None:
     if study is None:
         return None
     identity, description = json.loads(study["identity"]), json.loads(study["description"])
-    choosers = len(description.get("chosen_by", ())) or None
     trials = (
         Trial(
             row["trial"],
@@ -51,7 +50,7 @@ def recorded(folder: Path) -> Record | None:
             row["arm"],
             TrialConfig(**json.loads(row["configuration"])),
             tuple(json.loads(row["seeds"])),
-            subjects=choosers if row["arm"] is None else None,
+            subjects=choosers(description) if row["arm"] is None else None,
         )
         for row in proposals
     )
@@ -61,8 +60,13 @@ def recorded(folder: Path) -> Record | None:
 
 
 def course(description: dict[str, Any], identity: dict[str, Any]) -> Course:
-    """The subjects that a search's trials hold out, in the order in which every trial takes them; and the classes."""
-    return Course.of(named_clips(description, identity["data"]), len(description.get("chosen_by", ())) or None)
+    """A study's subjects as its folds hold them out, in the order in which every trial takes them; and its classes."""
+    return Course.of(named_clips(description, identity["data"]))
+
+
+def choosers(description: dict[str, Any]) -> int | None:
+    """So many of the first subjects a search's trials hold out; None: all."""
+    return len(description.get("chosen_by", ())) or None
 
 
 def named_clips(description: dict[str, Any], digests: dict[str, Any]) -> Clips:

@@ -16,6 +16,7 @@ from study.costs import Costs, Work, size_of
 from study.outlook import Outlook
 from study.plan import Plan, planned
 from study.progress import competes, named
+from study.records import choosers
 from study.schema import read_only
 from study.trials import Trial
 
@@ -70,8 +71,8 @@ def status(folder: Path) -> Status:
     study, proposals, folds = _read(folder)
     runs, since = lock.holder(folder), lock.held_since(folder)
     description = json.loads(study["description"])
-    choosers = len(description.get("chosen_by", ())) or None
-    plan = planned(StudySpec.model_validate(json.loads(study["resolved"])), size_of(description), Costs(), choosers)
+    spec = StudySpec.model_validate(json.loads(study["resolved"]))
+    plan = planned(spec, size_of(description), Costs(), choosers(description))
     outlook = Outlook(plan, plan.costs)
     by_run: dict[tuple[str, int], list[sqlite3.Row]] = defaultdict(list)
     for fold in folds:

@@ -134,9 +134,8 @@ def _labels(
     """What each fold is told of each clip's class [F, N], the clips in this order."""
     labels, subjects = clips.labels[order], clips.subjects[order]
     if config.control == "shuffled_labels":
-        datasets = clips.datasets()[order]
         own = [(fold.train[order], (fold.seed, fold.held_out)) for fold in folds]
-        return np.stack([shuffled_labels(labels, trained_on, datasets, name) for trained_on, name in own])
+        return np.stack([shuffled_labels(labels, trained_on, name) for trained_on, name in own])
     if config.control == "permuted_labels":
         labels = permuted(labels, subjects, folds[0].seed)
     return np.repeat(labels[None], len(folds), axis=0)
@@ -145,17 +144,15 @@ def _labels(
 def shuffled_labels(
     labels: npt.NDArray[np.int64],
     trained_on: npt.NDArray[np.bool_],
-    datasets: npt.NDArray[np.str_],
     fold: tuple[int, str],
 ) -> npt.NDArray[np.int64]:
-    """Labels permuted over the clips that a fold trains on, within each dataset: nothing of them is left to learn.
+    """Labels permuted over the clips that a fold trains on: nothing of them is left to learn.
 
-    fold: its seed and held-out subject, by whose stream; held-out clips keep their labels.
+    fold: its seed and held-out subject, by whose stream; held-out clips keep their labels. Not within the datasets of a
+    composite: their shares of the classes would stay, and from them a network tells labels without any leak.
     """
-    out = labels.copy()
-    for dataset in np.unique(datasets):
-        rows = np.flatnonzero(trained_on & (datasets == dataset))
-        out[rows] = labels[rows[permutation(stream("shuffled_labels", *fold, str(dataset)), len(rows))]]
+    out, rows = labels.copy(), np.flatnonzero(trained_on)
+    out[rows] = labels[rows[permutation(stream("shuffled_labels", *fold), len(rows))]]
     return out
 
 

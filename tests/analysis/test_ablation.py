@@ -115,7 +115,7 @@ def test_limits_are_told(simulate, arm):
     few = simulate((arm("baseline", 0.7, seeds=(1,)), arm("other", 0.4, seeds=(1,))), subjects=4)
     results = few.results()
     notes = headline(results, ablations(results)[-1]).notes
-    assert any("no p can be below 0.125" in note for note in notes)
+    assert any("No verdict possible: with 4 subjects that test no p is below 0.125" in note for note in notes)
     assert any("One seed" in note for note in notes)
     perfect = simulate((arm("baseline", 1.0), arm("other", 0.4))).results()
     assert any("exactly 0 or 1" in note for note in headline(perfect, ablations(perfect)[-1]).notes)
@@ -176,7 +176,25 @@ def test_identical_predictions_are_worded_as_such_and_have_no_interval(simulate,
     assert median_detectable(found.findings) == other.comparison.detectable
 
 
-BASE = Comparison(0.01, -0.02, 0.04, (-0.01, 0.03), None, 0.01, 0.4, 0.6, 5, 2, 5, 12, 0.0005, "inconclusive")
+BASE = Comparison(
+    difference=0.01,
+    low=-0.02,
+    high=0.04,
+    narrow=(-0.01, 0.03),
+    joint=None,
+    se=0.01,
+    p=0.4,
+    p_adjusted=0.6,
+    wins=5,
+    ties=2,
+    losses=5,
+    differing=12,
+    subjects=12,
+    smallest=0.0005,
+    reach=0.0005,
+    detectable=0.03,
+    verdict="inconclusive",
+)
 
 
 @pytest.mark.parametrize(

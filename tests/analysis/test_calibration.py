@@ -9,9 +9,9 @@ import os
 import numpy as np
 import pytest
 
+from analysis.bbc import bbc, recentred
 from analysis.inference import compare, interval
 from analysis.metrics import uf1
-from analysis.selection import bbc, recentred
 from benchmarks import score_tables
 from benchmarks.score_tables import POPULATION, SKILL, runs
 from search_spaces.spec import Race
@@ -120,8 +120,8 @@ def test_bias_and_coverage_after_selection(size, raced):
     for repetition in range(number):
         counts = drawn(size, repetition, [SKILL] * 60, 1, "selection")
         counts = survivors(counts) if raced else counts
-        best, value, _ = bbc(counts)
-        own = interval(counts[best])
+        found = bbc(counts)
+        value, own = found.corrected, interval(counts[found.best])
         low, high = recentred(value, own, size)
         naive.append(own.estimate - true)
         corrected.append(value - true)

@@ -295,9 +295,14 @@ class TestCompare:
         found = compare(base, {"a": arm}, ["a"])["a"]
         assert found.verdict == "equivalent" and max(map(abs, found.narrow)) <= inference.ROPE
 
-    def test_detectable_is_2_8_errors(self):
-        found = compare(simulated(10, 1, 0.7, 0), {"a": simulated(10, 1, 0.6, 1)}, ["a"])["a"]
-        assert found.detectable == pytest.approx(2.8 * found.se)
+    def test_detectable_is_what_passes_the_interval_that_decides(self):
+        """By itself a row's own quantile, in a family the one for all rows at once; then t for 80 % power."""
+        arms = {name: simulated(10, 1, 0.6, key) for key, name in enumerate("abc", 1)}
+        family = compare(simulated(10, 1, 0.7, 0), arms, list("abc"))
+        alone = compare(simulated(10, 1, 0.7, 0), {"a": arms["a"]}, [])["a"]
+        for found, (low, high) in ((family["a"], family["a"].joint), (alone, (alone.low, alone.high))):
+            assert found.detectable == pytest.approx((high - low) / 2 + stats.t.ppf(0.8, 9) * found.se)
+        assert family["a"].detectable > alone.detectable
 
 
 def test_size_and_coverage_on_a_small_simulation():

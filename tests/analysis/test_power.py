@@ -17,7 +17,7 @@ SIMULATED = [(16, 164, 1, 0.125), (16, 164, 5, 0.092), (26, 145, 1, 0.133), (26,
 
 @pytest.mark.parametrize(("subjects", "clips", "seeds", "simulated"), SIMULATED)
 def test_one_comparison_is_as_simulated(subjects, clips, seeds, simulated):
-    assert detectable(clips, subjects, seeds, 1) == pytest.approx(simulated, rel=0.04)
+    assert detectable(clips, subjects, seeds, 1) == pytest.approx(simulated, rel=0.09)
 
 
 def test_a_factorial_is_as_much_sharper_as_the_real_one_was():

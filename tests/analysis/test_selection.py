@@ -2,11 +2,12 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from analysis import selection
+from analysis import bbc as correction
+from analysis.bbc import Choice, bbc, leave_subject_out, moved, recentred
 from analysis.confusion import confusions
-from analysis.inference import Interval
+from analysis.inference import Interval, compare
 from analysis.metrics import uf1
-from analysis.selection import answer, bbc, leave_subject_out, recentred, select, table
+from analysis.selection import answer, select, table
 from search_spaces.identity import stream
 
 
@@ -21,24 +22,27 @@ def candidates(many, subjects=8, seeds=2, key=0):
 
 @pytest.mark.parametrize("at_once", [2, 200])
 def test_bbc_by_brute_force(monkeypatch, at_once):
-    monkeypatch.setattr(selection, "DRAWS", 50)
-    monkeypatch.setattr(selection, "_AT_ONCE", at_once)
+    monkeypatch.setattr(correction, "DRAWS", 50)
+    monkeypatch.setattr(correction, "_AT_ONCE", at_once)
     counts = candidates(5)
     generator = np.random.Generator(np.random.Philox(stream("analysis", "subject bootstrap", 8)))
-    pooled, wins = np.zeros((2, 3, 3)), []
+    pooled, base, wins = np.zeros((2, 3, 3)), np.zeros((2, 3, 3)), []
     for drawn in generator.multinomial(8, np.full(8, 1 / 8), 50):
         scores = [np.mean([uf1((drawn[:, None, None] * one[:, s]).sum(0)) for s in range(2)]) for one in counts]
         wins.append(int(np.argmax(scores)))
         pooled += counts[wins[-1]][drawn == 0].sum(0)
+        base += counts[1][drawn == 0].sum(0)
     best = int(np.argmax([uf1(one.sum(0)).mean() for one in counts]))
-    assert bbc(counts) == (best, pytest.approx(np.mean(uf1(pooled))), np.mean(np.array(wins) == best))
+    corrected, again = np.mean(uf1(pooled)), np.mean(np.array(wins) == best)
+    assert bbc(counts) == Choice(best, pytest.approx(corrected), again, 0.0)
+    assert bbc(counts, baseline=1).difference == pytest.approx(corrected - np.mean(uf1(base)))
 
 
 def test_copies_of_one_configuration_have_no_optimism_and_the_first_wins():
     one = candidates(1, subjects=20)
-    best, corrected, again = bbc(np.repeat(one, 4, axis=0))
-    assert (best, again) == (0, 1)
-    assert corrected == pytest.approx(uf1(one[0].sum(0)).mean(), abs=0.01)
+    found = bbc(np.repeat(one, 4, axis=0), baseline=2)
+    assert (found.best, found.again) == (0, 1) and found.difference == pytest.approx(0)
+    assert found.corrected == pytest.approx(uf1(one[0].sum(0)).mean(), abs=0.01)
     assert leave_subject_out(np.repeat(one, 4, axis=0)) == pytest.approx(uf1(one[0].sum(0)).mean())
 
 
@@ -52,7 +56,8 @@ def test_leave_subject_out_by_brute_force():
 
 
 def test_recentred_interval_by_hand():
-    half = stats.t.ppf(0.975, 15) * 0.05 / (0.6 * 0.4)
+    se = 0.05 * np.sqrt(0.6 * 0.4 / (0.65 * 0.35))
+    half = stats.t.ppf(0.975, 15) * se / (0.6 * 0.4)
     logits = np.log(0.6 / 0.4) + np.array([-half, half])
     naive = Interval(0.65, 0.55, 0.74, 0.05, "jackknife, logit", 0)
     assert recentred(0.6, naive, 16) == pytest.approx(tuple(1 / (1 + np.exp(-logits))))
@@ -69,7 +74,7 @@ def test_a_perfect_winner_has_no_error_but_an_interval(simulate):
     found = select(results, confusions(results))
     assert found.winner == "trial 7" and found.naive.se == 0
     assert found.corrected[1] <= found.naive.low < 1 and found.corrected[2] == 1
-    assert any("no error of its own" in note for note in table(found, 12).notes)
+    assert any("no error of its own" in note for note in table(found).notes)
 
 
 def test_all_candidates_are_scored_on_the_seeds_they_share(simulate, arm):
@@ -77,7 +82,7 @@ def test_all_candidates_are_scored_on_the_seeds_they_share(simulate, arm):
     results = simulate(arms).results()
     found = select(results, confusions(results))
     assert (found.winner, found.candidates) == ("arm 'best'", 4)
-    assert "3 of them have further seeds: all are scored on the common ones (2, 3)." in table(found, 12).caption
+    assert "3 of them have further seeds: all are scored on the common ones (2, 3)." in table(found).caption
 
 
 def test_without_a_shared_seed_the_usual_number_decides_and_a_tie_takes_more(simulate, arm):
@@ -86,7 +91,7 @@ def test_without_a_shared_seed_the_usual_number_decides_and_a_tie_takes_more(sim
         results = simulate((*order, arm("d", 0.5, seeds=(5, 6)))).results()
         found = select(results, confusions(results))
         assert (found.winner, found.candidates) == ("arm 'd'", 2)
-        assert "2 complete ones are left out: they have another number of seeds than 2." in table(found, 12).caption
+        assert "2 complete ones are left out: they have another number of seeds than 2." in table(found).caption
 
 
 def test_noise_is_taken_away():
@@ -94,9 +99,9 @@ def test_noise_is_taken_away():
     naive, corrected = [], []
     for key in range(20):
         counts = candidates(30, subjects=16, seeds=1, key=key)
-        best, value, _ = bbc(counts)
-        naive.append(uf1(counts[best].sum(0)).mean() - 0.6)
-        corrected.append(value - 0.6)
+        found = bbc(counts)
+        naive.append(uf1(counts[found.best].sum(0)).mean() - 0.6)
+        corrected.append(found.corrected - 0.6)
     assert np.mean(naive) > 0.04 and abs(np.mean(corrected)) < 0.02
 
 
@@ -105,9 +110,24 @@ def test_k_counts_pruned_and_failed_but_they_are_not_chosen(simulate):
     found = select(results, confusions(results))
     assert (len(found.tried), found.candidates, found.winner) == (8, 6, "trial 7")
     assert found.corrected[0] < found.naive.estimate and found.corrected[1] < found.corrected[0] < found.corrected[2]
-    shown = table(found, 12)
+    shown = table(found)
     assert shown.caption.startswith("K = 8 configurations tried (6 complete, 1 failed, 1 pruned), 6 of them candidates")
     assert shown.rows[0].cells[1].text == f"{found.naive.estimate:.3f}" and "best of 8" in answer(found)
+
+
+def test_the_difference_to_the_baseline_is_corrected_and_tested_with_all_candidates(simulate):
+    results = simulate(search=8).results()
+    counted = confusions(results)
+    found = select(results, counted)
+    names = [trial.trial for trial in results.trials if trial.complete and trial.arm is None]
+    counts = {number: counted.of([number]) for number in names}
+    every = compare(counts[names[0]], {str(n): counts[n] for n in names[1:]}, [str(n) for n in names[1:]])
+    assert found.p == every["7"].p_adjusted >= every["7"].p
+    low, high = moved(found.difference[0], every["7"])
+    assert found.difference == (bbc(np.stack(list(counts.values())), 0).difference, low, high)
+    assert found.difference[0] < every["7"].difference
+    shown = table(found)
+    assert shown.rows[1].cells[2].values == found.difference and "max-T over all candidates: p" in answer(found)
 
 
 def test_arms_without_a_baseline_are_a_choice_too(simulate, arm):
