@@ -102,7 +102,11 @@ def _by(found: Ablation) -> str:
     """By whom it was judged, where that needs to be said."""
     if not found.chosen or not found.family:
         return ""
-    return f", {ON_CHOOSERS}," if found.testers is None else f", on the {found.tests} subjects that had no vote in it,"
+    return (
+        f", {ON_CHOOSERS},"
+        if found.testers is None
+        else f", on the {found.tests} subjects that had no vote in the choice,"
+    )
 
 
 def question(found: Ablation) -> str:

@@ -37,8 +37,8 @@ def planted(results: Results, found: Ablation) -> Table | None:
         "What the synthetic data was made to show, and what the study found. Ideal UF1: of an observer who knows how "
         "the clips were made, sees this level's regions and names the most probable class, with balanced classes and "
         "with the shares and mistaken labels of these clips. Limit: the most that any rule can expect on these clips. "
-        "Agrees: a planted loss has a negative difference (the interval says how sure that is), a planted chance has "
-        "an interval that is not above chance."
+        "Agrees: a planted loss has a negative difference (the interval says how sure that is), a planted chance is "
+        "not above chance."
     )
     return Table(f"{found.stage}-planted", "Planted and found", caption, COLUMNS, rows)
 
@@ -46,6 +46,8 @@ def planted(results: Results, found: Ablation) -> Table | None:
 def agrees(expect: str, finding: Finding) -> bool | None:
     """Whether an arm shows what was planted; None where it has no score to show it with."""
     if expect == "chance":
+        if finding.shuffled:
+            return not finding.shuffled.leaks
         return None if finding.score is None else finding.score.interval.low <= finding.score.chance
     return None if finding.comparison is None else finding.comparison.difference < 0
 

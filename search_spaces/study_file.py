@@ -196,6 +196,8 @@ def _without_tags(loc: tuple[Any, ...]) -> tuple[Any, ...]:
     match loc:
         case ("stages", stage, design, "factors", factor, "levels" | "range", *rest) if design in _DESIGNS:
             return "stages", stage, "factors", factor, *rest
+        case ("stages", stage, design, "chosen_by", "share" | "all", *rest) if design in _DESIGNS:
+            return "stages", stage, "chosen_by", *rest
         case ("stages", stage, design, "race", "raced" | "none", *rest) if design in _DESIGNS:
             return "stages", stage, "race", *rest
         case ("stages", stage, design, *rest) if design in _DESIGNS:

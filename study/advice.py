@@ -3,17 +3,18 @@
 from collections.abc import Iterator
 from math import prod
 
-from analysis.power import detectable, detectable_effect
+from analysis.inference import LEVEL
+from analysis.power import detectable, detectable_effect, least_p
 from search_spaces.config import FACTORS
 from search_spaces.designs import BASELINE
 from search_spaces.spec import Factorial, OneAtATime
 from study.costs import Size
-from study.plan import Plan
+from study.plan import Plan, PlannedFollowing, PlannedSearch
 
 
 def advice(plan: Plan) -> list[str]:
-    """A sentence or two for every stage with arms."""
-    said = []
+    """A sentence or two for every stage with arms, and for a search by whom it chooses."""
+    said = [_chosen_by(plan, search) for search in plan.searches]
     for stage, design in plan.spec.stages.items():
         arms = [arm for arm, _ in plan.arms if arm.stage == stage]
         variants = [arm for arm in arms if arm.name not in (BASELINE, "null") and arm.config.control == "none"]
@@ -23,18 +24,61 @@ def advice(plan: Plan) -> list[str]:
         data = f"{plan.size.subjects} subjects, {plan.size.clips} clips, {seeds} seed{'s' * (seeds > 1)}"
         own = detectable(plan.size.clips, plan.size.subjects, seeds, len(variants))
         if own is None:
-            said.append(f"{stage}: no difference whatever can be significant with {plan.size.subjects} subjects")
+            said.append(f"{stage}: {_impossible(plan.size.subjects)}")
             continue
         many = f"{len(variants)} comparison{'s' * (len(variants) > 1)} with the baseline"
-        said.append(
-            f"{stage}: {many}, {data}: a UF1 difference of {own:.3f} is found in four cases of five, a smaller one "
-            "less often (expected from other datasets' variance)"
-        )
+        said.append(f"{stage}: {many}, {data}: {_found(own)}{_hardly(plan.size.subjects, len(variants))}")
         if isinstance(design, Factorial) and (levels := _levels(design)):
             said.append(f"{stage}: {_of_factorial(levels, plan.size, seeds)}")
         if isinstance(design, OneAtATime):
             said += [f"{stage}: {line}" for line in _instead(_levels(design), plan.size, seeds, own)]
-    return said
+    return said + [_of_following(plan, stage) for stage in plan.following if stage.comparisons]
+
+
+def _chosen_by(plan: Plan, search: PlannedSearch) -> str:
+    """Who judges in a search, who is left to test, and what that saves."""
+    subjects, many = plan.size.subjects, plan.choosers
+    if many is None:
+        return (
+            f"{search.stage}: all {subjects} subjects choose: what later stages say of its choice is marked, and the "
+            "report corrects it"
+        )
+    whole = search.cost.folds // many * subjects
+    raced = "" if search.design.race == "none" else ", before the race, which stops about half of either"
+    return (
+        f"{search.stage}: {many} of {subjects} subjects choose, {subjects - many} test what was chosen; "
+        f"{search.cost.folds:,} folds in place of {whole:,}{raced}"
+    )
+
+
+def _of_following(plan: Plan, stage: PlannedFollowing) -> str:
+    """What a stage can find whose arms a search chooses, and what it could with all subjects."""
+    size, seeds, rows = plan.size, stage.design.seeds, stage.comparisons
+    tests = size.subjects - (plan.choosers or 0)
+    own = detectable(round(size.clips * tests / size.subjects), tests, seeds, rows)
+    if own is None:
+        return f"{stage.stage}: {_impossible(tests)}"
+    many = f"at most {rows} comparison{'s' * (rows > 1)}, {tests} subjects that test, {seeds} seed{'s' * (seeds > 1)}"
+    whole = detectable(size.clips, size.subjects, seeds, rows)
+    beside = f"; all {size.subjects} would find {whole:.3f}, had none of them chosen" if plan.choosers else ""
+    return f"{stage.stage}: {many}: {_found(own)}{_hardly(tests, rows)}{beside}"
+
+
+def _found(difference: float) -> str:
+    return (
+        f"a UF1 difference of {difference:.3f} is found in four cases of five, a smaller one less often (expected from "
+        "other datasets' variance)"
+    )
+
+
+def _impossible(subjects: int) -> str:
+    return f"no verdict possible: with {subjects} subjects no p is below {least_p(subjects):.3g}"
+
+
+def _hardly(subjects: int, rows: int) -> str:
+    """Where only the clearest row could have a verdict."""
+    least = least_p(subjects)
+    return f"; hardly any verdict possible: the least p is {least:.3g}, of {rows} rows" * (rows * least > 1 - LEVEL)
 
 
 def _levels(design: Factorial | OneAtATime) -> dict[str, int]:

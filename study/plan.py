@@ -8,7 +8,7 @@ from typing import Any
 from search_spaces.config import BLOCKS, TrialConfig
 from search_spaces.designs import Arm, Around, arms, arms_around, arms_of_best, follows
 from search_spaces.errors import UserError
-from search_spaces.spec import Resources, Search, StudySpec, Top
+from search_spaces.spec import Fixed, Resources, Search, StudySpec, Top
 from study.costs import Costs, Size, Work
 from study.data.clips import ClipIndex
 from study.machine import multiplies_bfloat16
@@ -44,9 +44,14 @@ class PlannedSearch:
 
 @dataclass(frozen=True)
 class PlannedFollowing:
-    """A stage that follows from a search: at most so many arms, at the mean cost over the search's space."""
+    """A stage that follows from a search: at most so many arms, at the mean cost over the search's space.
+
+    comparisons: at most so many variants are compared.
+    """
 
     stage: str
+    design: Fixed
+    comparisons: int
     cost: Cost
     some: tuple[TrialConfig, ...]  # that it may train
 
@@ -127,7 +132,11 @@ def planned(spec: StudySpec, size: Size, costs: Costs, choosers: int | None) -> 
         choosers,
         [(arm, _cost(arm.config, len(arm.seeds), len(arm.seeds), spec.resources, size, costs)) for arm in arms(spec)],
         [_planned_search(spec, stage, design, size, costs, choosers) for stage, design in _searches(spec)],
-        [_planned_following(spec, stage, size, costs) for stage, design in spec.stages.items() if follows(design)],
+        [
+            _planned_following(spec, stage, d, size, costs)
+            for stage, d in spec.stages.items()
+            if isinstance(d, Fixed) and follows(d)
+        ],
     )
 
 
@@ -202,13 +211,16 @@ def _planned_search(
     return PlannedSearch(stage, design, whole, len(feasible), len(sampled), tuple(feasible[:_SOME]))
 
 
-def _planned_following(spec: StudySpec, stage: str, size: Size, costs: Costs) -> PlannedFollowing:
+def _planned_following(spec: StudySpec, stage: str, design: Fixed, size: Size, costs: Costs) -> PlannedFollowing:
     some = _possible(spec, stage)
-    most = max(sum(len(arm.seeds) for arm in arms) for arms in _followed(spec, stage))
+    arms = _followed(spec, stage)
+    most = max(sum(len(arm.seeds) for arm in own) for own in arms)
+    comparisons = max(sum(arm.name != "null" and arm.config.control == "none" for arm in own[1:]) for own in arms)
     each = _cost_of_each(some, 1, spec.resources, size, costs)
     seconds = most * sum(cost.seconds for cost in each) / len(each)
     parameters, memory = max(cost.parameters for cost in each), max(cost.memory for cost in each)
-    return PlannedFollowing(stage, Cost(most, most * size.subjects, parameters, seconds, memory), some[:_SOME])
+    cost = Cost(most, most * size.subjects, parameters, seconds, memory)
+    return PlannedFollowing(stage, design, comparisons, cost, some[:_SOME])
 
 
 def _possible(spec: StudySpec, stage: str) -> tuple[TrialConfig, ...]:

@@ -25,7 +25,7 @@ ROWS = {
     ("input", "gray"),
     ("control", "single_frame"),
     ("control", "shuffled_time"),
-    ("control", "permuted_labels"),
+    ("control", "shuffled_labels"),
 }
 
 

@@ -31,7 +31,7 @@ PLANTED = (
     ("input", "gray", "lower"),
     ("control", "single_frame", "lower"),
     ("control", "shuffled_time", "lower"),
-    ("control", "permuted_labels", "chance"),
+    ("control", "shuffled_labels", "chance"),
 )
 
 # What truth.json holds, by the kinds of its values: a name stands for any, in a mapping of as many as there are.

@@ -143,7 +143,7 @@ def told(config, clips, fold):
     if config.control == "shuffled_labels":
         order = np.lexsort((clips.ids, clips.subjects))
         rows = order[fold.train[order]]
-        labels[rows] = labels[rows[bits.permutation(stream("shuffled_labels", 1, fold.held_out, ""), len(rows))]]
+        labels[rows] = labels[rows[bits.permutation(stream("shuffled_labels", 1, fold.held_out), len(rows))]]
     return labels
 
 

@@ -40,5 +40,5 @@ def test_truth_of_a_dataset():
         ("gray", "lower"),
         ("single_frame", "lower"),
         ("shuffled_time", "lower"),
-        ("permuted_labels", "chance"),
+        ("shuffled_labels", "chance"),
     }
