@@ -6,12 +6,14 @@ checks the four figures): SE of UF1 .031, residual ICC .08, correlation of subje
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 Counts = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
 
 # Subjects, clips by class, and how mixed a subject's classes are, for SMIC, CASME II and SAMM (MEGC 2019: 442 clips).
 COMPOSITE = ((16, (70, 51, 43), 2.5), (24, (88, 32, 25), 0.9), (28, (92, 26, 15), 0.5))
@@ -50,28 +52,60 @@ TABLES = composite()
 POPULATION = {16: TABLES[0], 26: TABLES[1], 68: np.concatenate(TABLES)}
 
 
+@dataclass(frozen=True, eq=False)
+class Tried:
+    """Configurations on subjects: what of their utilities stays whatever the seed, [M, clips, 3].
+
+    who: each clip's subject [clips]; truth: its class; subjects: how many there are.
+    """
+
+    lasting: Floats
+    who: npt.NDArray[np.int64]
+    truth: npt.NDArray[np.int64]
+    subjects: int
+
+    @classmethod
+    def on(cls, table: Counts, generator: np.random.Generator, skills: Sequence[float] | Any) -> "Tried":
+        """M configurations with these skills on subjects with these clips by class [N, 3]."""
+        m, n = len(skills), len(table)
+        who = np.repeat(np.arange(n), table.sum(1))
+        truth = np.concatenate([np.repeat(np.arange(3), row) for row in table])
+        clips = len(truth)
+        lasting = np.zeros((m, clips, 3)) + LIKING
+        lasting[:, np.arange(clips), truth] += np.asarray(skills)[:, None]
+        lasting += (
+            _normal(generator, "subject", 1, n)[:, who] + _normal(generator, "subject_configuration", m, n)[:, who]
+        )
+        lasting += _normal(generator, "clip", 1, clips) + _normal(generator, "clip_configuration", m, clips)
+        return cls(lasting, who, truth, n)
+
+    def runs(self, generator: np.random.Generator, seeds: int, some: Sequence[int] | None = None) -> Counts:
+        """Confusions [M, N, S, 3, 3] of new seeds of all configurations, or of some of them."""
+        lasting = self.lasting if some is None else self.lasting[list(some)]
+        m, n, clips = len(lasting), self.subjects, len(self.who)
+        utility = lasting[:, None] + _normal(generator, "seed", m, seeds, 1)
+        utility += _normal(generator, "fold", m, seeds, n)[:, :, self.who] + _normal(generator, "rest", m, seeds, clips)
+        shape = (m, n, seeds, 3, 3)
+        place = (np.arange(m)[:, None, None], self.who, np.arange(seeds)[:, None], self.truth, utility.argmax(-1))
+        return np.bincount(np.ravel_multi_index(place, shape).ravel(), minlength=int(np.prod(shape))).reshape(shape)
+
+
 def runs(table: Counts, generator: np.random.Generator, skills: Sequence[float] | Any, seeds: int) -> Counts:
     """Confusions [M, N, S, 3, 3] of M configurations with these skills on subjects with these clips [N, 3]."""
-    m, n = len(skills), len(table)
-    who, truth = np.repeat(np.arange(n), table.sum(1)), np.concatenate([np.repeat(np.arange(3), row) for row in table])
-    clips = len(truth)
+    return Tried.on(table, generator, skills).runs(generator, seeds)
 
-    def normal(part: str, *shape: int) -> npt.NDArray[np.float64]:
-        return EFFECTS[part] * generator.standard_normal((*shape, 3))
 
-    utility = np.zeros((m, seeds, clips, 3)) + LIKING
-    utility[..., np.arange(clips), truth] += np.asarray(skills)[:, None, None]
-    utility += normal("subject", 1, 1, n)[:, :, who] + normal("subject_configuration", m, 1, n)[:, :, who]
-    utility += normal("clip", 1, 1, clips) + normal("clip_configuration", m, 1, clips)
-    utility += normal("seed", m, seeds, 1) + normal("fold", m, seeds, n)[:, :, who] + normal("rest", m, seeds, clips)
-    predicted = utility.argmax(-1)
-    shape = (m, n, seeds, 3, 3)
-    at = np.ravel_multi_index((np.arange(m)[:, None, None], who, np.arange(seeds)[:, None], truth, predicted), shape)
-    return np.bincount(at.ravel(), minlength=int(np.prod(shape))).reshape(shape)
+def _normal(generator: np.random.Generator, part: str, *shape: int) -> Floats:
+    return EFFECTS[part] * generator.standard_normal((*shape, 3))
+
+
+def subjects(size: int, generator: np.random.Generator) -> Counts:
+    """New subjects of the population of this size, or of the next larger one: their clips by class [N, 3]."""
+    population = POPULATION[min(known for known in POPULATION if known >= size)]
+    return population[generator.integers(0, len(population), size)]
 
 
 def drawn(size: int, key: Sequence[int], skills: Sequence[float] | Any, seeds: int) -> Counts:
     """Runs [M, N, S, 3, 3] on new subjects of the population of `size`; `key` seeds them."""
     generator = np.random.default_rng(list(key))
-    population = POPULATION[size]
-    return runs(population[generator.integers(0, len(population), size)], generator, skills, seeds)
+    return runs(subjects(size, generator), generator, skills, seeds)

@@ -123,7 +123,7 @@ def make_plan(spec: StudySpec, index: ClipIndex, costs: Costs, choosers: int | N
     return planned(spec, Size(subjects, index.table.num_rows, len(index.classes)), costs, choosers)
 
 
-def planned(spec: StudySpec, size: Size, costs: Costs, choosers: int | None) -> Plan:
+def planned(spec: StudySpec, size: Size, costs: Costs, choosers: int | None = None) -> Plan:
     """The plan of a study that can be built, on data of this size."""
     return Plan(
         spec,

@@ -8,10 +8,12 @@ from analysis.ablation import ablations
 from analysis.report import report
 from analysis.results import Results
 from study.clock import Wait
+from study.course import Course
 from study.ledger import Ledger, Outcome
 from study.stages import Following, arms_that_follow
 from study.status import status
 
+COURSE = Course(("s0", "s1", "s2", "s3", "s4"), ("a", "b", "c"))
 SEARCH = {
     "design": "search",
     "proposals": 4,
@@ -102,11 +104,11 @@ def settled(spec, ledger, *values: float | None) -> list[int]:
 
 
 def following(spec, ledger) -> Following:
-    return Following("confirm", spec, ledger, lambda config: 1.0, lambda arms: None)
+    return Following("confirm", spec, ledger, COURSE, lambda config: 1.0, lambda arms: None)
 
 
 def names(spec, ledger) -> list[str]:
-    return [arm.name for arm, _ in arms_that_follow("confirm", spec, ledger)]
+    return [arm.name for arm, _ in arms_that_follow("confirm", spec, ledger, COURSE)]
 
 
 def test_the_best_are_taken_ties_to_the_lower_number_and_the_baseline_once(tmp_path, spec):

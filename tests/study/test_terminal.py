@@ -66,7 +66,7 @@ def plan_of(width: int, spec, clips: int = 144) -> str:
 def test_plans_of_the_demo_and_of_kernels(width):
     default, kernels = (load_study(READY / name) for name in ("default.yaml", "kernels.yaml"))
     out = plan_of(width, default)
-    for words in ("regions=eyes", "permuted_labels", "406,339", "72 of 72 configurations", "[red]"):
+    for words in ("regions=eyes", "shuffled_labels", "406,339", "72 of 72 configurations", "[red]"):
         assert words in out.replace("\n", " ")
     out = plan_of(width, kernels)
     for time in (3, 7, 19):

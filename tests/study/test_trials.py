@@ -23,7 +23,9 @@ def test_threads_follow_the_cpus():
 def test_the_fold_group_follows_declared_memory(small):
     clips, config = small.clips(), small.prepared().spec.baseline_config()
     device = device_here(Resources(gpu=0))
-    groups = [arithmetic_on(device, config, clips, Resources(gpu=0, memory=memory)).group for memory in (1e-6, 2, 64)]
+    groups = [
+        arithmetic_on(device, config, clips, Resources(gpu=0, memory=memory), 5).group for memory in (1e-6, 2, 64)
+    ]
     assert groups == [1, 3, 3]  # 5 folds, evened out
 
 
