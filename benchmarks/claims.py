@@ -100,10 +100,11 @@ def _ranked(counts: Counts, among: Sequence[int]) -> list[int]:
 def _against(counts: Counts) -> dict[str, Comparison]:
     """All others against the first."""
     arms = {str(i): counts[i] for i in range(1, len(counts))}
-    return compare(counts[0], arms, arms.keys(), _few(counts.shape[1]))
+    return compare(counts[0], arms, arms.keys(), few(counts.shape[1]))
 
 
-def _few(subjects: int) -> Swaps:
+def few(subjects: int) -> Swaps:
+    """Fewer swaps than a study has: thousands of them are simulated."""
     return swaps(subjects, SWAPS)
 
 
@@ -114,7 +115,7 @@ def _corrected(candidates: Counts, places: Sequence[int]) -> tuple[float, float,
     found = bbc(candidates, 0)
     if found.best == 0:
         return None
-    seen = compare(candidates[0], {"best": candidates[found.best]}, [], _few(candidates.shape[1]))["best"]
+    seen = compare(candidates[0], {"best": candidates[found.best]}, [], few(candidates.shape[1]))["best"]
     return (found.difference, *moved(found.difference, seen))
 
 

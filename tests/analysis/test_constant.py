@@ -11,7 +11,7 @@ from analysis.report import report
 
 @pytest.fixture
 def collapsed(simulate, arm):
-    """collapsed(ARM=(share, seeds)): arms of which the named ones answer `negative` for this share of clips, by seed."""
+    """collapsed(ARM=(share, seeds)): the named arms answer `negative` for this share of the clips of each seed."""
 
     def made(**shares):
         arms = (arm("baseline", 0.7), arm("depth=2", 0.7, {"depth": 2}), arm("null", 0.7, seeds=(11, 12, 13)))
