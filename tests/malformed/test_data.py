@@ -160,9 +160,10 @@ def test_names_that_look_like_markup_are_printed_as_they_are(folder, name):
     (folder / "clips.csv").write_text(table(f"{HEADER},{name},{name}", [f"{row},1,2" for row in ROWS]))
     refused("check", "manifest", folder, cwd=folder, tells=(f"the column {name} stands in the header twice",))
     arms = {name: {"depth": 9}, f"{name}2": {name: 1}}
-    (folder / f"{name}.yaml").write_text(json.dumps({"stages": {"ablate": {"design": "listed", "arms": arms}}}))
-    tells = (f"error: {name}.yaml: ", f"arms.{name}.depth: 9", f"arms.{name}2.{name}: unknown key")
-    refused("plan", f"{name}.yaml", cwd=folder, tells=tells)
+    file = f"{name.replace('/', '')}.yaml"
+    (folder / file).write_text(json.dumps({"stages": {"ablate": {"design": "listed", "arms": arms}}}))
+    tells = (f"error: {file}: ", f"arms.{name}.depth: 9", f"arms.{name}2.{name}: unknown key")
+    refused("plan", file, cwd=folder, tells=tells)
 
 
 def test_many_rows(folder):
