@@ -4,6 +4,7 @@ import os
 import re
 import warnings
 from collections.abc import Sequence
+from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -83,19 +84,25 @@ def frame_number(path: Path) -> int | None:
 
 
 def read_image(path: Path) -> npt.NDArray[np.uint8]:
-    """An image, uint8: [H, W] as stored where it is gray, else RGB [H, W, 3]. Raises UserError."""
+    """An image, uint8: [H, W] as stored where it is gray, else RGB [H, W, 3]; turned as its EXIF says.
+
+    Raises UserError.
+    """
     from PIL import Image, UnidentifiedImageError
 
     require_file(path, "an image")
     try:
-        with warnings.catch_warnings():
+        # Opened by its name, a TIFF that lies on its side is mapped into memory as if it stood: its rows are mixed up.
+        with path.open("rb") as stream, warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # of damaged EXIF
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            image = Image.open(path)
-        with image:
+            image = Image.open(stream)
             if image.width * image.height > LARGEST:
                 raise UserError(f"{path}: {too_large(image.width, image.height)}")
             if is_deep(image):
                 raise UserError(f"{path}: {DEEP.format(kind=f'{image.format} {image.mode}')}")
+            image.load()
+            _turn(image)
             return np.asarray(image if image.mode == "L" else image.convert("RGB"))
     except UserError:
         raise
@@ -105,6 +112,16 @@ def read_image(path: Path) -> npt.NDArray[np.uint8]:
         raise UserError(f"{path}: is too large for a frame ({error}); valid: at most {LARGEST:,} pixels") from error
     except Exception as error:  # Pillow's parsers raise whatever they stumble over: SyntaxError, struct.error, KeyError
         raise UserError(f"{path}: not readable as an image ({error}); copy it again from where it came") from error
+
+
+def _turn(image: Any) -> None:
+    """Turn and mirror an image as its EXIF says it is to be shown: so do OpenCV, by which landmarks are found, and
+    viewers, by which frames are annotated. What is damaged there says nothing.
+    """
+    from PIL import ImageOps
+
+    with suppress(Exception):  # EXIF's parser raises whatever it stumbles over
+        ImageOps.exif_transpose(image, in_place=True)
 
 
 def is_deep(image: Any) -> bool:

@@ -3,7 +3,7 @@ from fractions import Fraction
 import av
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import ExifTags, Image
 
 from search_spaces.errors import UserError
 from study.data.decode import count
@@ -96,6 +96,30 @@ def test_damage_is_told_by_file(tmp_path, damage, words):
     damage(tmp_path)
     (error,) = cut_source(tmp_path, [Wanted("clip", 0, 2)], ["frame"])
     assert isinstance(error, UserError) and words in str(error)
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png", "tif"])
+def test_images_are_turned_and_mirrored_as_their_exif_says(tmp_path, suffix):
+    upright = np.kron(np.array([[200, 120], [60, 0], [30, 160]], np.uint8), np.ones((8, 8), np.uint8))
+    stored = {  # by EXIF's number: what stands in the file of what is shown
+        1: upright,
+        2: upright[:, ::-1],
+        3: upright[::-1, ::-1],
+        4: upright[::-1],
+        5: upright.T,
+        6: np.rot90(upright),
+        7: upright[::-1, ::-1].T,
+        8: np.rot90(upright, -1),
+        9: upright,  # no number of EXIF's
+    }
+    for number, pixels in stored.items():
+        exif = Image.Exif()
+        exif[ExifTags.Base.Orientation] = number
+        Image.fromarray(pixels).save(tmp_path / f"img{number}.{suffix}", exif=exif)
+    if suffix != "tif":  # there it is the header
+        Image.fromarray(upright).save(tmp_path / f"img10.{suffix}", exif=b"Exif\0\0junk")
+    for shown in decode(tmp_path, 0, len(image_files(tmp_path)) - 1):
+        assert np.abs(shown.astype(int) - upright).max() < 5  # JPEG loses some
 
 
 def test_an_empty_folder_is_told(tmp_path):
