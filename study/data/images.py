@@ -65,11 +65,17 @@ def _no_order(ordered: Sequence[Path]) -> str | None:
     first, *others = before
     if other := next((one for one in others if spelling(one) != spelling(first)), None):
         return f"another number or word stands before it in {before[first].name} and {before[other].name}"
-    if _DECIMAL.search(ordered[0].stem):
+    if _DECIMAL.search(ordered[0].stem) and not _counted(ordered):
         for path, after in pairwise(ordered):
             if _decimals(path) > _decimals(after):
                 return f"as decimals, {after.name} comes before {path.name}"
     return None
+
+
+def _counted(ordered: Sequence[Path]) -> bool:
+    """Whether what looks like decimals counts images, 1.9 and 1.10: nobody writes a time as 1.9 and another as 1.10."""
+    last = [_NUMBER.findall(path.stem)[-1] for path in ordered]
+    return any(digits.endswith("0") and len(digits) > min(map(len, last)) for digits in last)
 
 
 def _decimals(path: Path) -> float:

@@ -38,6 +38,7 @@ def test_frames_are_in_the_order_of_the_last_number_in_their_stem(tmp_path):
         ("cam-11-26-57-850", "cam-11-26-58-000", "cam-11-26-58-150"),
         ("cam 10.20.59", "cam 10.21.00"),
         ("t0.70", "t1.05"),
+        ("1.9", "1.11"),
         ("t0.5", "t0.35"),  # 5 < 35, but half a second is later
         ("frame0003_0.91", "frame0004_1.00"),
         ("frame_0,91", "frame_0,905"),
@@ -55,7 +56,15 @@ def test_names_whose_last_number_is_not_the_order_are_refused(tmp_path, names):
 
 @pytest.mark.parametrize(
     "names",
-    [("006_5562", "006_05563"), ("EP01_5-9", "EP01_5-10"), ("t0.08", "t0.12"), ("05-01_1", "05-01_11")],
+    [
+        ("006_5562", "006_05563"),
+        ("EP01_5-9", "EP01_5-10"),
+        ("t0.08", "t0.12"),
+        ("05-01_1", "05-01_11"),
+        ("1.8", "1.9", "1.10", "1.11"),
+        ("clip2.9", "clip2.10"),
+        ("s01.99", "s01.100"),
+    ],
 )
 def test_names_of_several_numbers_may_tell_the_order(tmp_path, names):
     for name in names:
