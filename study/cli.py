@@ -53,6 +53,14 @@ class Commands(TyperGroup):
         first = [name for name in _IN_ORDER_OF_USE if name in self.commands]
         return [*first, *(name for name in self.commands if name not in first)]
 
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command. Ctrl-C says what is kept, where the command knows, and ends with 130."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as stopped:
+            say(errors, str(stopped) or "stopped")
+            raise typer.Exit(130) from None
+
 
 app = typer.Typer(
     cls=Commands,
@@ -215,8 +223,7 @@ def run(
             report_path = reporting.write([str(prepared.folder)], prepared.folder / "report", console)
     except KeyboardInterrupt as stopped:
         kept = "stopped; every finished block is in the ledger: the same command goes on from there"
-        say(errors, str(stopped) or kept)
-        raise typer.Exit(130) from None
+        raise KeyboardInterrupt(str(stopped) or kept) from None
     _say_where("report", str(report_path))
     _say_where("mlflow", f"{mirror.summary()}; open it with: losolab ui {prepared.folder}")
     if failed:
@@ -281,10 +288,13 @@ def check(
     from study import check as checking
 
     options = checking.options_of(labels, option or [])
-    with errors.status("reading the dataset") as line:
-        found = checking.check(
-            reader, path, options, decode=decode, progress=lambda done, of: line.update(f"decoding {done} of {of}")
-        )
+    try:
+        with errors.status("reading the dataset") as line:
+            found = checking.check(
+                reader, path, options, decode=decode, progress=lambda done, of: line.update(f"decoding {done} of {of}")
+            )
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt("stopped; a check writes nothing, and begins anew") from None
     if json:
         typer.echo(checking.as_json(found))
     else:
