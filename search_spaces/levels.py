@@ -18,6 +18,7 @@ from pydantic import (
     create_model,
     model_validator,
 )
+from pydantic_core import PydanticCustomError
 
 from search_spaces.config import ARCHITECTURES, BLOCKS, FACTORS
 
@@ -49,10 +50,10 @@ def _number(low: float, high: float, expected: str) -> WrapValidator:
             try:
                 value = parsed(given)
             except ValidationError:
-                raise ValueError(expected) from None
+                raise PydanticCustomError("number", expected) from None
             if low <= value <= high:
                 return value
-        raise ValueError(expected)
+        raise PydanticCustomError("number", expected)  # a ValueError would keep its frames: gigabytes of 400,000
 
     return WrapValidator(checked)
 

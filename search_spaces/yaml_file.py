@@ -18,9 +18,11 @@ from search_spaces.errors import UserError
 from search_spaces.files import require_file
 
 _MOST_BYTES = 4 * 2**20
-_MOST_VALUES = 500_000  # counted where they are repeated by an alias, too: ten aliases of ten aliases are many
+_MOST_VALUES = 200_000  # counted where they are repeated by an alias, too: ten aliases of ten aliases are many
 _DEEPEST = 64  # levels of lists and mappings, one in another
 _MOST_DIGITS = 300
+_TOO_MANY = f"more than {_MOST_VALUES} values until here, aliases followed"
+_TOO_DEEP = f"lists and mappings are nested more than {_DEEPEST} deep, aliases followed"
 
 _YAML = "tag:yaml.org,2002:"
 _TEXT, _LIST, _MAPPING = _YAML + "str", _YAML + "seq", _YAML + "map"
@@ -121,7 +123,7 @@ class _Loader(_SafeLoader):
         event: Any = self.peek_event()
         self._depth += 1
         if self._depth > _DEEPEST:
-            raise _Mistake(f"lists and mappings are nested more than {_DEEPEST} deep", event.start_mark)
+            raise _Mistake(_TOO_DEEP, event.start_mark)
         node: Any = super().compose_node(parent, index)
         if not isinstance(event, yaml.AliasEvent):
             _check(node)
@@ -129,9 +131,10 @@ class _Loader(_SafeLoader):
         elif node not in self._grown:
             raise _Mistake(f"alias {event.anchor} is part of what it stands for", event.start_mark)
         values, levels = self._grown[node]
-        if values > _MOST_VALUES or self._depth + levels > _DEEPEST:
-            problem = f"aliases make more than {_MOST_VALUES} values, or nest them more than {_DEEPEST} deep"
-            raise _Mistake(problem, event.start_mark)
+        if max(values, len(self._grown)) > _MOST_VALUES:
+            raise _Mistake(_TOO_MANY, event.start_mark)
+        if self._depth + levels > _DEEPEST:
+            raise _Mistake(_TOO_DEEP, event.start_mark)
         self._depth -= 1
         return node
 

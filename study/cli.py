@@ -4,9 +4,10 @@ import io
 import logging
 import sys
 import traceback
+from collections.abc import Sequence
 from pathlib import Path
 from sqlite3 import DatabaseError
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 from typer.core import TyperGroup
@@ -39,6 +40,7 @@ if TYPE_CHECKING:  # commands import what they need: `losolab --help` and `repor
 # What losolab[run] adds to the plain install, and what Windows lacks.
 _RUN_ONLY = frozenset({"PIL", "av", "decord", "mlflow", "openpyxl", "optuna", "ray", "torch"})
 _NOT_ON_WINDOWS = frozenset({"fcntl", "resource"})
+_UsageError: type[Exception] = typer.BadParameter.__bases__[0]  # typer does not export it
 _IN_ORDER_OF_USE = ("synthesize", "check", "look", "plan", "run", "status", "report", "ui", "sync", "journal")
 _MOST_PROBLEMS = 100  # lines of errors; more of them help nobody
 _OVERCOMMITTED = 16  # threads of a trial a processor: torch dies of some thousands
@@ -52,10 +54,12 @@ class Commands(TyperGroup):
         return [*first, *(name for name in self.commands if name not in first)]
 
     def invoke(self, ctx: Any) -> Any:
+        """Run the command. Ctrl-C says what is kept, where the command knows, and ends with 130."""
         try:
             return super().invoke(ctx)
-        except EOFError as error:  # typer would say "Aborted." and nothing else
-            raise RuntimeError(f"{type(error).__name__}: {error}") from error
+        except KeyboardInterrupt as stopped:
+            say(errors, str(stopped) or "stopped")
+            raise typer.Exit(130) from None
 
 
 app = typer.Typer(
@@ -81,53 +85,62 @@ def main(arguments: list[str] | None = None) -> None:
             stream.reconfigure(errors="backslashreplace")
     try:
         refuse_unfit(given)
-        app(given, prog_name="losolab")
-    except UserError as mistake:
-        _refuse(mistake.problems)
-    except DatabaseError as problem:  # a damaged page, or a disk that fills up while a ledger is copied
-        _refuse(
-            [f"the ledger cannot be read or copied: {problem}"],
-            "losolab ledger check FOLDER says whether it is damaged",
-        )
-    except OSError as problem:  # a full disk, a folder that may not be written: the system's own words say it best
-        _refuse([str(problem)])
-    except ModuleNotFoundError as missing:
-        if missing.name in _RUN_ONLY:
-            _refuse([f"{missing.name} is not installed: pip install 'losolab[run]' brings what trains"])
-        if missing.name in _NOT_ON_WINDOWS:
-            _refuse(
-                [
-                    f"this system has no {missing.name}: studies run on Linux and macOS, on Windows inside WSL; here, "
-                    "losolab report reads tables of predictions"
-                ]
-            )
-        _crash(missing, given)
+        ended = app(given, prog_name="losolab", standalone_mode=False)
     except Exception as error:
+        if isinstance(error, _UsageError):
+            _explain(error)
+        if problems := _mistakes(error):
+            _refuse(problems)
         _crash(error, given)
+    sys.exit(ended if isinstance(ended, int) else 0)
 
 
-def _refuse(problems: list[str], remedy: str = "") -> None:
+def _mistakes(error: Exception) -> list[str]:
+    """What is the user's, or the machine's, to mend; nothing where the error is ours."""
+    match error:
+        case UserError():
+            return error.problems
+        case DatabaseError():  # a damaged page, or a disk that fills up while a ledger is copied
+            remedy = "losolab ledger check FOLDER says whether it is damaged"
+            return [f"the ledger cannot be read or copied: {error}; {remedy}"]
+        case OSError():  # a full disk, a folder that may not be written: the system's own words say it best
+            return [str(error)]
+        case ModuleNotFoundError(name=name) if name in _RUN_ONLY:
+            return [f"{name} is not installed: pip install 'losolab[run]' brings what trains"]
+        case ModuleNotFoundError(name=name) if name in _NOT_ON_WINDOWS:
+            return [
+                f"this system has no {name}: studies run on Linux and macOS, and on Windows inside WSL; "
+                "losolab report reads tables of predictions here, too"
+            ]
+    return []
+
+
+def _explain(mistake: Any) -> NoReturn:
+    """Tell of an unknown or unfit option on one line; without a command typer has shown the help instead."""
+    if words := mistake.format_message().strip():
+        _refuse(
+            [f"{words.rstrip('.')}; {mistake.ctx.command_path if mistake.ctx else 'losolab'} -h says what there is"]
+        )
+    sys.exit(2)
+
+
+def _refuse(problems: Sequence[str]) -> NoReturn:
     for problem in problems[:_MOST_PROBLEMS]:
         say(errors, problem, "error:", "red", wrap=False)
     if (more := len(problems) - _MOST_PROBLEMS) > 0:
         say(errors, f"... and {more:,} more")
-    if remedy:
-        say(errors, remedy, wrap=False)
     sys.exit(2)
 
 
-def _crash(error: Exception, arguments: list[str]) -> None:
+def _crash(error: BaseException, arguments: list[str]) -> NoReturn:
     from study import crash
 
+    if isinstance(error, typer.Abort) and error.__cause__:  # an EOFError, which typer takes for a closed terminal
+        error = error.__cause__
     if {"-v", "--verbose"} & {*arguments}:
         traceback.print_exception(error)
-    say(
-        errors,
-        f"{crash.kind(error)}; please report it, with {crash.log_of(error, arguments)}",
-        "error:",
-        "red",
-        wrap=False,
-    )
+    log = crash.log_of(error, arguments) or "what it prints with -v: no log could be written"
+    say(errors, f"{crash.kind(error)}; please report it, with {log}", "error:", "red", wrap=False)
     sys.exit(crash.EXIT_CODE)
 
 
@@ -168,7 +181,6 @@ def run(
 ) -> None:
     """Run a study, or go on with it: train the missing folds, mirror to MLflow, write the report."""
     from search_spaces.study_file import find_study
-    from study import driver
 
     if verbose:
         _say_more()
@@ -185,6 +197,12 @@ def run(
         resources=resources,
         tracking_uri=tracking_uri,
     )
+    from study import machine
+
+    if serial and spec.resources.threads > (most := _OVERCOMMITTED * machine.here().cpus):
+        raise UserError(f"resources.cpu: {spec.resources.cpu:g} threads for a trial; on this machine at most {most}")
+    from study import driver
+
     prepared = driver.prepare(spec, find_study(study).read_text(encoding="utf-8"))
     if dry_run:
         _print_plan(prepared, slots, None if serial else address)
@@ -205,8 +223,7 @@ def run(
             report_path = reporting.write([str(prepared.folder)], prepared.folder / "report", console)
     except KeyboardInterrupt as stopped:
         kept = "stopped; every finished block is in the ledger: the same command goes on from there"
-        say(errors, str(stopped) or kept)
-        raise typer.Exit(130) from None
+        raise KeyboardInterrupt(str(stopped) or kept) from None
     _say_where("report", str(report_path))
     _say_where("mlflow", f"{mirror.summary()}; open it with: losolab ui {prepared.folder}")
     if failed:
@@ -228,8 +245,6 @@ def plan(
     address: Address = None,
 ) -> None:
     """Print what a study would train, what it would cost and what it could find. Starts and writes nothing."""
-    from study import driver
-
     spec = load(
         study,
         data=data,
@@ -240,6 +255,8 @@ def plan(
         storage=storage,
         resources=resources,
     )
+    from study import driver
+
     _print_plan(driver.prepare(spec, ""), slots, address)
 
 
@@ -271,10 +288,13 @@ def check(
     from study import check as checking
 
     options = checking.options_of(labels, option or [])
-    with errors.status("reading the dataset") as line:
-        found = checking.check(
-            reader, path, options, decode=decode, progress=lambda done, of: line.update(f"decoding {done} of {of}")
-        )
+    try:
+        with errors.status("reading the dataset") as line:
+            found = checking.check(
+                reader, path, options, decode=decode, progress=lambda done, of: line.update(f"decoding {done} of {of}")
+            )
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt("stopped; a check writes nothing, and begins anew") from None
     if json:
         typer.echo(checking.as_json(found))
     else:
@@ -380,12 +400,9 @@ def _print_plan(prepared: "Prepared", slots: int | None, address: str | None) ->
 
 
 def _executor(serial: bool, slots: int | None, address: str | None, prepared: "Prepared") -> "Executor":
-    spec = prepared.spec
     if serial:
-        from study import executors, machine
+        from study import executors
 
-        if spec.resources.threads > (most := _OVERCOMMITTED * machine.here().cpus):
-            raise UserError(f"resources.cpu: {spec.resources.cpu:g} threads for a trial; here at most {most} can be")
         return executors.serial
     modules: tuple[str, ...] = ()
     if address:

@@ -2,7 +2,6 @@
 
 import os
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,12 +9,12 @@ import typer
 
 from search_spaces import READY
 from search_spaces.errors import UserError
+from search_spaces.files import is_utf8
 
 if TYPE_CHECKING:  # pydantic takes a third of the time of `losolab --help`, which reads no study file
     from search_spaces.spec import StudySpec
 
 MOST_SLOTS = 10_000  # trials at a time: more than the largest cluster holds, and soon listed
-_HALF = "half a character (a lone surrogate); write it in UTF-8"
 
 Study = Annotated[Path, typer.Argument(help="a study file; the default study where none is given")]
 Folder = Annotated[Path, typer.Argument(help="a study's folder: STORAGE/NAME")]
@@ -57,8 +56,6 @@ def load(
     parts["dataset.options.labels"] = labels
     given = {key: value for key, value in parts.items() if value is not None}
     spec = load_study(study, given, data=data, proposals=trials, seeds=seeds)
-    if problems := [f"{study}: {place}" for place in _unwritable(spec.model_dump(), "")]:
-        raise UserError(problems)
     _importable(find_study(study).resolve().parent)
     return spec
 
@@ -73,28 +70,10 @@ def refuse_unfit(arguments: list[str]) -> None:
             name, argument = argument[:-1], ""
         if not argument.strip():
             problems.append(f"{name}: is empty; give a value, or leave the option out")
-        elif _is_unwritable(argument):
+        elif not is_utf8(argument):
             problems.append(f"{name}: {argument!r} is not text in UTF-8; rename the file or folder")
     if problems:
         raise UserError(problems)
-
-
-def _unwritable(value: Any, place: str) -> Iterator[str]:
-    """Places of a study file at which a text holds half a character, which no file or ledger can hold."""
-    if isinstance(value, dict):
-        for key, below in value.items():
-            if isinstance(key, str) and _is_unwritable(key):
-                yield f"{place or 'study'}: the key {key!r} holds {_HALF}"
-            yield from _unwritable(below, f"{place}.{key}".lstrip("."))
-    elif isinstance(value, list | tuple):
-        for number, below in enumerate(value):
-            yield from _unwritable(below, f"{place}[{number}]")
-    elif isinstance(value, str | Path) and _is_unwritable(str(value)):
-        yield f"{place}: {str(value)!r} holds {_HALF}"
-
-
-def _is_unwritable(text: str) -> bool:
-    return any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def _parsed(resources: str | None) -> dict[str, str]:

@@ -4,6 +4,7 @@ import os
 import re
 import warnings
 from collections.abc import Sequence
+from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -64,11 +65,17 @@ def _no_order(ordered: Sequence[Path]) -> str | None:
     first, *others = before
     if other := next((one for one in others if spelling(one) != spelling(first)), None):
         return f"another number or word stands before it in {before[first].name} and {before[other].name}"
-    if _DECIMAL.search(ordered[0].stem):
+    if _DECIMAL.search(ordered[0].stem) and not _counted(ordered):
         for path, after in pairwise(ordered):
             if _decimals(path) > _decimals(after):
                 return f"as decimals, {after.name} comes before {path.name}"
     return None
+
+
+def _counted(ordered: Sequence[Path]) -> bool:
+    """Whether what looks like decimals counts images, 1.9 and 1.10: nobody writes a time as 1.9 and another as 1.10."""
+    last = [_NUMBER.findall(path.stem)[-1] for path in ordered]
+    return any(digits.endswith("0") and len(digits) > min(map(len, last)) for digits in last)
 
 
 def _decimals(path: Path) -> float:
@@ -83,19 +90,25 @@ def frame_number(path: Path) -> int | None:
 
 
 def read_image(path: Path) -> npt.NDArray[np.uint8]:
-    """An image, uint8: [H, W] as stored where it is gray, else RGB [H, W, 3]. Raises UserError."""
+    """An image, uint8: [H, W] as stored where it is gray, else RGB [H, W, 3]; turned as its EXIF says.
+
+    Raises UserError.
+    """
     from PIL import Image, UnidentifiedImageError
 
     require_file(path, "an image")
     try:
-        with warnings.catch_warnings():
+        # Opened by its name, a TIFF that lies on its side is mapped into memory as if it stood: its rows are mixed up.
+        with path.open("rb") as stream, warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # of damaged EXIF
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            image = Image.open(path)
-        with image:
+            image = Image.open(stream)
             if image.width * image.height > LARGEST:
                 raise UserError(f"{path}: {too_large(image.width, image.height)}")
             if is_deep(image):
                 raise UserError(f"{path}: {DEEP.format(kind=f'{image.format} {image.mode}')}")
+            image.load()
+            _turn(image)
             return np.asarray(image if image.mode == "L" else image.convert("RGB"))
     except UserError:
         raise
@@ -105,6 +118,16 @@ def read_image(path: Path) -> npt.NDArray[np.uint8]:
         raise UserError(f"{path}: is too large for a frame ({error}); valid: at most {LARGEST:,} pixels") from error
     except Exception as error:  # Pillow's parsers raise whatever they stumble over: SyntaxError, struct.error, KeyError
         raise UserError(f"{path}: not readable as an image ({error}); copy it again from where it came") from error
+
+
+def _turn(image: Any) -> None:
+    """Turn and mirror an image as its EXIF says it is to be shown: so do OpenCV, by which landmarks are found, and
+    viewers, by which frames are annotated. What is damaged there says nothing.
+    """
+    from PIL import ImageOps
+
+    with suppress(Exception):  # EXIF's parser raises whatever it stumbles over
+        ImageOps.exif_transpose(image, in_place=True)
 
 
 def is_deep(image: Any) -> bool:

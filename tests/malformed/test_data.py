@@ -150,6 +150,22 @@ def test_what_is_no_reader(folder, reader):
     assert folder.is_dir()
 
 
+@pytest.mark.parametrize("name", ["[/nope]", "[red]", "[bold]x[/bold]", "[link=a]b", ":smile:", r"\[red]", "[[x]]"])
+def test_names_that_look_like_markup_are_printed_as_they_are(folder, name):
+    """Clips, subjects, classes, columns, files, arms and names of studies."""
+    odd = [f"c{name},{name}A,{name}B,0,3,{name}.avi,25", f"d{name},{name}a,{name}b,0,4,1,25", *ROWS[2:]]
+    (folder / "clips.csv").write_text(table(rows=odd))
+    tells = (f"{name}A and {name}a", f"{name}B and {name}b", f"clip d{name} needs 5", f"source {name}.avi is missing")
+    refused("check", "manifest", folder, cwd=folder, tells=tells)
+    (folder / "clips.csv").write_text(table(f"{HEADER},{name},{name}", [f"{row},1,2" for row in ROWS]))
+    refused("check", "manifest", folder, cwd=folder, tells=(f"the column {name} stands in the header twice",))
+    arms = {name: {"depth": 9}, f"{name}2": {name: 1}}
+    file = f"{name.replace('/', '')}.yaml"
+    (folder / file).write_text(json.dumps({"stages": {"ablate": {"design": "listed", "arms": arms}}}))
+    tells = (f"error: {file}: ", f"arms.{name}.depth: 9", f"arms.{name}2.{name}: unknown key")
+    refused("plan", file, cwd=folder, tells=tells)
+
+
 def test_many_rows(folder):
     """Time and memory grow with the rows: of each source so many clips, and each clip twice."""
     rows = [f"c{k},s{k % 4},{'pn'[k % 4 // 2]},0,3,{k % 4},25" for k in range(50_000)]

@@ -127,3 +127,61 @@ def test_what_follows_from_a_search_needs_one(tmp_path, design, words):
 def test_arms_that_would_be_one_are_refused(tmp_path, design, words):
     with pytest.raises(UserError, match=words):
         study(tmp_path, {"design": "one_at_a_time", **design})
+
+
+NO_NAME = "is no name of an arm; expected: at least one letter or digit"
+ONE_LINE = "is no name on one line of at most 200 letters; expected: "
+SAME = "are one name in 2 spellings; expected: names that a reader tells apart"
+
+
+@pytest.mark.parametrize(
+    ("names", "told"),
+    [
+        ([""], NO_NAME),
+        ([" "], NO_NAME),
+        (["\u3000"], NO_NAME),
+        (["\u200b"], NO_NAME),
+        (["\n"], NO_NAME),
+        (["baseline "], f"'baseline ' {ONE_LINE}'baseline'"),
+        ([" deep"], f"' deep' {ONE_LINE}'deep'"),
+        (["two\nlines"], f"{ONE_LINE}'two lines'"),
+        (["a\tb"], f"{ONE_LINE}'a b'"),
+        (["x" * 201], ONE_LINE),
+        (["baseline"], "baseline is the name of an arm that losolab makes itself"),
+        (["winner"], "winner is the name of an arm that losolab makes itself"),
+        (["permuted_labels"], "permuted_labels is the name of an arm that losolab makes itself"),
+        (["Baseline"], f"'Baseline' and 'baseline' {SAME}"),
+        (["ｂａｓｅｌｉｎｅ"], SAME),
+        (["base\u200bline"], SAME),
+        (["NULL"], f"'NULL' and 'null' {SAME}"),
+        (["Deep", "deep"], f"'Deep' and 'deep' {SAME}"),
+        (["x1", "x01"], f"'x01' and 'x1' {SAME}"),
+        (["a b", "a  b"], f"'a  b' and 'a b' {SAME}"),
+        (["jos\u00e9", "jose\u0301"], SAME),
+    ],
+)
+def test_names_that_no_reader_of_a_table_could_tell(tmp_path, names, told):
+    arms = {name: {"depth": 2, "filters": number + 1} for number, name in enumerate(names)}
+    with pytest.raises(UserError) as caught:
+        study(tmp_path, {"design": "listed", "arms": arms})
+    (problem,) = caught.value.problems
+    assert "stages.ablate: arms: " in problem
+    assert told in problem
+
+
+def test_names_that_a_reader_tells_apart(tmp_path):
+    named = [
+        "* ours",
+        "lr > 0.1",
+        "lr > 0.01",
+        "微表情",
+        "[A] eyes",
+        "50 % & a_b # {c}",
+        "baseline 2",
+        "null (own)",
+        "-1",
+        "+1",
+    ]
+    arms_ = {name: {"depth": 2, "filters": number + 1} for number, name in enumerate(named)}
+    found = arms(study(tmp_path, {"design": "listed", "arms": arms_}))
+    assert {arm.name for arm in found} == {"baseline", *named}

@@ -4,6 +4,7 @@ import csv
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 
 from study.cli import main
 from study.data import readers
+from tests.films import film
 
 ROOT = Path(__file__).parents[2]
 
@@ -192,3 +194,19 @@ def test_synthesize_makes_a_dataset_once(command, tmp_path):
     code, _, err = command("synthesize", tmp_path / "faces")
     assert code == 2
     assert "is there already" in err
+
+
+def test_ctrl_c_in_a_check_says_so_and_ends_with_130(command, tmp_path):
+    import study.check  # noqa: F401 (what is stopped is the decoding)
+
+    film(tmp_path / "a.avi", "mjpeg", frames=3000)
+    header, rows = "clip_id,subject,label,onset,offset,source", ("a,s1,x,0,2999,a.avi", "b,s2,y,0,2999,a.avi")
+    (tmp_path / "clips.csv").write_text("\n".join([header, *rows]))
+    before = signal.signal(signal.SIGALRM, signal.default_int_handler)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.2)
+        code, out, err = command("check", "manifest", tmp_path, "--decode")
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert (code, out, err.strip()) == (130, "", "stopped; a check writes nothing, and begins anew")

@@ -230,3 +230,30 @@ def test_a_factor_without_effect_is_not_asked_for(tmp_path):
         asked = [p.levels for p in ledger.proposals("search")]
     assert all(("grid" in levels) == (levels["head"] == "pool") for levels in asked)
     assert len(trials) == 2 + 2 * 3
+
+
+RANGES = {
+    "frames": {"low": 8, "high": 32, "step": 8},
+    "epochs": {"low": 1, "high": 1000, "log": True},
+    "dropout": {"low": 0, "high": 0.95},
+    "learning_rate": {"low": 1e-3, "high": 10, "log": True},
+}
+
+
+@pytest.mark.parametrize("sampler", get_args(Search.model_fields["sampler"].annotation))
+def test_proposals_stay_within_the_ranges(tmp_path, sampler):
+    spec = study(tmp_path, proposals=7, factors=RANGES, sampler=sampler)
+    with Ledger(tmp_path / "l") as ledger:
+        tried = [trial.config for trial in drain(proposals(spec, ledger), ledger)]
+    assert {config.frames for config in tried} <= {8, 16, 24, 32}
+    assert all(type(config.epochs) is int for config in tried)
+    for name, ends in RANGES.items():
+        levels = [getattr(config, name) for config in tried]
+        assert ends["low"] <= min(levels) < max(levels) <= ends["high"]
+
+
+def test_a_search_of_whole_numbers_alone_ends_when_all_were_tried(tmp_path):
+    spec = study(tmp_path, proposals=60, factors={"frames": RANGES["frames"], "depth": {"low": 1, "high": 2}})
+    with Ledger(tmp_path / "l") as ledger:
+        trials = drain(proposals(spec, ledger), ledger)
+    assert len({trial.config.key() for trial in trials}) == len(trials) == 8

@@ -3,7 +3,7 @@ from fractions import Fraction
 import av
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import ExifTags, Image
 
 from search_spaces.errors import UserError
 from study.data.decode import count
@@ -38,6 +38,7 @@ def test_frames_are_in_the_order_of_the_last_number_in_their_stem(tmp_path):
         ("cam-11-26-57-850", "cam-11-26-58-000", "cam-11-26-58-150"),
         ("cam 10.20.59", "cam 10.21.00"),
         ("t0.70", "t1.05"),
+        ("1.9", "1.11"),
         ("t0.5", "t0.35"),  # 5 < 35, but half a second is later
         ("frame0003_0.91", "frame0004_1.00"),
         ("frame_0,91", "frame_0,905"),
@@ -55,7 +56,15 @@ def test_names_whose_last_number_is_not_the_order_are_refused(tmp_path, names):
 
 @pytest.mark.parametrize(
     "names",
-    [("006_5562", "006_05563"), ("EP01_5-9", "EP01_5-10"), ("t0.08", "t0.12"), ("05-01_1", "05-01_11")],
+    [
+        ("006_5562", "006_05563"),
+        ("EP01_5-9", "EP01_5-10"),
+        ("t0.08", "t0.12"),
+        ("05-01_1", "05-01_11"),
+        ("1.8", "1.9", "1.10", "1.11"),
+        ("clip2.9", "clip2.10"),
+        ("s01.99", "s01.100"),
+    ],
 )
 def test_names_of_several_numbers_may_tell_the_order(tmp_path, names):
     for name in names:
@@ -96,6 +105,30 @@ def test_damage_is_told_by_file(tmp_path, damage, words):
     damage(tmp_path)
     (error,) = cut_source(tmp_path, [Wanted("clip", 0, 2)], ["frame"])
     assert isinstance(error, UserError) and words in str(error)
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png", "tif"])
+def test_images_are_turned_and_mirrored_as_their_exif_says(tmp_path, suffix):
+    upright = np.kron(np.array([[200, 120], [60, 0], [30, 160]], np.uint8), np.ones((8, 8), np.uint8))
+    stored = {  # by EXIF's number: what stands in the file of what is shown
+        1: upright,
+        2: upright[:, ::-1],
+        3: upright[::-1, ::-1],
+        4: upright[::-1],
+        5: upright.T,
+        6: np.rot90(upright),
+        7: upright[::-1, ::-1].T,
+        8: np.rot90(upright, -1),
+        9: upright,  # no number of EXIF's
+    }
+    for number, pixels in stored.items():
+        exif = Image.Exif()
+        exif[ExifTags.Base.Orientation] = number
+        Image.fromarray(pixels).save(tmp_path / f"img{number}.{suffix}", exif=exif)
+    if suffix != "tif":  # there it is the header
+        Image.fromarray(upright).save(tmp_path / f"img10.{suffix}", exif=b"Exif\0\0junk")
+    for shown in decode(tmp_path, 0, len(image_files(tmp_path)) - 1):
+        assert np.abs(shown.astype(int) - upright).max() < 5  # JPEG loses some
 
 
 def test_an_empty_folder_is_told(tmp_path):
