@@ -62,6 +62,7 @@ class Ablation:
     findings: tuple[Finding, ...]
     subjects: int
     testers: npt.NDArray[np.bool_] | None
+    margin: float
     classes: tuple[str, ...]
     winner: str | None
 
@@ -143,12 +144,15 @@ def ablation(results: Results, counted: Confusions, stage: str) -> Ablation:
     if testers is not None:
         findings = [replace(f, tested=Score.of(f.score.counts[testers]) if f.score else None) for f in findings]
     base = next((f for f in findings if f.kind == "baseline"), None)
-    found = tuple(findings) if base is None or base.score is None else _compared(findings, base.score, testers)
+    found, margin = tuple(findings), results.metadata.equivalence
+    if base and base.score:
+        found = _compared(findings, base.score, testers, margin)
     return Ablation(
         stage=stage,
         findings=found,
         subjects=len(counted.subjects),
         testers=testers,
+        margin=margin,
         classes=results.metadata.classes,
         winner=winner(results, stage) if baseline == WINNER else None,
     )
@@ -223,8 +227,10 @@ def _gap(arm: Arm, trials: Sequence[Trial]) -> Gap | None:
     return Gap("incomplete", f"{done} of {counted_seeds(planned)}; {'; '.join(reasons)}")
 
 
-def _compared(findings: list[Finding], base: Score, testers: npt.NDArray[np.bool_] | None) -> tuple[Finding, ...]:
-    """The findings with their comparisons, all from one set of swaps; the family is the variants.
+def _compared(
+    findings: list[Finding], base: Score, testers: npt.NDArray[np.bool_] | None, margin: float
+) -> tuple[Finding, ...]:
+    """The findings with their comparisons, all from one set of swaps; the family is the variants that were planned.
 
     What was chosen is compared on the testers, and all variants with it; what was declared beforehand on all subjects.
     """
@@ -234,12 +240,13 @@ def _compared(findings: list[Finding], base: Score, testers: npt.NDArray[np.bool
         if f.kind != "baseline" and f.score and f.score.counts.shape == base.counts.shape
     }
     family = [f.arm.arm for f in findings if f.kind == "variant" and f.arm.arm in ready]
+    planned = [f for f in findings if f.kind == "variant" and not (f.gap and f.gap.state == "impossible")]
     on_testers = {f.arm.arm for f in findings if testers is not None and (f.chosen or f.kind == "variant")}
     some = {name: counts[testers] for name, counts in ready.items() if name in on_testers}
     rest = {name: counts for name, counts in ready.items() if name not in on_testers}
-    compared = compare(base.counts, rest, family)
+    compared = compare(base.counts, rest, family, missing=len(planned) - len(family), margin=margin)
     if some:
-        compared |= compare(base.counts[testers], some, family)
+        compared |= compare(base.counts[testers], some, family, missing=len(planned) - len(family), margin=margin)
     return tuple(_with(f, compared.get(f.arm.arm), findings[0]) for f in findings)
 
 

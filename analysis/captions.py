@@ -1,10 +1,11 @@
 """What stands above and below a stage's table: how its numbers were made, by whom, and what they cannot say."""
 
 from collections.abc import Sequence
+from statistics import median
 
 from analysis.ablation import Ablation, Finding, counted_seeds, is_permuted, median_detectable
 from analysis.choice import NO_VOTE, ON_CHOOSERS
-from analysis.inference import RESAMPLES, ROPE, every_swap
+from analysis.inference import RESAMPLES, chance_of_equivalent, every_swap
 from analysis.power import least_p
 from analysis.results import Results
 
@@ -66,13 +67,19 @@ def notes(found: Ablation) -> list[str]:
     said = [f"{f.arm.arm}: {f.gap.state}: {f.gap.reason}." for f in found.findings if f.gap]
     if any(f.comparison for f in found.findings):
         said.append(
-            f"Verdict: better or worse if p adj ≤ 0.05; equivalent if the 90 % interval lies within ±{ROPE} (declared "
-            "beforehand); else inconclusive, which is not “no effect”: Bound on Δ is the largest difference that the "
-            "90 % interval leaves. Of the variants that interval holds for all of them at once. Nothing is bold: the "
-            "best of several rows is not a finding."
+            f"Verdict: better or worse if p adj ≤ 0.05; equivalent if the 90 % interval lies within ±{found.margin:g} "
+            "(declared beforehand); else inconclusive, which is not “no effect”: Bound on Δ is the largest difference "
+            "that the 90 % interval leaves. Of the variants that interval holds for all of them at once. Nothing is "
+            "bold: the best of several rows is not a finding."
         )
+    if found.family:
+        said.append(_equivalence(found))
+        said += _planned(found)
     if any(f.kind == "null" for f in found.findings):
-        said.append(f"null: the {found.centre} with other seeds, the table's noise floor; outside the family.")
+        said.append(
+            f"null: the {found.centre} with other seeds, one draw of what is noise here: its Bound on Δ says how much "
+            "that may be; outside the family."
+        )
     if any(f.kind == "control" for f in found.findings):
         said.append("Controls take something from the data; they are outside the family, their p is not adjusted.")
     if any(f.score for f in found.findings):
@@ -92,6 +99,26 @@ def notes(found: Ablation) -> list[str]:
                 f"{f.arm.arm}: a UF1 of exactly 0 or 1 has no variance; its interval is that of n of n subjects."
             )
     return said
+
+
+def _equivalence(found: Ablation) -> str:
+    """How likely the verdict equivalent is at all."""
+    chances = [chance_of_equivalent(f.comparison, found.margin) for f in found.family if f.comparison]
+    return (
+        f"Of a variant without any difference, errors like these call {100 * median(chances):.0f} % equivalent (median "
+        "variant)."
+    )
+
+
+def _planned(found: Ablation) -> list[str]:
+    """That variants without a result count in the correction."""
+    lost = [f.arm.arm for f in found.findings if f.kind == "variant" and f.gap and f.gap.state != "impossible"]
+    if not lost:
+        return []
+    return [
+        f"Planned variants without a result count in the correction, too ({', '.join(lost)}): p adj of the others is "
+        "larger by their share."
+    ]
 
 
 def _few(finding: Finding, centre: str) -> list[str]:

@@ -54,7 +54,8 @@ class Effects:
     """Main effects, then two-way interactions, of a stage's configurations. complete: every combination was run.
 
     swapped: whether p is by swaps of levels, else by the jackknife. aliased: effects that cannot be told. absorbed:
-    main effect -> interactions that its contrast takes up, so that it is right only if there are none of these.
+    main effect -> interactions that its contrast takes up, so that it is right only if there are none of these. margin:
+    up to which a difference is of no practical matter.
     """
 
     stage: str
@@ -64,6 +65,8 @@ class Effects:
     configurations: int
     complete: bool
     swapped: bool
+    seeds: int
+    margin: float
 
     @property
     def main(self) -> tuple[Effect, ...]:
@@ -126,6 +129,8 @@ def effects(results: Results, found: Ablation) -> Effects | None:
         configurations=len(settings),
         complete=len(different) == combos,
         swapped=swapped,
+        seeds=counts.shape[2],
+        margin=found.margin,
     )
 
 
@@ -176,7 +181,8 @@ def table(found: Effects) -> Table:
         "minus a. An interaction (×) is the change of the first effect from the second's first level to its second. "
         f"Unit: the subject; 95 % interval and p {_how(found)} over the {len(found.effects)} rows."
     )
-    notes = [f"{name}: aliased with others in this design, so it cannot be told." for name in found.aliased]
+    notes = ["One seed: p refers to these trained models; seed variance is not assessed."] * (found.seeds == 1)
+    notes += [f"{name}: aliased with others in this design, so it cannot be told." for name in found.aliased]
     notes += [
         f"{name}: takes up {', '.join(taken)}; right only without them." for name, taken in found.absorbed.items()
     ]

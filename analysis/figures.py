@@ -16,7 +16,7 @@ from analysis.ablation import Ablation, Finding
 from analysis.confusion import Counts
 from analysis.effects import Effects
 from analysis.importance import Importances
-from analysis.inference import ROPE, Comparison
+from analysis.inference import Comparison
 from analysis.metrics import Floats, accuracy
 from analysis.pareto import Point
 from analysis.scores import Score
@@ -42,19 +42,19 @@ MARKERS = {"variant": "o", "null": "D", "control": "s"}
 def forest(found: Ablation) -> Figure:
     """Differences to the baseline with their 95 % intervals (thick) and joint intervals (thin)."""
     rows = [(finding, finding.comparison) for finding in found.findings if finding.comparison]
-    base = {"null": " (noise floor)", "control": " (control)", "variant": ""}
+    base = {"null": " (one repetition)", "control": " (control)", "variant": ""}
     names = [wrapped(f"{finding.arm.arm}{base[finding.kind]}") for finding, _ in rows]
     places, bottom = _places(names)
     with rc_context(STYLE):
         figure = Figure(figsize=(8.6, 1.35 + 0.32 * (bottom + 0.5)), layout="constrained")
         axes = figure.add_subplot()
-        axes.axvspan(-ROPE, ROPE, color="#dfe9df", linewidth=0, zorder=0)
+        axes.axvspan(-found.margin, found.margin, color="#dfe9df", linewidth=0, zorder=0)
         axes.axvline(0, color="#444444", linewidth=0.8, zorder=1)
         for y, (finding, seen) in zip(places, rows, strict=True):
             _row(axes, y, finding, seen)
         axes.set_yticks(places, names)
         axes.set_ylim(bottom + 0.1, -0.6)
-        _frame(axes, found.centre)
+        _frame(axes, found.centre, found.margin)
     return figure
 
 
@@ -112,10 +112,10 @@ def _row(axes: Axes, y: float, finding: Finding, seen: Comparison) -> None:
     )
 
 
-def _frame(axes: Axes, centre: str) -> None:
+def _frame(axes: Axes, centre: str, margin: float) -> None:
     """Direction, and what the columns mean."""
     axes.tick_params(axis="y", length=0)
-    axes.set_xlabel(f"ΔUF1 to the {centre} (left: worse); band: ±{ROPE}, of no practical matter")
+    axes.set_xlabel(f"ΔUF1 to the {centre} (left: worse); band: ±{margin:g}, of no practical matter")
     axes.text(
         1.02, -0.75, "Δ [95 % CI]             p adj", transform=axes.get_yaxis_transform(), va="bottom", fontsize=8,
         family="monospace",
@@ -172,7 +172,7 @@ def effects(found: Effects) -> Figure:
     with rc_context(STYLE):
         figure = Figure(figsize=(8.6, 1.2 + 0.3 * (bottom + 0.5)), layout="constrained")
         axes = figure.add_subplot()
-        axes.axvspan(-ROPE, ROPE, color="#dfe9df", linewidth=0, zorder=0)
+        axes.axvspan(-found.margin, found.margin, color="#dfe9df", linewidth=0, zorder=0)
         axes.axvline(0, color="#444444", linewidth=0.8, zorder=1)
         for y, effect in zip(places, found.effects, strict=True):
             colour = COLOURS["variant" if len(effect.factors) == 1 else "null"]
@@ -181,7 +181,7 @@ def effects(found: Effects) -> Figure:
         axes.set_yticks(places, names)
         axes.tick_params(axis="y", length=0)
         axes.set_ylim(bottom + 0.1, -0.6)
-        axes.set_xlabel(f"ΔUF1; band: ±{ROPE}, of no practical matter; grey: interactions")
+        axes.set_xlabel(f"ΔUF1; band: ±{found.margin:g}, of no practical matter; grey: interactions")
     return figure
 
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from analysis import sheets
-from analysis.results import Arm, Metadata, Results, Trial
+from analysis.results import ELSEWHERE, Arm, Metadata, Results, Trial
 from analysis.sheets import columns_problems, cut, shown
 from search_spaces.errors import UserError
 from search_spaces.files import require_file
@@ -22,11 +22,11 @@ SUFFIXES = (".csv", ".parquet")
 NEEDED = ("subject", "clip_id", "y_true", "y_pred")
 OPTIONAL = ("configuration", "seed", "dataset", "probabilities")
 STAGE = "predictions"
-PROTOCOL = "protocol as its authors say"
 NOTE = "Predictions made elsewhere: how they were trained, and on which epoch they were taken, is not known here."
 # What stands for a value that is missing; "null" and "none" may be labels.
 MISSING = frozenset({"", "NA", "N/A", "#N/A", "NaN", "nan"})
 _WHOLE = re.compile(r"-?[0-9]{1,18}(\.0*)?")
+_ROUNDED, _SUM = 1e-4, 0.01  # by which a probability may be below the largest, and the sum of all miss 1
 _ROUNDING = 1e-6  # by which a probability may miss 0 or 1
 
 
@@ -39,11 +39,13 @@ def predictions_made_elsewhere(files: Sequence[Path]) -> Results:
     """
     tables = [_table(path) for path in files]
     rows = pd.concat(tables, ignore_index=True)
-    problems = _confused(rows, tables)
+    problems = _in_two_files(rows) or _confused(rows, tables)
     rows["dataset"] = rows.get("dataset", pd.Series("", index=rows.index)).fillna("")
     if problems := problems + cut(_spelt_twice(rows)):
         raise UserError(problems)
     classes = tuple(sorted(set(rows.y_true)))
+    if problems := _contradictions(rows, classes):
+        raise UserError(problems)
     levels = _levels(rows)
     runs = [_trial(i, name, own, levels) for i, (name, own) in enumerate(rows.groupby("configuration", sort=True))]
     numbers = {run.arm: run.trial for run in runs}
@@ -56,13 +58,13 @@ def predictions_made_elsewhere(files: Sequence[Path]) -> Results:
         question="",
         dataset=", ".join(sorted(set(rows.dataset) - {""})) or ", ".join(path.name for path in files),
         dataset_digest=digest([list(clip) for clip in known]),
-        protocol=PROTOCOL,
+        protocol=ELSEWHERE,
         classes=classes,
         baseline=None,
         arms=tuple(Arm(run.arm or "", STAGE, {}) for run in runs),
         truth=None,
         provenance={"files": ", ".join(path.name for path in files)},
-        notes=(NOTE,),
+        notes=(NOTE, *_two_kinds(rows, tables)),
     )
     return Results.checked(frame, runs, about)
 
@@ -196,6 +198,52 @@ def _confused(rows: pd.DataFrame, tables: Sequence[pd.DataFrame]) -> list[str]:
         if clips.nunique() > 1:
             problems.append(f"subject {subject!r}: other clips in {' than in '.join(clips.index)}; {remedy}")
     return cut(problems)
+
+
+def _in_two_files(rows: pd.DataFrame) -> list[str]:
+    """Runs that two files have, clip by clip: one name for two configurations."""
+    clip = [name for name in ("configuration", "seed", "dataset", "subject", "clip_id") if name in rows]
+    twice = rows[rows.duplicated(clip, keep=False)]
+    found = []
+    for (name, seed), own in twice.groupby(["configuration", "seed"]):
+        if len(files := own._file.unique()) > 1:
+            where = " and in ".join(files)
+            found.append(f"configuration {name!r}, seed {seed}: the same clips in {where}; give each its own name")
+    return cut(found)
+
+
+def _contradictions(rows: pd.DataFrame, classes: tuple[str, ...]) -> list[str]:
+    """Rows whose probabilities are none, or are not those of their prediction; their number is checked elsewhere."""
+    found = []
+    for file, line, predicted, own in zip(rows._file, rows._line, rows.y_pred, rows.probabilities, strict=True):
+        if len(own) != len(classes) or predicted not in classes:
+            continue
+        if abs(sum(own) - 1) > _SUM:
+            found.append(f"{file}, row {line}: probabilities sum to {sum(own):.4g}, not to 1")
+        elif own[classes.index(predicted)] < max(own) - _ROUNDED:
+            largest = classes[max(range(len(own)), key=own.__getitem__)]
+            found.append(f"{file}, row {line}: y_pred is {predicted!r}, and the largest probability is of {largest!r}")
+    return cut(found)
+
+
+def _two_kinds(rows: pd.DataFrame, tables: Sequence[pd.DataFrame]) -> list[str]:
+    """That a subject has clips of two kinds of names, where no column tells datasets apart: are these two subjects?
+
+    A kind is what stands before the first digit; one that goes with a single label names that, and no dataset.
+    """
+    if any("dataset" in table.columns for table in tables):
+        return []
+    clips = rows[["subject", "clip_id", "y_true"]].drop_duplicates()
+    clips = clips.assign(kind=clips.clip_id.str.extract(r"^([^0-9]*)", expand=False).str.casefold())
+    labels = clips.groupby("kind").y_true.transform("nunique")
+    mixed = clips[labels > 1].groupby("subject").kind.nunique()
+    found = [str(subject) for subject, kinds in mixed.items() if kinds > 1]
+    if not found:
+        return []
+    return [
+        f"{rows.subject.nunique()} subjects are told apart by their names alone, and the clips of {len(found)} of them "
+        f"have names of two kinds (subject {found[0]}): if these are two datasets, give every row its `dataset`."
+    ]
 
 
 def _levels(rows: pd.DataFrame) -> dict[str, dict[str, Any]]:

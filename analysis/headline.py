@@ -6,7 +6,7 @@ from analysis import captions
 from analysis.ablation import Ablation, Finding, is_permuted
 from analysis.choice import ON_CHOOSERS
 from analysis.constant import Constant, OneAnswer
-from analysis.inference import LEVEL, ROPE, Comparison
+from analysis.inference import LEVEL, Comparison
 from analysis.results import Results
 from analysis.tables import Cell, Column, Row, Table, absent, interval, number, tally, text
 from analysis.winner import WINNER
@@ -126,13 +126,13 @@ def questions(found: Ablation) -> tuple[tuple[str, str], ...]:
     if found.chosen and found.testers is None:
         warned = f" That is {ON_CHOOSERS}.{warned}"
     return tuple(
-        (f"Does {_described(f)} beat the {found.centre}?", plain(f.comparison) + warned)
+        (f"Does {_described(f)} beat the {found.centre}?", plain(f.comparison, found.margin) + warned)
         for f in found.family
         if f.comparison
     )
 
 
-def plain(seen: Comparison) -> str:
+def plain(seen: Comparison, margin: float) -> str:
     """A comparison in words, for readers who do not read p."""
     span = interval(seen.shown, signed=True).text
     corrected = "; it does not stand after correction for the number of variants" * (seen.p <= 1 - LEVEL)
@@ -142,7 +142,7 @@ def plain(seen: Comparison) -> str:
         "better": f"Yes: ΔUF1 {span}, on {seen.wins} subjects more clips right, on {seen.losses} fewer.",
         "worse": f"No, it is worse: ΔUF1 {span}, on {seen.losses} subjects fewer clips right, on {seen.wins} more.",
         "equivalent": f"Practically equal: ΔUF1 {span}; the 90 % interval excludes differences above "
-        f"{seen.bound or 0.0:.3f} (limit ±{ROPE}).",
+        f"{seen.bound or 0.0:.3f} (limit ±{margin:g}).",
         "inconclusive": f"Not shown: ΔUF1 {span}{corrected}{left}.",
         "identical": "No difference at all: the predictions are identical, by subject, seed and class.",
     }[seen.verdict]
@@ -174,7 +174,7 @@ def verdict(finding: Finding, base: OneAnswer | None = None, all_chose: bool = F
     if finding.shuffled:
         return finding.shuffled.verdict
     if finding.kind == "null":
-        return "noise floor"
+        return "one repetition"
     if finding.comparison is None:
         return None
     word: str = finding.comparison.verdict

@@ -42,6 +42,7 @@ class Importances:
 
     found: tuple[Importance, ...]
     trials: int
+    pruned: int
     spread: str
     evaluator: str
 
@@ -86,8 +87,11 @@ def importances(results: Results, counted: Confusions) -> Importances | str | No
         for name in varied
     ]
     spread = "each seed of the trials by itself" if seeds > 1 else "seeds of the forest (the trials have one seed)"
+    pruned = sum(trial.state == "pruned" for trial in search)
     evaluator = f"as Optuna's FanovaImportanceEvaluator, scikit-learn {__version__}, {TREES} trees, seed 0"
-    return Importances(tuple(sorted(found, key=lambda one: (-one.share, one.factor))), len(trials), spread, evaluator)
+    return Importances(
+        tuple(sorted(found, key=lambda one: (-one.share, one.factor))), len(trials), pruned, spread, evaluator
+    )
 
 
 def table(found: Importances) -> Table:
@@ -109,11 +113,15 @@ def table(found: Importances) -> Table:
     )  # fmt: skip
     caption = (
         f"fANOVA: each factor's own share of the variance of pooled UF1 over {found.trials} complete trials of the "
-        f"search ({found.evaluator}). In brackets: {found.spread}. Noise floor: largest of {SHUFFLES} shares of the "
-        "same scores shuffled. Shares sum to at most 1 whatever happens, noise included; the "
-        "sampler's choices weigh in. No share is a test."
+        f"search ({found.evaluator}). In brackets: {found.spread}. Noise floor: the largest share of any factor in "
+        f"{SHUFFLES} shuffles of the same scores. {_raced(found)}Shares sum to at most 1 whatever "
+        "happens, noise included; the sampler's choices weigh in. No share is a test."
     )
     return Table("importance", "Importance of factors", caption, columns, rows)
+
+
+def _raced(found: Importances) -> str:
+    return f"The race stopped {found.pruned} trials, whose low scores are not seen here. " if found.pruned else ""
 
 
 def answer(found: Importances) -> str:

@@ -20,7 +20,7 @@ Floats = npt.NDArray[np.float64]
 Verdict = Literal["better", "worse", "equivalent", "inconclusive", "identical"]
 
 LEVEL = 0.95
-ROPE = 0.02  # differences of UF1 up to this are of no practical matter; declared here, before looking
+MARGIN = 0.02  # differences of UF1 up to this are of no practical matter, where a study does not declare its own
 RESAMPLES = 19_999
 TINY = 1e-12  # what rounding leaves of a zero
 POWER = 0.8  # with which a detectable difference is found
@@ -178,18 +178,30 @@ class Pair:
 
 
 def compare(
-    baseline: Counts, arms: Mapping[str, Counts], family: Collection[str], chosen: Swaps | None = None
+    baseline: Counts,
+    arms: Mapping[str, Counts],
+    family: Collection[str],
+    chosen: Swaps | None = None,
+    missing: int = 0,
+    margin: float = MARGIN,
 ) -> dict[str, Comparison]:
     """Every arm against the baseline by subject swaps; p is adjusted (step-down max-T) over the family.
 
     Counts are of the same subjects and as many seeds, [N, S, K, K]. The interval is d +- q SE with q the 95 % quantile
-    of the same studentised permutations that give p. chosen: the swaps, where they are not all of `swaps`.
+    of the same studentised permutations that give p. chosen: the swaps, where they are not all of `swaps`. missing: so
+    many more rows of the family were planned and have no result: Bonferroni's share of the level is kept for each.
+    margin: differences up to it are of no practical matter.
     """
-    return compare_pairs({name: Pair.of(arm, baseline) for name, arm in arms.items()}, family, chosen)
+    pairs = {name: Pair.of(arm, baseline) for name, arm in arms.items()}
+    return compare_pairs(pairs, family, chosen, missing, margin)
 
 
 def compare_pairs(
-    pairs: Mapping[str, Pair], family: Collection[str], chosen: Swaps | None = None
+    pairs: Mapping[str, Pair],
+    family: Collection[str],
+    chosen: Swaps | None = None,
+    missing: int = 0,
+    margin: float = MARGIN,
 ) -> dict[str, Comparison]:
     """The same of pairs that have a baseline each, all of the same subjects."""
     if not pairs:
@@ -199,18 +211,18 @@ def compare_pairs(
     rows = [name for name in pairs if name in family]
     adjusted, widest = _max_t([tests[name] for name in rows])
     compared = {name: _comparison(test, pairs[name]) for name, test in tests.items()}
+    planned = 1 + missing / max(1, len(rows))
     for name, p in zip(rows, adjusted, strict=True):
         own = tests[name]
-        joined = replace(
+        compared[name] = replace(
             compared[name],
-            p_adjusted=p,
-            joint=own.interval(widest, LEVEL),
-            narrow=own.interval(widest, 2 * LEVEL - 1),
-            reach=float((widest >= own.swapped.max()).mean()),
-            detectable=own.detectable(widest),
+            p_adjusted=min(1.0, p * planned),
+            joint=own.interval(widest, 1 - (1 - LEVEL) / planned),
+            narrow=own.interval(widest, 1 - 2 * (1 - LEVEL) / planned),
+            reach=float((widest >= own.swapped.max()).mean()) * planned,
+            detectable=own.detectable(widest, 1 - (1 - LEVEL) / planned),
         )
-        compared[name] = replace(joined, verdict=_verdict(joined))
-    return compared
+    return {name: replace(seen, verdict=_verdict(seen, margin)) for name, seen in compared.items()}
 
 
 @dataclass(frozen=True)
@@ -247,11 +259,11 @@ class _Test:
         half = abs(self.difference) if found == self.t else spread
         return max(-1.0, self.difference - half), min(1.0, self.difference + half)
 
-    def detectable(self, swapped: Floats) -> float:
-        """The true difference that passes the 95 % quantile of these with 80 % power."""
+    def detectable(self, swapped: Floats, level: float = LEVEL) -> float:
+        """The true difference that passes this quantile of these with 80 % power."""
         from scipy.special import stdtrit
 
-        found = quantile(swapped, LEVEL)
+        found = quantile(swapped, level)
         return float((found + stdtrit(self.subjects - 1, POWER)) * self.se) if np.isfinite(found) else 0.0
 
 
@@ -320,7 +332,7 @@ def _comparison(test: _Test, pair: Pair) -> Comparison:
     """The comparison by itself, without a family."""
     low, high = test.interval(test.swapped, LEVEL)
     right = [np.trace(counts, axis1=-2, axis2=-1).sum(1) for counts in (pair.arm, pair.baseline)]
-    alone = Comparison(
+    return Comparison(
         difference=test.difference,
         low=low,
         high=high,
@@ -339,17 +351,27 @@ def _comparison(test: _Test, pair: Pair) -> Comparison:
         detectable=test.detectable(test.swapped),
         verdict="inconclusive",
     )
-    return replace(alone, verdict=_verdict(alone))
 
 
-def _verdict(compared: Comparison) -> Verdict:
-    """By the adjusted p where there is one; equivalent if the 90 % interval is within +-ROPE (two one-sided tests)."""
+def _verdict(compared: Comparison, margin: float) -> Verdict:
+    """By the adjusted p where there is one; equivalent if the 90 % interval is within +-margin: two one-sided tests."""
     if not compared.differing:
         return "identical"
     p = compared.p if compared.p_adjusted is None else compared.p_adjusted
     if p <= 1 - LEVEL + 1e-12:
         return "better" if compared.difference > 0 else "worse"
-    return "equivalent" if max(map(abs, compared.narrow)) <= ROPE else "inconclusive"
+    return "equivalent" if max(map(abs, compared.narrow)) <= margin else "inconclusive"
+
+
+def chance_of_equivalent(compared: Comparison, margin: float) -> float:
+    """P(equivalent) of a row like this one if there is no difference at all: its 90 % interval within +-margin."""
+    from scipy.special import stdtr
+
+    if compared.bound is None or not compared.se:
+        return 0.0
+    half = compared.bound - abs(compared.difference)
+    room = (margin - half) / compared.se
+    return float(2 * stdtr(compared.subjects - 1, room) - 1) if room > 0 else 0.0
 
 
 def holm(p: Sequence[float]) -> list[float]:

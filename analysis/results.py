@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
+from analysis.inference import MARGIN
 from search_spaces.errors import UserError
 
 if TYPE_CHECKING:  # the study writes these tables without pandas, which takes long to import
@@ -58,6 +59,7 @@ TRIALS = pa.schema(
 METADATA_KEY = b"losolab"
 STATES = ("complete", "failed", "pruned", "running")
 CLIP = ["dataset", "subject", "clip_id"]
+ELSEWHERE = "protocol as its authors say"  # of predictions made elsewhere
 SHOWN = 40  # problems of one kind that are spelled out; the rest is counted
 
 
@@ -89,6 +91,7 @@ class Metadata:
     objectives: tuple[str, ...] = ("uf1",)  # of the search: UF1 up, sizes down
     # (dataset, subject) by whose scores alone the search chose, and which alone its trials hold out; none: by all.
     chosen_by: tuple[tuple[str, str], ...] = ()
+    equivalence: float = MARGIN  # differences of UF1 up to this are of no practical matter
 
     @classmethod
     def decode(cls, text: bytes | str) -> "Metadata":
@@ -192,11 +195,13 @@ def _problems_of_clips(rows: "pd.DataFrame", runs: Sequence[Trial], metadata: Me
     names, classes = {run.trial: run.name for run in runs}, metadata.classes
     problems = _list(rows[rows.duplicated(["trial", "seed", *CLIP])], names, "is predicted twice")
     proposals = {run.trial for run in runs if run.arm is None} if metadata.chosen_by else set[int]()
-    problems += _list(_missing(rows, runs, proposals), names, "is missing though the trial is complete")
+    whole = "that others predict" if metadata.protocol == ELSEWHERE else "though the trial is complete"
+    problems += _list(_missing(rows, runs, proposals), names, f"is missing {whole}")
     differ = rows[rows.groupby(CLIP).y_true.transform("nunique") > 1]
     if len(differ):
         usual = differ.groupby(CLIP).y_true.transform(lambda truth: truth.value_counts(sort=True).index[0])
-        problems += _list(differ[differ.y_true != usual], names, "has another y_true than in most trials")
+        than = "most trials" if len(names) > 2 else "the other trial"
+        problems += _list(differ[differ.y_true != usual], names, f"has another y_true than in {than}")
     for column in ("y_true", "y_pred"):
         strange = rows[~rows[column].isin(classes)]
         problems += _list(strange, names, f"has a {column} that is none of {', '.join(classes)}")
@@ -236,12 +241,15 @@ def _missing(rows: "pd.DataFrame", runs: Sequence[Trial], partial: Collection[in
 
 def _list(rows: "pd.DataFrame", names: Mapping[int, str], what: str) -> list[str]:
     """One line for each (trial, seed, subject) with its clips."""
-    clips: dict[tuple[int, int, str], list[str]] = {}
-    for trial, seed, subject, clip in rows[["trial", "seed", "subject", "clip_id"]].itertuples(index=False, name=None):
-        clips.setdefault((trial, seed, subject), []).append(clip)
+    clips: dict[tuple[int, int, str, str], list[str]] = {}
+    columns = ["trial", "seed", "dataset", "subject", "clip_id"]
+    for *where, clip in rows[columns].itertuples(index=False, name=None):
+        clips.setdefault(tuple(where), []).append(clip)
+    several = len({dataset for _, _, dataset, _ in clips}) > 1
     lines = [
-        f"{names[trial]}, seed {seed}, subject {subject!r}: clip {', '.join(dict.fromkeys(found))} {what}"
-        for (trial, seed, subject), found in clips.items()
+        f"{names[trial]}, seed {seed}, {f'dataset {dataset!r}, ' * several}subject {subject!r}: clip "
+        f"{', '.join(dict.fromkeys(found))} {what}"
+        for (trial, seed, dataset, subject), found in clips.items()
     ]
     return lines[:SHOWN] + ([f"... and {len(lines) - SHOWN} more: a clip that {what}"] if len(lines) > SHOWN else [])
 

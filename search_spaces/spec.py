@@ -233,6 +233,7 @@ class StudySpec(Strict):
     protocol: Literal["loso"] = "loso"
     baseline: Levels = Levels()
     stages: Annotated[dict[Stage, Design], Field(min_length=1), AfterValidator(_in_order)]
+    equivalence: Annotated[float, real(0.001, 0.2)] = 0.02  # of UF1: smaller differences are of no practical matter
     resources: Resources = Resources()
     storage: Path = Path("studies")
     tracking_uri: str | None = None

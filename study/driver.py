@@ -159,6 +159,7 @@ def _description(study: Study, clips: Clips, ledger: Ledger) -> dict[str, Any]:
         "classes": list(clips.classes),
         "objectives": next((s.design.objectives for s in study.plan.searches), ["uf1"]),
         "baseline": _reference(planned),
+        "equivalence": study.spec.equivalence,
         "arms": [_as_arm(*arm) for arm in planned],
         "truth": readers.truth(study.index),
         "notes": [*study.index.notes, *made_up, *of_videos],

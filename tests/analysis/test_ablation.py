@@ -108,7 +108,8 @@ def test_caption_and_notes_say_how(simulate):
     ):
         assert part in table.caption, part
     assert "Minimum detectable difference" in table.caption
-    assert any("noise floor" in note for note in table.notes) and any("chance is" in note for note in table.notes)
+    for part in ("one draw of what is noise", "chance is", "Of a variant without any difference, errors like these"):
+        assert any(part in note for note in table.notes), part
 
 
 def test_limits_are_told(simulate, arm):
@@ -224,4 +225,29 @@ BASE = Comparison(
     ],
 )
 def test_sentences_claim_no_more_than_the_intervals(changes, said):
-    assert plain(replace(BASE, **changes)) == said
+    assert plain(replace(BASE, **changes), 0.02) == said
+
+
+def test_planned_variants_without_a_result_count_in_the_correction(simulate, arm):
+    """Two of four variants failed: what is left is adjusted by twice as much, and the table names them."""
+    arms = [arm("baseline", 0.7), arm("a", 0.55), arm("b", 0.6)]
+    failed = [arm(name, 0.5, states={1: "failed"}) for name in ("c", "d")]
+    whole, cut = (simulate(tuple(own)).results() for own in (arms, [*arms, *failed]))
+    before, after = (ablations(results)[-1] for results in (whole, cut))
+    for one, other in zip(before.family, after.family, strict=True):
+        assert other.comparison.p_adjusted == min(1, 2 * one.comparison.p_adjusted)
+        assert other.comparison.detectable >= one.comparison.detectable
+        assert other.comparison.joint[0] <= one.comparison.joint[0] and other.comparison.p == one.comparison.p
+    assert any("without a result count in the correction, too (c, d)" in note for note in headline(cut, after).notes)
+
+
+def test_the_margin_of_equivalence_is_the_studys(simulate, arm):
+    study = copy.deepcopy(simulate((arm("baseline", 0.7), arm("same", 0.7)), subjects=40))
+    words = []
+    for margin in (0.02, 0.2):
+        study.metadata["equivalence"] = margin
+        results = study.results()
+        (found,) = ablations(results)
+        words.append(found.family[0].comparison.verdict)
+        assert any(f"within ±{margin:g}" in note for note in headline(results, found).notes)
+    assert words == ["inconclusive", "equivalent"]

@@ -26,7 +26,7 @@ def test_a_real_factor_stands_above_the_noise(results):
     assert "learning_rate" in answer(found) and "depth" not in answer(found)
     shown = table(found)
     assert "FanovaImportanceEvaluator" in shown.caption and "seed 0" in shown.caption
-    assert "Noise floor: largest of 8 shares" in shown.caption
+    assert "Noise floor: the largest share of any factor in 8 shuffles" in shown.caption
     assert answer(found).startswith("Above the noise floor, over each seed of the trials by itself: learning_rate")
     assert importances(results, confusions(results)) == found
 

@@ -6,7 +6,7 @@ from hypothesis.extra.numpy import arrays
 from scipy import stats
 
 from analysis import inference
-from analysis.inference import compare, holm, interval, seed_excess, swapped_differences, swaps
+from analysis.inference import chance_of_equivalent, compare, holm, interval, seed_excess, swapped_differences, swaps
 from analysis.metrics import uf1
 
 
@@ -293,7 +293,7 @@ class TestCompare:
             arm[i, 0, true, 2] -= [-1, 1][i % 2]
         assert arm.min() >= 0
         found = compare(base, {"a": arm}, ["a"])["a"]
-        assert found.verdict == "equivalent" and max(map(abs, found.narrow)) <= inference.ROPE
+        assert found.verdict == "equivalent" and max(map(abs, found.narrow)) <= inference.MARGIN
 
     def test_detectable_is_what_passes_the_interval_that_decides(self):
         """By itself a row's own quantile, in a family the one for all rows at once; then t for 80 % power."""
@@ -331,3 +331,15 @@ def fresh(subjects, seeds, skill, key, clips=10):
                 right = generator.random(len(labels)) < level
                 np.add.at(arms[a, i, s], (labels, np.where(right, labels, generator.choice(3, len(labels)))), 1)
     return arms
+
+
+def test_the_chance_of_equivalence_without_a_difference():
+    """By simulation: 60 subjects, equal arms; the share called equivalent is what errors like theirs give by t."""
+    called, chances = [], []
+    for key in range(200):
+        pair = fresh(60, 2, 0.8, key)
+        found = compare(pair[0], {"a": pair[1]}, ["a"], margin=0.03)["a"]
+        called.append(found.verdict == "equivalent")
+        chances.append(chance_of_equivalent(found, 0.03))
+    assert 0.05 < np.mean(called) < 0.95, "the margin tells nothing here"
+    assert np.median(chances) == pytest.approx(np.mean(called), abs=0.12)

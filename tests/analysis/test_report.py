@@ -188,7 +188,13 @@ def test_what_is_not_shown_has_a_word(simulate, arm):
 def test_one_seed_is_one_seed_and_minus_is_no_hyphen(simulate, arm):
     made = report(simulate((arm("baseline", 0.8, seeds=(1,)), arm("null", 0.2, seeds=(11,)))).results())
     assert "1 seed an arm" in made.tables()[0].caption
-    assert "differs from the baseline by −0." in made.warnings[0]
+    assert any("differs from the baseline by −0." in said for said in made.warnings)
+
+
+def test_a_score_too_good_to_be_true_is_asked_after(simulate, arm):
+    strange = report(simulate((arm("baseline", 0.5), arm("leaky", 1.0))).results()).warnings
+    assert strange[0].startswith("UF1 of leaky (1.000) is that of a network that hardly ever errs")
+    assert not any("hardly ever errs" in said for said in report(simulate().results()).warnings)
 
 
 def test_a_class_that_one_subject_alone_shows_is_told(simulate, arm):

@@ -86,7 +86,7 @@ def test_missing_and_doubled_clips_and_strange_labels(tmp_path):
     table.iloc[4, table.columns.get_loc("y_pred")] = "sleepy"
     found = problems(save(table, tmp_path / "bad.csv"))
     assert "arm 'full', seed 0, subject 's0': clip c0 is predicted twice" in found
-    assert "arm 'half', seed 0, subject 's2': clip c2 is missing though the trial is complete" in found
+    assert "arm 'half', seed 0, subject 's2': clip c2 is missing that others predict" in found
     assert "arm 'full', seed 0, subject 's1': clip c1 has a y_pred that is none of neg, null, sur" in found
 
 
@@ -202,3 +202,31 @@ def test_whole_seeds_of_a_float_column_are_seeds(tmp_path):
         for wrong in (2.5, float("inf")):
             found = problems(save(rows(seed=wrong), tmp_path / f"ours{suffix}"))
             assert f"seed {str(wrong)!r} is not an integer" in found[0]
+
+
+def test_one_name_in_two_files_is_told_once(tmp_path):
+    found = problems(save(rows(), tmp_path / "a.csv"), save(rows(), tmp_path / "b.csv"))
+    assert found == [
+        f"configuration {name!r}, seed 0: the same clips in a.csv and in b.csv; give each its own name"
+        for name in ("full", "half")
+    ]
+
+
+def test_probabilities_that_contradict_the_prediction_or_are_none(tmp_path):
+    table = rows()
+    table["probabilities"] = [json.dumps([float(label == p) for label in ("neg", "null", "sur")]) for p in table.y_pred]
+    table.loc[1, "probabilities"] = "[0.6, 0.3, 0.1]"
+    table.loc[2, "probabilities"] = "[0.9, 0.9, 0.9]"
+    assert problems(save(table, tmp_path / "x.csv")) == [
+        "x.csv, row 3: y_pred is 'null', and the largest probability is of 'neg'",
+        "x.csv, row 4: probabilities sum to 2.7, not to 1",
+    ]
+
+
+@pytest.mark.parametrize(("second", "told"), [("EP{}", True), ("c1{}", False)])
+def test_subjects_whose_clips_have_names_of_two_kinds_are_told(tmp_path, second, told):
+    """Two datasets with subjects of the same names, in one file without a column for them."""
+    more = rows()
+    more["clip_id"] = [second.format(clip) for clip in more.clip_id]
+    notes = Results.load(save(pd.concat([rows(), more]), tmp_path / "x.csv")).metadata.notes
+    assert any("3 subjects are told apart by their names alone" in note for note in notes) is told
