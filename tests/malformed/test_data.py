@@ -117,6 +117,22 @@ def test_a_plan_says_it_too(folder, name):
     assert words in " ".join(refused("plan", "study.yaml", "--data", folder, cwd=folder).split())
 
 
+@pytest.mark.parametrize("count", [1, 3, 5, 8])
+@pytest.mark.parametrize("form", ["csv", "npy"])
+def test_landmarks_of_another_length_are_found_without_decoding(folder, form, count):
+    """Of a folder of files, tests/study/data/test_landmarks.py."""
+    file = folder / f"points{count}.{form}"
+    if form == "npy":
+        np.save(file, np.ones((count, 68, 2)))
+    else:
+        header = ["frame", *(f"{axis}_{point}" for axis in "xy" for point in range(68))]
+        rows = [[frame, *range(136)] for frame in range(1, count + 1)]
+        file.write_text("\n".join(",".join(map(str, row)) for row in [header, *rows]))
+    (folder / "clips.csv").write_text(table(HEADER + ",landmarks", [f"{row},{file.name}" for row in ROWS]))
+    for command in (("check", "manifest", folder), ("plan", "study.yaml", "--data", folder)):
+        refused(*command, cwd=folder, tells=(f"{file.name}: has landmarks of {count} frames, ", "has 4; make them"))
+
+
 SHAPED = {"options": {}, "ideal_uf1": {"regions": {"face": {"balanced": 1, "actual": 1, "limit": 1}}}, "planted": []}
 
 

@@ -15,7 +15,7 @@ from search_spaces.errors import UserError
 from search_spaces.files import require_file, wrong_kind
 from study.data import tables
 from study.data.clips import CLIP_INDEX, ClipIndex
-from study.data.readers.layout import beyond_the_end
+from study.data.readers.layout import unfit_sources
 from study.data.readers.survey import Findings, Survey, index_of, survey_of
 from study.data.tables import misfit
 from study.data.truth import planted
@@ -64,7 +64,7 @@ def survey(path: Path | None, options: Mapping[str, Any]) -> Survey:
             found.wrong("annotation", f"{file}, {where}", problem)
         rows += [] if problems else [row]
     found.together(str(file), whole, tuple(classes))
-    found.problems += beyond_the_end(rows, file.parent)
+    found.problems += unfit_sources(rows, file.parent)
     name = "+".join(sorted({row["dataset"] for _, row, _, _ in typed_rows}))
     return replace(survey_of(name, file.parent, tuple(classes), rows, found), truth=planted(file.parent / "truth.json"))
 
