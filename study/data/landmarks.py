@@ -134,10 +134,7 @@ def _at_a_glance(path: Path, source: Path) -> int | None:
     if not path.is_file():
         return None
     if path.suffix == ".npy":
-        with suppress(OSError, ValueError, EOFError):
-            array = np.load(path, mmap_mode="r")
-            return len(array) if array.ndim == 3 else None
-        return None
+        return len(_mapped(path, 3))
     with path.open("rb") as file:
         header, first = file.readline(), file.readline()
         file.seek(max(0, path.stat().st_size - _TAIL))
@@ -216,16 +213,22 @@ def _first(numbers: Sequence[int]) -> str:
 
 def _loaded(path: Path, dimensions: int) -> Points:
     """The points of an .npy: [frames, 68, 2], or [68, 2] of one frame. Raises UserError."""
+    return np.asarray(_mapped(path, dimensions), np.float64)
+
+
+def _mapped(path: Path, dimensions: int) -> npt.NDArray[Any]:
+    """The same as they are in the file, not read yet: its header may promise more than there is memory."""
     shape = "[frames, 68, 2]" if dimensions == 3 else "[68, 2]"
+    require_file(path, f"an .npy with {shape}")
     try:
-        points = np.load(path)
-    except (OSError, ValueError, EOFError) as error:
+        points = np.load(path, mmap_mode="r")
+    except Exception as error:  # NumPy raises whatever a header makes it stumble over: OSError, ValueError, EOFError
         raise UserError(f"{path}: not readable as an array ({error}); expected: .npy with {shape}") from error
     fits = isinstance(points, np.ndarray) and points.ndim == dimensions and points.shape[-2:] == (POINTS, 2)
     if not fits or not np.issubdtype(points.dtype, np.number):
         told = f"{points.dtype} {points.shape}" if isinstance(points, np.ndarray) else "no array"
         raise UserError(f"{path}: holds {told}; expected: numbers {shape}")
-    return points.astype(np.float64)
+    return points
 
 
 def _from_folder(path: Path, source: Path) -> Points:

@@ -5,6 +5,7 @@ import os
 
 import av  # noqa: F401 (imported once here, and not in every command's fork)
 import numpy as np
+import pyarrow.csv  # noqa: F401
 import pytest
 from PIL import Image
 
@@ -131,6 +132,53 @@ def test_landmarks_of_another_length_are_found_without_decoding(folder, form, co
     (folder / "clips.csv").write_text(table(HEADER + ",landmarks", [f"{row},{file.name}" for row in ROWS]))
     for command in (("check", "manifest", folder), ("plan", "study.yaml", "--data", folder)):
         refused(*command, cwd=folder, tells=(f"{file.name}: has landmarks of {count} frames, ", "has 4; make them"))
+
+
+def header_of(shape: str) -> bytes:
+    """The header of an array of NumPy's, without its numbers."""
+    text = f"{{'descr': '<f8', 'fortran_order': False, 'shape': {shape}, }}".ljust(117) + "\n"
+    return b"\x93NUMPY\x01\x00v\x00" + text.encode()
+
+
+POINT_FILES = {
+    "a pipe": (os.mkfifo, "is a named pipe"),
+    "a folder": (os.mkdir, "is a folder"),
+    "a device": (lambda path: path.symlink_to("/dev/zero"), "is a device"),
+    "nothing": (lambda path: path.touch(), "not readable as an array"),
+    "half a header": (lambda path: path.write_bytes(header_of("(68, 2)")[:40]), "not readable as an array"),
+    "more than there is": (
+        lambda path: path.write_bytes(header_of("(10000000000, 68, 2)")),
+        "not readable as an array",
+    ),
+    "an archive": (lambda path: np.savez(path.open("wb"), np.ones((68, 2))), "holds no array"),
+    "pickles": (lambda path: np.save(path, np.full((68, 2), None)), "not readable as an array"),
+    "words": (lambda path: np.save(path, np.full((68, 2), "x")), "expected: numbers [68, 2]"),
+    "another shape": (lambda path: np.save(path, np.ones((5, 2))), "expected: numbers [68, 2]"),
+}
+
+
+@pytest.mark.parametrize("kind", POINT_FILES)
+def test_files_of_landmarks_that_are_none(folder, tmp_path, kind):
+    make, words = POINT_FILES[kind]
+    for number in range(4):
+        np.save(tmp_path / f"{number}.npy", np.ones((68, 2)))
+    (tmp_path / "2.npy").unlink()
+    make(tmp_path / "2.npy")
+    (folder / "clips.csv").write_text(table(HEADER + ",landmarks", [f"{row},{tmp_path}" for row in ROWS]))
+    refused("check", "manifest", folder, "--decode", cwd=folder, tells=("2.npy: ", words))
+
+
+@pytest.mark.parametrize("kind", ["a named pipe", "a folder", "a device"])
+@pytest.mark.parametrize("name", ["clips.csv", "clips.parquet", "truth.json"])
+def test_files_of_a_dataset_that_are_none(tmp_path, name, kind):
+    (tmp_path / "clips.csv").write_text(table())
+    (tmp_path / name).unlink(missing_ok=True)
+    {"a named pipe": os.mkfifo, "a folder": os.mkdir, "a device": lambda path: path.symlink_to("/dev/zero")}[kind](
+        tmp_path / name
+    )
+    if name == "clips.parquet":
+        (tmp_path / "clips.csv").unlink()
+    refused("check", "manifest", tmp_path, cwd=tmp_path, tells=(f"{name}: is {kind}; expected: ",))
 
 
 SHAPED = {"options": {}, "ideal_uf1": {"regions": {"face": {"balanced": 1, "actual": 1, "limit": 1}}}, "planted": []}

@@ -81,9 +81,10 @@ def find(path: Path | None) -> Path:
         raise UserError(f"dataset: no path is given; expected: {expected}")
     if not path.exists():
         raise UserError(f"{path}: there is no such folder or file; expected: {expected}")
-    if path.is_file():
+    if not path.is_dir():
+        require_file(path, expected)
         return path
-    found = [path / name for name in NAMES if (path / name).is_file()]
+    found = [path / name for name in NAMES if (path / name).exists()]
     if not found:
         raise UserError(f"{path}: holds no annotation; expected: {expected}")
     return found[0]

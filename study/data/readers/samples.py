@@ -157,7 +157,7 @@ def placed(
         _unusable(sample, options, found, "without landmarks", "; ".join(points.problems))
         return None
     if points and isinstance(wrong := attempt(partial(check_length, points, sample.source)), UserError):
-        _unusable(sample, options, found, "landmarks of another length", "; ".join(wrong.problems))
+        _unusable(sample, options, found, "unfit landmarks", "; ".join(wrong.problems))
         return None
     return {
         "clip_id": sample.clip_id,
