@@ -26,7 +26,7 @@ SIZES, TRIED, SEED = (20, 26, 68), (12, 60), 2026
 SEEDS = 5  # of confirm and ablate
 BEST, STEPS = 3, 4  # variants of confirm, and of the ablation around the winner
 SWAPS = 999
-EFFECT = 0.42  # of skill: .08 UF1
+EFFECT = 0.47  # of skill: .08 UF1
 GENERATORS = {"utilities": score_tables, "copula": copula_tables}
 
 

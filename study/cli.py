@@ -86,7 +86,9 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         refuse_unfit(given)
         ended = app(given, prog_name="losolab", standalone_mode=False)
-    except Exception as error:
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:  # a library's panic or cancellation need not be an Exception
         if isinstance(error, _UsageError):
             _explain(error)
         if problems := _mistakes(error):
@@ -95,7 +97,7 @@ def main(arguments: list[str] | None = None) -> None:
     sys.exit(ended if isinstance(ended, int) else 0)
 
 
-def _mistakes(error: Exception) -> list[str]:
+def _mistakes(error: BaseException) -> list[str]:
     """What is the user's, or the machine's, to mend; nothing where the error is ours."""
     match error:
         case UserError():

@@ -16,7 +16,7 @@ def found(what: str, path: str) -> Any:
     except ModuleNotFoundError as error:
         advice = "install it, or put its folder on PYTHONPATH"
         raise UserError(f"{what} {path!r}: there is no module {error.name}; {advice}") from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise UserError(f"{what} {path!r}: {module} cannot be imported: {type(error).__name__}: {error}") from error
     if not hasattr(imported, name):
         raise UserError(f"{what} {path!r}: {module} has no {name}")

@@ -1,6 +1,7 @@
 """Clips: the index of a dataset, and the decoded arrays that trials train on."""
 
 import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+from pyarrow.json import ParseOptions, ReadOptions, read_json
 
 from search_spaces.identity import digest
 
@@ -36,6 +38,19 @@ CLIP_INDEX = pa.schema(
         pa.field("landmarks", pa.string()),
     ]
 )
+
+
+def table_of(rows: Sequence[Mapping[str, Any]]) -> pa.Table:
+    """Rows as a table of CLIP_INDEX; what they leave out is null.
+
+    By way of JSON: Arrow's own way from Python's values imports pandas, a quarter of a second of `losolab plan`.
+    """
+    if not rows:
+        return CLIP_INDEX.empty_table()
+    lines = "\n".join(json.dumps({name: row.get(name) for name in CLIP_INDEX.names}) for row in rows)
+    parsing, reading = ParseOptions(explicit_schema=CLIP_INDEX), ReadOptions(use_threads=False)
+    table = read_json(pa.BufferReader(lines.encode()), reading, parsing)
+    return table.combine_chunks().cast(CLIP_INDEX)
 
 
 @dataclass(frozen=True)

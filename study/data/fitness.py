@@ -5,11 +5,10 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
 from search_spaces.config import FACTORS, TrialConfig
 from search_spaces.errors import UserError
-from study.data.clips import ClipIndex
+from study.data.clips import ClipIndex, table_of
 from study.data.readers.survey import SHOWN, classes_of_one_subject
 from study.data.sampling import START, is_short
 
@@ -92,7 +91,7 @@ def without_short(configs: Iterable[TrialConfig], index: ClipIndex) -> ClipIndex
         raise UserError(f"{told}; then {left}: ask for fewer frames, or name another rule")
     alone = [note for note in classes_of_one_subject(kept, index.classes) if note not in index.notes]
     notes = (*index.notes, f"{told}.", *alone)
-    return replace(index, table=pa.Table.from_pylist(kept, index.table.schema), notes=notes)
+    return replace(index, table=table_of(kept), notes=notes)
 
 
 def notes(configs: Iterable[TrialConfig], index: ClipIndex) -> list[str]:

@@ -5,6 +5,7 @@ Points are pixels of the frame, x then y; a whole number is the middle of a pixe
 
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,6 +20,7 @@ from study.data.images import frame_number, image_files
 
 POINTS = 68
 MOST = 1000  # frames that a table may tell of for each of its rows
+_TAIL = 2**16  # bytes at the end of a table in which its last row is: one of OpenFace has some thousand
 BITS = 20  # of the fraction of a transform's numbers: rounded once, then all arithmetic is exact
 
 Points = npt.NDArray[np.float64]  # [..., 68, 2]
@@ -108,6 +110,45 @@ def read(path: Path, first: int, last: int, source: Path) -> Points:
     success), an .npy with [frames, 68, 2], or a folder with an .npy [68, 2] for each frame (`point_files`). They are of
     all frames of the source: of another number, nobody knows which frame is whose.
     """
+    points = _all(path, source, last)
+    wanted = points[first : last + 1]
+    if lost := [first + int(frame) for frame in np.flatnonzero(_faceless(wanted))]:
+        raise UserError(f"{path}: no face was found in {len(lost)} frames of the clip ({_first(lost)}, counted from 0)")
+    return wanted
+
+
+def check_length(path: Path, source: Path) -> None:
+    """Raise UserError where landmarks are of another number of frames than their source, if a glance shows it.
+
+    What looks wrong is read whole, to be sure; a table that a glance does not understand is left to `read`.
+    """
+    count = _at_a_glance(path, source)
+    if count is not None and _other_length(count, source):
+        _all(path, source)
+
+
+def _at_a_glance(path: Path, source: Path) -> int | None:
+    """Frames of landmarks by their array's shape, their files, or the first and the last row of their table."""
+    if path.is_dir():
+        return len(point_files(path, source))
+    if not path.is_file():
+        return None
+    if path.suffix == ".npy":
+        return len(_mapped(path, 3))
+    with path.open("rb") as file:
+        header, first = file.readline(), file.readline()
+        file.seek(max(0, path.stat().st_size - _TAIL))
+        last = file.read().rstrip().rpartition(b"\n")[2]
+    separator = max(tables.DELIMITERS, key=lambda sign: header.count(sign.encode())).encode()
+    names = [name.strip() for name in header.removeprefix(b"\xef\xbb\xbf").split(separator)]
+    with suppress(ValueError, IndexError):
+        start, end = (int(float(row.split(separator)[names.index(b"frame")])) for row in (first, last))
+        return end + (start == 0)
+    return None
+
+
+def _all(path: Path, source: Path, last: int = -1) -> Points:
+    """Landmarks of all frames of a source. Raises UserError where there are no others, or none of the frame `last`."""
     if path.is_dir():
         points = _from_folder(path, source)
     elif not path.is_file():
@@ -118,10 +159,7 @@ def read(path: Path, first: int, last: int, source: Path) -> Points:
         raise UserError(f"{path}: has landmarks of {len(points)} frames, the annotation needs {last + 1}")
     if wrong := _other_length(len(points), source):
         raise UserError(f"{path}: has landmarks of {len(points)} frames, {wrong}; make them of the very source again")
-    wanted = points[first : last + 1]
-    if lost := [first + int(frame) for frame in np.flatnonzero(_faceless(wanted))]:
-        raise UserError(f"{path}: no face was found in {len(lost)} frames of the clip ({_first(lost)}, counted from 0)")
-    return wanted
+    return points
 
 
 def _other_length(count: int, source: Path) -> str | None:
@@ -175,16 +213,22 @@ def _first(numbers: Sequence[int]) -> str:
 
 def _loaded(path: Path, dimensions: int) -> Points:
     """The points of an .npy: [frames, 68, 2], or [68, 2] of one frame. Raises UserError."""
+    return np.asarray(_mapped(path, dimensions), np.float64)
+
+
+def _mapped(path: Path, dimensions: int) -> npt.NDArray[Any]:
+    """The same as they are in the file, not read yet: its header may promise more than there is memory."""
     shape = "[frames, 68, 2]" if dimensions == 3 else "[68, 2]"
+    require_file(path, f"an .npy with {shape}")
     try:
-        points = np.load(path)
-    except (OSError, ValueError, EOFError) as error:
+        points = np.load(path, mmap_mode="r")
+    except Exception as error:  # NumPy raises whatever a header makes it stumble over: OSError, ValueError, EOFError
         raise UserError(f"{path}: not readable as an array ({error}); expected: .npy with {shape}") from error
     fits = isinstance(points, np.ndarray) and points.ndim == dimensions and points.shape[-2:] == (POINTS, 2)
     if not fits or not np.issubdtype(points.dtype, np.number):
         told = f"{points.dtype} {points.shape}" if isinstance(points, np.ndarray) else "no array"
         raise UserError(f"{path}: holds {told}; expected: numbers {shape}")
-    return points.astype(np.float64)
+    return points
 
 
 def _from_folder(path: Path, source: Path) -> Points:

@@ -6,11 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 
 from search_spaces.errors import UserError
 from search_spaces.identity import stream
-from study.data.clips import CLIP_INDEX, ClipIndex, Clips, assemble
+from study.data.clips import ClipIndex, Clips, assemble, table_of
 from study.data.faces import BORDER, FACE, Motion, Subject, render
 from study.data.regions import Box, cut
 
@@ -156,7 +155,7 @@ def index_of(spec: Synthetic, root: Path = Path(), truth: dict[str, object] | No
     ]
     rows.sort(key=lambda row: (row["subject"], row["clip_id"]))
     classes = tuple(sorted({str(row["label"]) for row in rows}))
-    return ClipIndex(pa.Table.from_pylist(rows, CLIP_INDEX), root, "synthetic", classes, truth)
+    return ClipIndex(table_of(rows), root, "synthetic", classes, truth)
 
 
 def in_memory(spec: Synthetic, regions: Sequence[str] = ("face", "eyes", "mouth")) -> Clips:

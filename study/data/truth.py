@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from search_spaces.errors import UserError
+from search_spaces.files import require_file
 from study.data.synthetic import BROW, CLASSES, MOUTH, Clip, Synthetic, clips
 
 # Which of (brow, mouth) a level of `regions` shows.
@@ -71,9 +72,10 @@ def truth(spec: Synthetic) -> dict[str, object]:
 
 def planted(file: Path) -> dict[str, object] | None:
     """The planted answer that lies beside a table; None where none is. Raises UserError where it is another file."""
-    if not file.is_file():
+    if not file.exists():
         return None
     remedy = "`losolab synthesize` writes it again; beside clips of your own, give it another name"
+    require_file(file, f"what is planted in synthetic data: {remedy}")
     try:
         held = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:

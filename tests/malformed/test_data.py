@@ -5,6 +5,10 @@ import os
 
 import av  # noqa: F401 (imported once here, and not in every command's fork)
 import numpy as np
+import pandas  # noqa: F401
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
@@ -73,6 +77,11 @@ TABLES = {
     "a pipe": (table(first="c0,s0,pos,0,3,pipe.avi,25"), "source pipe.avi is a named pipe; expected: a video"),
     "a path of Windows": (table(first=r"c0,s0,pos,0,3,C:\clips\0,25"), r"source C:\clips\0 is missing (write it rel"),
     "a name of 5,000 letters": (table(first=f"c0,s0,pos,0,3,{'x' * 5000},25"), "is missing"),
+    "a zero byte": (table(first="c0,s\0,pos,0,3,0,25"), r"line 2: subject is 's\x00': U+0000 is no character that can"),
+    "a bell": (table(first="c0,s0,pos\a,0,3,0,25"), "line 2: label is 'pos\\x07': U+0007 is no character that can be"),
+    "colours of a terminal": (table(first="\x1b[31mc0,s0,pos,0,3,0,25"), "clip_id is '\\x1b[31mc0': U+001B is no"),
+    "a backspace in a path": (table(first="c0,s0,pos,0,3,\b0,25"), "source is '\\x080': U+0008 is no character"),
+    "a name on two lines": (table(first='c0,"s\n0",pos,0,3,0,25'), "subject is 's\\n0': it has several lines"),
     "two spellings": (table(first="c0,S01,pos,0,3,0,25"), "one subject is spelt S01 and s1; held out as two"),
     "two forms of an accent": (
         table(rows=[r.replace("s0", "josé" if "c0" in r else NFD) for r in ROWS]),
@@ -115,6 +124,103 @@ def test_a_plan_says_it_too(folder, name):
     text, words = TABLES[name]
     (folder / "clips.csv").write_text(text, encoding="utf-8")
     assert words in " ".join(refused("plan", "study.yaml", "--data", folder, cwd=folder).split())
+
+
+@pytest.mark.parametrize("count", [1, 3, 5, 8])
+@pytest.mark.parametrize("form", ["csv", "npy"])
+def test_landmarks_of_another_length_are_found_without_decoding(folder, form, count):
+    """Of a folder of files, tests/study/data/test_landmarks.py."""
+    file = folder / f"points{count}.{form}"
+    if form == "npy":
+        np.save(file, np.ones((count, 68, 2)))
+    else:
+        header = ["frame", *(f"{axis}_{point}" for axis in "xy" for point in range(68))]
+        rows = [[frame, *range(136)] for frame in range(1, count + 1)]
+        file.write_text("\n".join(",".join(map(str, row)) for row in [header, *rows]))
+    (folder / "clips.csv").write_text(table(HEADER + ",landmarks", [f"{row},{file.name}" for row in ROWS]))
+    for command in (("check", "manifest", folder), ("plan", "study.yaml", "--data", folder)):
+        refused(*command, cwd=folder, tells=(f"{file.name}: has landmarks of {count} frames, ", "has 4; make them"))
+
+
+COLUMNS = {
+    "bytes": ("label", [b"x", b"x", b"y", b"y"], "the column label holds binary; expected: text or numbers"),
+    "bytes that are no text": ("subject", [b"\xff", b"y"] * 2, "the column subject holds binary"),
+    "lists": ("label", [["x"], ["x"], ["y"], ["y"]], "the column label holds list<"),
+    "mappings": ("clip_id", [{"x": 1}] * 4, "the column clip_id holds struct<"),
+    "nothing": ("label", [None] * 4, "row 1: label is empty"),
+    "true and false": ("onset", [False] * 4, "row 1: onset is 'False'; valid: a whole number"),
+    "halves": ("onset", [0.5] * 4, "row 1: onset is '0.5'; valid: a whole number"),
+    "no numbers": ("offset", [float("nan")] * 4, "row 1: offset is 'nan', no value"),
+    "2^62": ("offset", [2**62] * 4, "row 1: offset is '4611686018427387904'; valid: a whole number below 2^31"),
+    "a column twice": ("fps", [25.0] * 4, "the column fps stands in the header twice; leave one"),
+}
+
+
+@pytest.mark.parametrize("kind", COLUMNS)
+def test_parquet_tables(folder, tmp_path, kind):
+    name, cells, words = COLUMNS[kind]
+    names = HEADER.split(",")
+    columns = dict(zip(names, zip(*(row.split(",") for row in ROWS), strict=True), strict=True)) | {name: cells}
+    columns["source"] = [str(folder / source) for source in columns["source"]]
+    several = [*names, name] if kind == "a column twice" else names
+    table = pa.Table.from_arrays([pa.array(columns[one]) for one in several], names=several)
+    pq.write_table(table, tmp_path / "t.parquet")
+    refused("check", "manifest", tmp_path / "t.parquet", cwd=folder, tells=("t.parquet", words))
+
+
+@pytest.mark.parametrize("content", [b"", b"PAR1", b"PAR1" * 99, b"c,s\n", None])
+def test_files_that_are_no_parquet_tables(tmp_path, content):
+    whole = pa.BufferOutputStream()
+    pq.write_table(pa.table({"clip_id": ["c0"] * 99}), whole)
+    (tmp_path / "t.parquet").write_bytes(whole.getvalue().to_pybytes()[:-40] if content is None else content)
+    refused("check", "manifest", tmp_path / "t.parquet", cwd=tmp_path, tells=("t.parquet: not readable as a table (",))
+
+
+def header_of(shape: str) -> bytes:
+    """The header of an array of NumPy's, without its numbers."""
+    text = f"{{'descr': '<f8', 'fortran_order': False, 'shape': {shape}, }}".ljust(117) + "\n"
+    return b"\x93NUMPY\x01\x00v\x00" + text.encode()
+
+
+POINT_FILES = {
+    "a pipe": (os.mkfifo, "is a named pipe"),
+    "a folder": (os.mkdir, "is a folder"),
+    "a device": (lambda path: path.symlink_to("/dev/zero"), "is a device"),
+    "nothing": (lambda path: path.touch(), "not readable as an array"),
+    "half a header": (lambda path: path.write_bytes(header_of("(68, 2)")[:40]), "not readable as an array"),
+    "more than there is": (
+        lambda path: path.write_bytes(header_of("(10000000000, 68, 2)")),
+        "not readable as an array",
+    ),
+    "an archive": (lambda path: np.savez(path.open("wb"), np.ones((68, 2))), "holds no array"),
+    "pickles": (lambda path: np.save(path, np.full((68, 2), None)), "not readable as an array"),
+    "words": (lambda path: np.save(path, np.full((68, 2), "x")), "expected: numbers [68, 2]"),
+    "another shape": (lambda path: np.save(path, np.ones((5, 2))), "expected: numbers [68, 2]"),
+}
+
+
+@pytest.mark.parametrize("kind", POINT_FILES)
+def test_files_of_landmarks_that_are_none(folder, tmp_path, kind):
+    make, words = POINT_FILES[kind]
+    for number in range(4):
+        np.save(tmp_path / f"{number}.npy", np.ones((68, 2)))
+    (tmp_path / "2.npy").unlink()
+    make(tmp_path / "2.npy")
+    (folder / "clips.csv").write_text(table(HEADER + ",landmarks", [f"{row},{tmp_path}" for row in ROWS]))
+    refused("check", "manifest", folder, "--decode", cwd=folder, tells=("2.npy: ", words))
+
+
+@pytest.mark.parametrize("kind", ["a named pipe", "a folder", "a device"])
+@pytest.mark.parametrize("name", ["clips.csv", "clips.parquet", "truth.json"])
+def test_files_of_a_dataset_that_are_none(tmp_path, name, kind):
+    (tmp_path / "clips.csv").write_text(table())
+    (tmp_path / name).unlink(missing_ok=True)
+    {"a named pipe": os.mkfifo, "a folder": os.mkdir, "a device": lambda path: path.symlink_to("/dev/zero")}[kind](
+        tmp_path / name
+    )
+    if name == "clips.parquet":
+        (tmp_path / "clips.csv").unlink()
+    refused("check", "manifest", tmp_path, cwd=tmp_path, tells=(f"{name}: is {kind}; expected: ",))
 
 
 SHAPED = {"options": {}, "ideal_uf1": {"regions": {"face": {"balanced": 1, "actual": 1, "limit": 1}}}, "planted": []}

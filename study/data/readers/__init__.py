@@ -13,7 +13,7 @@ from search_spaces.errors import UserError
 from study import dotted
 from study.data.clips import CLIP_INDEX, ClipIndex
 from study.data.readers import casme2, casme_squared, manifest, megc2019, samm, smic, smic_e, synthetic
-from study.data.readers.layout import beyond_the_end
+from study.data.readers.layout import unfit_sources
 from study.data.readers.survey import (
     Finding,
     Survey,
@@ -125,9 +125,10 @@ def checked(reader: str, index: Any) -> ClipIndex:
     if not index.table.schema.equals(CLIP_INDEX):
         raise UserError(f"dataset reader {reader!r}: its table must have the schema study.data.clips.CLIP_INDEX")
     rows, classes = index.table.to_pylist(), dict.fromkeys(index.classes)
-    problems = [f"{row['clip_id']}: {p}" for row in rows for p in manifest.row_problems(row, index.root, classes)]
+    own = [list(manifest.row_problems(row, index.root, classes)) for row in rows]
+    problems = [f"{row['clip_id']}: {problem}" for row, wrong in zip(rows, own, strict=True) for problem in wrong]
     problems += together_problems(rows, index.classes)
-    problems += map(str, beyond_the_end(rows, index.root))
+    problems += map(str, unfit_sources([row for row, wrong in zip(rows, own, strict=True) if not wrong], index.root))
     if problems:
         raise UserError(limited([f"dataset reader {reader!r}: {problem}" for problem in problems]))
     order = [(name, "ascending") for name in ("dataset", "subject", "clip_id")]

@@ -2,11 +2,12 @@
 
 import re
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
+from zipfile import ZipFile
 
 from search_spaces.errors import UserError
 from search_spaces.files import require_file
@@ -16,6 +17,8 @@ from study.data.readers.survey import limited
 NOTHING = frozenset({"", "/", "-", "none"}) | tables.NOTHING  # how annotations write that there is no value
 
 LIMIT = 2**31  # of frames' numbers: no video has as many
+LARGEST = 2**26  # bytes of a workbook once unpacked: the datasets' have some hundred thousand
+MOST_COLUMNS = 64  # that are read: a sheet that was formatted to its end says that it has 16,384
 
 
 @dataclass(frozen=True)
@@ -55,42 +58,41 @@ def raw_rows(file: Path, sheet: str | None = None) -> list[tuple[str, list[str]]
     """Where each row that is not empty stands, and its cells as text. The first sheet where none is named."""
     if file.suffix.lower() == ".csv":
         return [(f"{file}, row {line}", row) for line, row in tables.cells(file)]
-    require_file(file, "a workbook")
-    try:
-        rows = _xlsx(file, sheet)
-    except (BadZipFile, KeyError, OSError, ValueError) as error:
-        raise UserError(f"{file}: not readable as a table ({error}); expected: .xlsx, or .csv in UTF-8") from error
-    texts = [[text(cell) for cell in row] for row in rows]
-    return [(f"{file}, row {number}", row) for number, row in enumerate(texts, 1) if any(row)]
+    with _workbook(file) as book:
+        chosen = book[sheet] if sheet else book.worksheets[0]
+        rows = chosen.iter_rows(values_only=True, max_col=min(chosen.max_column or MOST_COLUMNS, MOST_COLUMNS))
+        filled = [(number, row) for number, row in enumerate(rows, 1) if any(cell is not None for cell in row)]
+    texts = [(f"{file}, row {number}", [text(cell) for cell in row]) for number, row in filled]
+    return [(where, row) for where, row in texts if any(row)]
 
 
 def sheets(file: Path) -> list[str]:
     """Names of a workbook's sheets; one nameless sheet for CSV."""
     if file.suffix.lower() == ".csv":
         return [""]
-    from openpyxl import load_workbook
-
-    try:
-        book = load_workbook(file, read_only=True)
-    except (BadZipFile, KeyError, OSError, ValueError) as error:
-        raise UserError(f"{file}: not readable as a workbook ({error}); expected: .xlsx, or .csv in UTF-8") from error
-    try:
+    with _workbook(file) as book:
         return list(book.sheetnames)
-    finally:
-        book.close()
 
 
-def _xlsx(file: Path, sheet: str | None) -> list[list[Any]]:
+@contextmanager
+def _workbook(file: Path) -> Iterator[Any]:
+    """A workbook that is read row by row. Raises UserError where it, or what is read of it, is damaged."""
     from openpyxl import load_workbook
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # of styles and extensions, which are not data
-        book = load_workbook(file, read_only=True, data_only=True)
+    require_file(file, "a workbook")
     try:
-        chosen = book[sheet] if sheet else book.worksheets[0]
-        return [list(row) for row in chosen.iter_rows(values_only=True)]
-    finally:
-        book.close()
+        with ZipFile(file) as parts:
+            if (size := sum(part.file_size for part in parts.infolist())) > LARGEST:
+                raise ValueError(f"{size / 2**20:.0f} MiB once unpacked, of at most {LARGEST / 2**20:.0f}")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # of styles and extensions, which are not data
+            book = load_workbook(file, read_only=True, data_only=True)
+        try:
+            yield book
+        finally:
+            book.close()
+    except Exception as error:  # openpyxl raises whatever it stumbles over: ParseError, zlib.error, IndexError
+        raise UserError(f"{file}: not readable as a table ({error}); expected: .xlsx, or .csv in UTF-8") from error
 
 
 def text(cell: Any) -> str:

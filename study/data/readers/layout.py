@@ -11,6 +11,7 @@ from typing import Any
 from search_spaces.errors import UserError
 from study.data import videos
 from study.data.images import SUFFIXES, frame_number, image_files
+from study.data.landmarks import check_length
 from study.data.readers.survey import Finding, Findings
 
 VIDEOS = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm", ".wmv")
@@ -134,14 +135,26 @@ def numbers(source: Path) -> Sequence[int]:
     return range(1, videos.length(source) + 1)
 
 
-def beyond_the_end(rows: Sequence[Mapping[str, Any]], root: Path) -> Iterator[Finding]:
-    """Clips that end after the last frame of their source, where it is known without reading a video through."""
+def unfit_sources(rows: Sequence[Mapping[str, Any]], root: Path) -> Iterator[Finding]:
+    """Sources that cannot be read, have fewer frames than their clips or another number than their landmarks.
+
+    As far as it is known without decoding a video.
+    """
     clips: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
     for row in rows:
         clips[row["source"]].append(row)
     for source, own in clips.items():
-        if length := known_length(root / source):
-            yield from too_short(str(root / source), length, own)
+        try:
+            length = _quick_length(root / source)
+        except UserError as error:
+            yield from (Finding("not readable", "", problem) for problem in error.problems)
+            continue
+        yield from too_short(str(root / source), length, own) if length else ()
+        for landmarks in dict.fromkeys(row["landmarks"] for row in own if row["landmarks"]):
+            try:
+                check_length(root / landmarks, root / source)
+            except UserError as error:
+                yield from (Finding("landmarks", "", problem) for problem in error.problems)
 
 
 def too_short(source: str, length: int, clips: Iterable[Mapping[str, Any]]) -> Iterator[Finding]:
@@ -152,12 +165,6 @@ def too_short(source: str, length: int, clips: Iterable[Mapping[str, Any]]) -> I
             yield Finding("frames missing on disk", source, text, needed - length)
 
 
-def known_length(source: Path) -> int | None:
-    """Frames of a source, of a video as its header says; None where that says nothing, or nothing can be read.
-
-    Whoever decodes such a source tells what is wrong with it.
-    """
-    try:
-        return len(image_files(source)) if source.is_dir() else videos.promised(source) or None
-    except UserError:
-        return None
+def _quick_length(source: Path) -> int:
+    """Frames of a source, of a video as its header says; 0 where it says nothing. Raises UserError."""
+    return len(image_files(source)) if source.is_dir() else videos.promised(source)

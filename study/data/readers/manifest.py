@@ -13,9 +13,10 @@ import pyarrow.parquet as pq
 
 from search_spaces.errors import UserError
 from search_spaces.files import require_file, wrong_kind
+from search_spaces.yaml_file import unprintable
 from study.data import tables
 from study.data.clips import CLIP_INDEX, ClipIndex
-from study.data.readers.layout import beyond_the_end
+from study.data.readers.layout import unfit_sources
 from study.data.readers.survey import Findings, Survey, index_of, survey_of
 from study.data.tables import misfit
 from study.data.truth import planted
@@ -65,7 +66,7 @@ def survey(path: Path | None, options: Mapping[str, Any]) -> Survey:
             found.wrong("annotation", f"{file}, {where}", problem)
         rows += [] if problems else [row]
     found.together(str(file), whole, tuple(classes))
-    found.problems += beyond_the_end(rows, file.parent)
+    found.problems += unfit_sources(rows, file.parent)
     datasets = {row["dataset"] for _, row, _, _ in typed_rows}
     # Rows keep the word for no dataset, which exported tables hold; people are shown the folder's name.
     name = file.resolve().parent.name if datasets == {UNNAMED} else "+".join(sorted(datasets))
@@ -84,9 +85,10 @@ def find(path: Path | None) -> Path:
         raise UserError(f"dataset: no path is given; expected: {expected}")
     if not path.exists():
         raise UserError(f"{path}: there is no such folder or file; expected: {expected}")
-    if path.is_file():
+    if not path.is_dir():
+        require_file(path, expected)
         return path
-    found = [path / name for name in NAMES if (path / name).is_file()]
+    found = [path / name for name in NAMES if (path / name).exists()]
     if not found:
         raise UserError(f"{path}: holds no annotation; expected: {expected}")
     return found[0]
@@ -112,6 +114,7 @@ def _parquet(file: Path) -> Iterator[tuple[str, Row, None]]:
     try:
         table = pq.ParquetFile(file)
         _check_header(file, table.schema_arrow.names)
+        _check_types(file, table.schema_arrow)
         rows = chain.from_iterable(batch.to_pylist() for batch in table.iter_batches())
         for place, row in enumerate(rows, 1):
             texts = {name: None if cell is None else str(cell).strip() or None for name, cell in row.items()}
@@ -130,6 +133,15 @@ def _check_header(file: Path, header: Sequence[str]) -> None:
         raise UserError(problems)
 
 
+def _check_types(file: Path, schema: pa.Schema) -> None:
+    """Raise UserError where a column's cells have no plain text: what Python prints of bytes or a list is no name."""
+    kinds = pa.types.is_binary, pa.types.is_large_binary, pa.types.is_fixed_size_binary, pa.types.is_nested
+    odd = [column for column in schema if column.name in KINDS and any(is_one(column.type) for is_one in kinds)]
+    if odd:
+        expected = "expected: text or numbers"
+        raise UserError([f"{file}: the column {column.name} holds {column.type}; {expected}" for column in odd])
+
+
 def typed(row: Row, root: Path) -> tuple[Row, list[str]]:
     """A row's cells as values of CLIP_INDEX, and what is wrong with them."""
     values: Row = {"dataset": UNNAMED}
@@ -144,6 +156,8 @@ def typed(row: Row, root: Path) -> tuple[Row, list[str]]:
         if text is None:
             values.setdefault(name, None)
             continue
+        if kind is str and (wrong := unprintable(text) or _several_lines(text)):
+            problems.append(f"{name} is {text!r}: {wrong}")
         try:
             values[name] = text if kind is str else whole(text) if kind is int else tables.number(text)
         except ValueError:
@@ -151,6 +165,10 @@ def typed(row: Row, root: Path) -> tuple[Row, list[str]]:
             valid = "a whole number below 2^31" if kind is int else "a number with a decimal point"
             problems.append(f"{name} is {text!r}; valid: {valid}, in digits 0 to 9")
     return _with_slashes(values, root), problems
+
+
+def _several_lines(text: str) -> str | None:
+    return "it has several lines; expected: text on one" if len(text.splitlines()) > 1 else None
 
 
 def whole(text: str) -> int:

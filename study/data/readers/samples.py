@@ -11,6 +11,7 @@ from pathlib import Path
 
 from search_spaces.errors import UserError
 from study.data.labels import WORDS, LabelMap, normal
+from study.data.landmarks import check_length
 from study.data.masters import attempt
 from study.data.readers import layout
 from study.data.readers.landmark_files import landmarks_of
@@ -154,6 +155,9 @@ def placed(
     points = attempt(partial(landmarks_of, sample.source, root, options.landmarks)) if options.landmarks else None
     if isinstance(points, UserError):
         _unusable(sample, options, found, "without landmarks", "; ".join(points.problems))
+        return None
+    if points and isinstance(wrong := attempt(partial(check_length, points, sample.source)), UserError):
+        _unusable(sample, options, found, "unfit landmarks", "; ".join(wrong.problems))
         return None
     return {
         "clip_id": sample.clip_id,

@@ -8,12 +8,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-
 from search_spaces.errors import UserError
 from search_spaces.files import escaped, is_utf8, not_utf8
 from search_spaces.spelling import spelling, spelt_twice
-from study.data.clips import CLIP_INDEX, ClipIndex
+from study.data.clips import ClipIndex, table_of
 
 Row = dict[str, Any]  # a clip, by the columns of CLIP_INDEX
 
@@ -118,7 +116,7 @@ def index_of(survey: Survey) -> ClipIndex:
     """The survey's clips as an index. Raises UserError with its problems."""
     if survey.problems:
         raise UserError(limited([str(problem) for problem in survey.problems]))
-    table = pa.Table.from_pylist(list(survey.rows), CLIP_INDEX)
+    table = table_of(survey.rows)
     return ClipIndex(table, survey.root, survey.name, survey.classes, survey.truth, survey.notes, survey.widened)
 
 

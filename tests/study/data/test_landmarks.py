@@ -211,6 +211,8 @@ def test_landmarks_of_another_length_are_refused(openface, film, tmp_path, kind,
             continue  # their files are matched by number
         with pytest.raises(UserError, match=rf"clip.{kind}: has landmarks of {count} frames, .* has 8; make them"):
             landmarks.read(path, 1, 3, source)
+        with pytest.raises(UserError, match=rf"clip.{kind}: has landmarks of {count} frames, .* has 8; make them"):
+            landmarks.check_length(path, source)
 
 
 @pytest.mark.parametrize("separator", [",", ";", "\t"])
@@ -221,6 +223,7 @@ def test_tables_count_from_0_or_1_and_are_separated_as_programs_do(openface, fil
     text = "\n".join([header, *rows, "," * header.count(",")])  # and an empty row at the end
     (tmp_path / "clip.csv").write_text(text.replace(",", separator))
     assert np.allclose(landmarks.read(tmp_path / "clip.csv", 2, 4, film), FACES[2:5])
+    landmarks.check_length(tmp_path / "clip.csv", film)
 
 
 def test_points_that_are_all_zero_are_a_lost_face(openface, film, tmp_path):

@@ -7,6 +7,7 @@ import pytest
 from search_spaces.errors import UserError
 from study.data.clips import CLIP_INDEX
 from study.data.readers.manifest import read
+from tests.films import film
 
 GOOD = [
     {"clip_id": f"c{n}", "subject": f"s{n % 2}", "label": "ab"[n // 2], "onset": 1, "offset": 9, "source": f"c{n}.mp4"}
@@ -14,10 +15,15 @@ GOOD = [
 ]
 
 
+@pytest.fixture(scope="module")
+def video(tmp_path_factory):
+    return film(tmp_path_factory.mktemp("video") / "video.mp4").read_bytes()
+
+
 @pytest.fixture
-def folder(tmp_path):
+def folder(tmp_path, video):
     for row in GOOD:
-        (tmp_path / row["source"]).write_bytes(b"x")
+        (tmp_path / row["source"]).write_bytes(video)
     return tmp_path
 
 
