@@ -147,7 +147,7 @@ def _warnings(found: Ablation) -> list[str]:
     if found.chosen and found.testers is None and found.family:
         said.append(
             f"{title(found)}: the search chose by the scores of the same {found.subjects} subjects. Of equal "
-            "configurations the first row then is .01 to .05 too high, some row of confirm is called better in 3 to 11 % "
+            "configurations the first row then is .01 to .05 too high, a row of confirm is called better in 3 to 11 % "
             "of studies, not in 2.5, and some step around the winner worse in 7 to 20 (docs/report.md): the verdicts "
             "there are marked."
         )
