@@ -237,7 +237,7 @@ def _compared(
     ready = {
         f.arm.arm: f.score.counts
         for f in findings
-        if f.kind != "baseline" and f.score and f.score.counts.shape == base.counts.shape
+        if f.kind != "baseline" and f.score and f.score.counts.shape == base.counts.shape and _alike(f, findings[0])
     }
     family = [f.arm.arm for f in findings if f.kind == "variant" and f.arm.arm in ready]
     planned = [f for f in findings if f.kind == "variant" and not (f.gap and f.gap.state == "impossible")]
@@ -253,8 +253,17 @@ def _compared(
 def _with(finding: Finding, comparison: Comparison | None, base: Finding) -> Finding:
     if finding.kind == "baseline" or finding.score is None or comparison is not None or finding.shuffled:
         return replace(finding, comparison=comparison)
+    if not _alike(finding, base):
+        own, other = (f.arm.checkpoint or "unknown" for f in (finding, base))
+        reason = f"its epochs were taken by another rule ({own}) than the {centre(base.arm)}'s ({other})"
+        return replace(finding, gap=Gap("not compared", reason))
     reason = f"{counted_seeds(len(finding.seeds))}, the {centre(base.arm)} has {len(base.seeds)}"
     return replace(finding, gap=Gap("not compared", reason))
+
+
+def _alike(one: Finding, other: Finding) -> bool:
+    """Whether their epochs were taken by the same rule, so that their scores can be compared."""
+    return one.arm.checkpoint == other.arm.checkpoint
 
 
 def counted_seeds(seeds: int) -> str:

@@ -20,9 +20,16 @@ from search_spaces.spelling import spelt_twice
 
 SUFFIXES = (".csv", ".parquet")
 NEEDED = ("subject", "clip_id", "y_true", "y_pred")
-OPTIONAL = ("configuration", "seed", "dataset", "probabilities")
+OPTIONAL = ("configuration", "seed", "dataset", "probabilities", "checkpoint")
+# By which rule the epoch was taken that predicts: the last, by clips of the training subjects, or by the test fold.
+RULES = ("last", "validation", "test")
+ON_TEST = "†"  # behind the name of a configuration whose epoch was chosen on the test fold
 STAGE = "predictions"
 NOTE = "Predictions made elsewhere: how they were trained, and on which epoch they were taken, is not known here."
+CHOSEN_ON_TEST = (
+    f"{ON_TEST}: the epoch that predicts was chosen on the test fold, so that the score is too high; it is compared "
+    "with none that was taken by another rule."
+)
 # What stands for a value that is missing; "null" and "none" may be labels.
 MISSING = frozenset({"", "NA", "N/A", "#N/A", "NaN", "nan"})
 _WHOLE = re.compile(r"-?[0-9]{1,18}(\.0*)?")
@@ -35,14 +42,18 @@ def predictions_made_elsewhere(files: Sequence[Path]) -> Results:
 
     Optional columns: configuration (without it, the file is one, under its own name), seed (an integer), dataset
     (needed where clip ids or subjects of two datasets could be confused), probabilities (a JSON list in the sorted
-    order of the classes). Any other column that is constant within every configuration is a factor.
+    order of the classes), checkpoint (one of RULES: by which rule the epoch was taken; nothing is compared across
+    them). Any other column that is constant within every configuration is a factor.
     """
     tables = [_table(path) for path in files]
     rows = pd.concat(tables, ignore_index=True)
     problems = _in_two_files(rows) or _confused(rows, tables)
     rows["dataset"] = rows.get("dataset", pd.Series("", index=rows.index)).fillna("")
-    if problems := problems + cut(_spelt_twice(rows)):
+    if problems := problems + cut(_spelt_twice(rows)) + _strange_rules(rows):
         raise UserError(problems)
+    rules = dict(zip(rows.configuration, rows.get("checkpoint", [None] * len(rows)), strict=True))
+    rows["configuration"] = [f"{name} {ON_TEST}" if rules[name] == "test" else name for name in rows.configuration]
+    rules |= {f"{name} {ON_TEST}": rule for name, rule in rules.items() if rule == "test"}
     classes = tuple(sorted(set(rows.y_true)))
     if problems := _contradictions(rows, classes):
         raise UserError(problems)
@@ -61,10 +72,10 @@ def predictions_made_elsewhere(files: Sequence[Path]) -> Results:
         protocol=ELSEWHERE,
         classes=classes,
         baseline=None,
-        arms=tuple(Arm(run.arm or "", STAGE, {}) for run in runs),
+        arms=tuple(Arm(run.arm or "", STAGE, {}, checkpoint=rules[run.arm or ""]) for run in runs),
         truth=None,
         provenance={"files": ", ".join(path.name for path in files)},
-        notes=(NOTE, *_two_kinds(rows, tables)),
+        notes=(NOTE, *([CHOSEN_ON_TEST] if "test" in rules.values() else []), *_two_kinds(rows, tables)),
     )
     return Results.checked(frame, runs, about)
 
@@ -198,6 +209,18 @@ def _confused(rows: pd.DataFrame, tables: Sequence[pd.DataFrame]) -> list[str]:
         if clips.nunique() > 1:
             problems.append(f"subject {subject!r}: other clips in {' than in '.join(clips.index)}; {remedy}")
     return cut(problems)
+
+
+def _strange_rules(rows: pd.DataFrame) -> list[str]:
+    """Rules for checkpoints that are none of RULES, and configurations with two."""
+    if "checkpoint" not in rows:
+        return []
+    found = []
+    for name, own in rows.groupby("configuration").checkpoint.unique().items():
+        if len(own) > 1 or own[0] not in RULES:
+            given = " and ".join(map(repr, own))
+            found.append(f"configuration {name!r}: checkpoint {given}; expected: one of {', '.join(RULES)}")
+    return cut(found)
 
 
 def _in_two_files(rows: pd.DataFrame) -> list[str]:

@@ -65,12 +65,16 @@ SHOWN = 40  # problems of one kind that are spelled out; the rest is counted
 
 @dataclass(frozen=True)
 class Arm:
-    """A row of the ablation table as planned: its changes to the baseline, and why it cannot run if it cannot."""
+    """A row of the ablation table as planned: its changes to the baseline, and why it cannot run if it cannot.
+
+    checkpoint: by which rule its epochs were taken, where predictions made elsewhere say so.
+    """
 
     arm: str
     stage: str
     changes: Mapping[str, Any]
     impossible: str | None = None
+    checkpoint: str | None = None
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from analysis.experiment import PREFIX, download
-from analysis.foreign import SUFFIXES, predictions_made_elsewhere
+from analysis.foreign import ON_TEST, SUFFIXES, predictions_made_elsewhere
 from analysis.results import CLIP, METADATA_KEY, PREDICTIONS, TRIALS, Metadata, Results
 from search_spaces.errors import UserError
 from search_spaces.files import require_file
@@ -87,6 +87,8 @@ def merged(parts: Sequence[Results]) -> Results:
 def around(results: Results, baseline: str) -> Results:
     """The same results with another arm as the baseline; what each arm changes is told anew."""
     arms = results.metadata.arms
+    marked = f"{baseline} {ON_TEST}"
+    baseline = marked if marked in {arm.arm for arm in arms} else baseline
     levels = {(t.stage, t.arm): t.factors for t in results.trials if t.arm is not None}
     if baseline not in {arm.arm for arm in arms}:
         known = ", ".join(dict.fromkeys(arm.arm for arm in arms)) or "none"

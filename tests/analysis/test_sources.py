@@ -230,3 +230,21 @@ def test_subjects_whose_clips_have_names_of_two_kinds_are_told(tmp_path, second,
     more["clip_id"] = [second.format(clip) for clip in more.clip_id]
     notes = Results.load(save(pd.concat([rows(), more]), tmp_path / "x.csv")).metadata.notes
     assert any("3 subjects are told apart by their names alone" in note for note in notes) is told
+
+
+def test_no_verdict_between_rules_for_the_checkpoint(tmp_path):
+    """A rule is no factor; what was chosen on the test fold bears a dagger everywhere and is compared with its like."""
+    three = pd.concat([rows(), rows()[lambda table: table.configuration == "half"].assign(configuration="other")])
+    three["checkpoint"] = three.configuration.map({"full": "test", "half": "last", "other": "last"})
+    path = save(three, tmp_path / "x.csv")
+    for baseline, compared, other in (("half", "other", "full †"), ("full", None, "half")):
+        results = Results.load(path, baseline=baseline)
+        found = {finding.arm.arm: finding for finding in ablations(results)[0].findings}
+        assert "not compared" in found[other].gap.state and "another rule" in found[other].gap.reason
+        assert [f.arm.arm for f in found.values() if f.comparison] == ([compared] if compared else [])
+        assert all("checkpoint" not in finding.arm.changes for finding in found.values())
+    assert any(note.startswith("†: the epoch that predicts") for note in results.metadata.notes)
+    three.loc[three.configuration == "half", "checkpoint"] = "best"
+    assert problems(save(three, path)) == [
+        "configuration 'half': checkpoint 'best'; expected: one of last, validation, test"
+    ]
