@@ -4,9 +4,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from analysis.confusion import Confusions
+from analysis.inference import LEVEL, Comparison, compare
 from analysis.metrics import uf1
 from analysis.results import Results, Trial
-from analysis.tables import Cell, Column, Row, Table, number
+from analysis.tables import Cell, Column, Row, Table, interval, number, probability
 
 SIZES = {"parameters": "Params", "multiply_adds": "M mult-adds"}
 
@@ -37,37 +38,79 @@ def pareto(results: Results, counted: Confusions) -> tuple[Point, ...]:
     return tuple(sorted(points, key=lambda point: (not point.on_front, -point.uf1, point.trial)))
 
 
-def table(points: Sequence[Point]) -> Table:
-    """The front, best UF1 first."""
+def against_smallest(points: Sequence[Point], counted: Confusions) -> dict[int, Comparison]:
+    """The front's trials against the smallest of them, by subject swaps; p by max-T over the front."""
+    front = [point.trial for point in points if point.on_front]
+    small = smallest(points).trial
+    counts = {trial: counted.of([trial]) for trial in front}
+    held_out = counts[small].sum((1, 2, 3)) > 0
+    others = {str(trial): own[held_out] for trial, own in counts.items() if trial != small}
+    if held_out.sum() < 2 or len({own.shape for own in others.values()} | {counts[small][held_out].shape}) > 1:
+        return {}
+    return {int(trial): seen for trial, seen in compare(counts[small][held_out], others, others.keys()).items()}
+
+
+def smallest(points: Sequence[Point]) -> Point:
+    """The smallest on the front by its first size, of equal ones the best."""
+    front = [point for point in points if point.on_front]
+    name = next(iter(front[0].sizes))
+    return min(front, key=lambda point: (point.sizes[name], -point.uf1))
+
+
+def table(points: Sequence[Point], compared: Mapping[int, Comparison]) -> Table:
+    """The front, best UF1 first. compared: with its smallest."""
     names = list(points[0].sizes)
     columns = (
         Column("Trial", ("trial",)),
         Column("UF1 (naive)", ("uf1_naive",)),
         *(Column(SIZES[name], (_column(name),)) for name in names),
+        Column("ΔUF1 to the smallest [95 % CI]", ("difference", "low", "high")),
+        Column("p adj", ("p_adjusted",)),
     )
     front = [point for point in points if point.on_front]
     rows = tuple(
-        Row("plain", (number(p.trial), number(p.uf1, 3), *(_size(name, p.sizes[name]) for name in names)))
+        Row(
+            "plain",
+            (
+                number(p.trial),
+                number(p.uf1, 3),
+                *(_size(name, p.sizes[name]) for name in names),
+                *_compared(compared.get(p.trial)),
+            ),
+        )
         for p in front
     )
     caption = (
         f"{len(front)} of {len(points)} complete configurations of the search: no other has at least their UF1 with no "
-        "more of each size, and less of one or a higher UF1. Pooled UF1, mean over seeds, not corrected for the choice."
+        "more of each size, and less of one or a higher UF1. Pooled UF1, mean over seeds, not corrected for the "
+        "choice. Δ: paired by subject; interval and p adj hold for all of the front at once (max-T), not for its "
+        "having been chosen."
     )
     return Table("pareto", "Pareto front", caption, columns, rows)
 
 
-def answer(points: Sequence[Point]) -> str:
+def _compared(seen: Comparison | None) -> tuple[Cell, Cell]:
+    if seen is None or seen.joint is None:
+        return interval(None), probability(None)
+    there = seen.shown[1] is not None
+    return interval((seen.difference, *(seen.joint if there else (None, None))), signed=True), probability(
+        seen.p_adjusted
+    )
+
+
+def answer(points: Sequence[Point], compared: Mapping[int, Comparison]) -> str:
     """The ends of the front in a sentence."""
-    front = [point for point in points if point.on_front]
-    best, name = front[0], next(iter(front[0].sizes))
-    small = min(front, key=lambda point: (point.sizes[name], -point.uf1))
+    best, small = points[0], smallest(points)
+    name = next(iter(best.sizes))
     words = {"parameters": "parameters", "multiply_adds": "multiply-adds"}[name]
     if small.trial == best.trial:
         return f"Nothing: trial {best.trial} has the highest UF1, {best.uf1:.3f}, and the fewest {words}."
+    seen = compared.get(best.trial)
+    shown = seen is not None and seen.p_adjusted is not None and seen.p_adjusted <= 1 - LEVEL + 1e-12
     return (
         f"The best, trial {best.trial}, reaches UF1 {best.uf1:.3f} with {best.sizes[name]:,} {words}; the smallest on "
-        f"the front, trial {small.trial}, reaches {small.uf1:.3f} with {small.sizes[name]:,}."
+        f"the front, trial {small.trial}, reaches {small.uf1:.3f} with {small.sizes[name]:,}; that the best "
+        f"is better {'stands' if shown else 'is not shown'} against it."
     )
 
 

@@ -126,7 +126,9 @@ def _search(results: Results, counted: Confusions, chosen: selection.Selection |
     if points := pareto.pareto(results, counted):
         caption = "Blue: the Pareto front; grey: configurations that another beats in everything."
         drawing = Drawing("pareto-front", partial(figures.front, points), "Pareto front of the search", caption)
-        yield Section("What does a smaller network cost?", pareto.answer(points), (pareto.table(points),), (drawing,))
+        seen = pareto.against_smallest(points, counted)
+        tables = (pareto.table(points, seen),)
+        yield Section("What does a smaller network cost?", pareto.answer(points, seen), tables, (drawing,))
     asks = "Which factors do the search's scores vary with?"
     try:
         shares = importance.importances(results, counted)

@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 
 from analysis import pareto as module
-from analysis.pareto import Point, answer, pareto, table
+from analysis.confusion import confusions
+from analysis.inference import compare
+from analysis.pareto import Point, against_smallest, answer, pareto, smallest, table
 from analysis.report import report
 
 
@@ -34,14 +36,14 @@ def test_the_front_is_what_none_beats(results, monkeypatch):
         (0.6, 300, False),
     ]
     assert points[1].trial == found[100]
-    assert [row.cells[1].text for row in table(points).rows] == ["0.800", "0.500"]
-    assert "reaches UF1 0.800 with 300 parameters" in answer(points)
+    assert [row.cells[1].text for row in table(points, {}).rows] == ["0.800", "0.500"]
+    assert "reaches UF1 0.800 with 300 parameters" in answer(points, {})
 
 
 def test_equals_are_both_on_the_front_and_one_that_is_best_in_all_is_alone():
     assert module._front([(-0.8, 300), (-0.8, 300), (-0.7, 300), (-0.8, 301), (-0.7, 10)]) == {(-0.8, 300), (-0.7, 10)}
     alone = [Point(3, 0.8, {"parameters": 10}, True), Point(4, 0.7, {"parameters": 20}, False)]
-    assert answer(alone) == "Nothing: trial 3 has the highest UF1, 0.800, and the fewest parameters."
+    assert answer(alone, {}) == "Nothing: trial 3 has the highest UF1, 0.800, and the fewest parameters."
 
 
 def test_the_report_has_a_section_of_it_where_sizes_were_objectives(results):
@@ -50,3 +52,17 @@ def test_the_report_has_a_section_of_it_where_sizes_were_objectives(results):
     assert "pareto-front" in [drawing.name for drawing in made.drawings()]
     alone = report(replace(results, metadata=replace(results.metadata, objectives=("uf1",))))
     assert "pareto" not in [table.name for table in alone.tables()]
+
+
+def test_the_front_is_compared_with_its_smallest(results):
+    counted = confusions(results)
+    points = pareto(results, counted)
+    front = [point.trial for point in points if point.on_front]
+    small = smallest(points).trial
+    others = {str(trial): counted.of([trial]) for trial in front if trial != small}
+    again = compare(counted.of([small]), others, others.keys())
+    assert against_smallest(points, counted) == {int(trial): seen for trial, seen in again.items()}
+    rows = table(points, against_smallest(points, counted)).rows
+    assert [row.cells[-1].values[0] for row in rows if row.cells[0].values[0] != small] == [
+        seen.p_adjusted for seen in again.values()
+    ]
