@@ -95,6 +95,7 @@ class Metadata:
     objectives: tuple[str, ...] = ("uf1",)  # of the search: UF1 up, sizes down
     # (dataset, subject) by whose scores alone the search chose, and which alone its trials hold out; none: by all.
     chosen_by: tuple[tuple[str, str], ...] = ()
+    added: tuple[str, ...] = ()  # arms, seeds and proposals that came after the study had begun, and after which report
     equivalence: float = MARGIN  # differences of UF1 up to this are of no practical matter
 
     @classmethod
@@ -102,7 +103,7 @@ class Metadata:
         """From JSON. Raises KeyError or TypeError where a key is missing or one too many."""
         raw = json.loads(text)
         arms = tuple(Arm(**arm) for arm in raw["arms"])
-        lists = {name: tuple(raw[name]) for name in ("classes", "notes", "objectives") if name in raw}
+        lists = {name: tuple(raw[name]) for name in ("classes", "notes", "objectives", "added") if name in raw}
         choosers = tuple((str(dataset), str(subject)) for dataset, subject in raw.get("chosen_by", ()))
         return cls(**{**raw, **lists, "arms": arms, "chosen_by": choosers})
 

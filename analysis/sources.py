@@ -79,6 +79,7 @@ def merged(parts: Sequence[Results]) -> Results:
         truth=first.truth if all(m.truth == first.truth for _, m in own) else None,
         provenance={f"{name}: {key}": value for name, m in own for key, value in m.provenance.items()},
         notes=tuple(f"{name}: {note}" for name, m in own for note in m.notes),
+        added=tuple(f"{name}: {what}" for name, m in own for what in m.added),
         chosen_by=tuple(sorted({subject for _, m in own for subject in m.chosen_by})),
     )
     return Results.checked(pd.concat(frames), runs, about)

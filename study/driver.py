@@ -14,6 +14,7 @@ from search_spaces.errors import UserError
 from search_spaces.network_inputs import master, streams
 from search_spaces.spec import Search, StudySpec
 from study import continuity
+from study.additions import additions
 from study.agenda import Agenda, Listed, Source
 from study.choosers import many_that_choose, settled
 from study.costs import Costs, timed_in
@@ -163,6 +164,7 @@ def _description(study: Study, clips: Clips, ledger: Ledger) -> dict[str, Any]:
         "arms": [_as_arm(*arm) for arm in planned],
         "truth": readers.truth(study.index),
         "notes": [*study.index.notes, *made_up, *of_videos],
+        "added": [*ledger.added(), *additions(ledger.resolved(), study.spec, study.folder)],
         "chosen_by": sorted(place[name] for name in course.subjects) if study.plan.choosers else [],
         "clips": places,
     }
