@@ -60,10 +60,11 @@ def join(address: str, modules: Sequence[str] = ()) -> None:
     host, _, port = address.rpartition("//")[2].rpartition(":")
     try:
         if port.isdigit():  # not `auto`, which Ray answers at once
-            socket.create_connection((host, int(port)), timeout=10).close()
+            socket.create_connection((host, int(port)), timeout=5).close()
         ray.init(address, runtime_env=snapshot(modules), **QUIET)
-    except (OSError, ValueError, RuntimeError, ray.exceptions.RayError) as problem:
-        raise UserError(f"--address {address}: no Ray answers there ({problem}); is the cluster up?") from None
+    except (OSError, OverflowError, ValueError, RuntimeError, ray.exceptions.RayError) as problem:
+        said = " ".join(str(problem).split())
+        raise UserError(f"--address {address}: no Ray answers there ({said}); is the cluster up?") from None
 
 
 def snapshot(modules: Sequence[str] = ()) -> dict[str, Any] | None:

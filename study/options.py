@@ -9,11 +9,12 @@ import typer
 
 from search_spaces import READY
 from search_spaces.errors import UserError
-from search_spaces.files import is_utf8
+from search_spaces.files import is_utf8, wrong_kind
 
 if TYPE_CHECKING:  # pydantic takes a third of the time of `losolab --help`, which reads no study file
     from search_spaces.spec import StudySpec
 
+_WHOLE = frozenset({"--trials", "--seeds", "--slots", "--port", "--subjects", "--clips", "--seed"})
 MOST_SLOTS = 10_000  # trials at a time: more than the largest cluster holds, and soon listed
 
 Study = Annotated[Path, typer.Argument(help="a study file; the default study where none is given")]
@@ -56,6 +57,10 @@ def load(
     parts["dataset.options.labels"] = labels
     given = {key: value for key, value in parts.items() if value is not None}
     spec = load_study(study, given, data=data, proposals=trials, seeds=seeds)
+    if spec.storage.exists() and not spec.storage.is_dir():
+        raise UserError(
+            f"{study}: storage {spec.storage} is {wrong_kind(spec.storage) or 'a file'}; expected: a folder"
+        )
     _importable(find_study(study).resolve().parent)
     return spec
 
@@ -66,10 +71,12 @@ def refuse_unfit(arguments: list[str]) -> None:
     for number, argument in enumerate(arguments, 1):
         before = arguments[number - 2] if number > 1 else ""
         name = before if before.startswith("--") else f"argument {number}"
-        if argument.startswith("--") and argument.endswith("=") and argument.count("=") == 1:
-            name, argument = argument[:-1], ""
+        if argument.startswith("--") and "=" in argument:
+            name, _, argument = argument.partition("=")
         if not argument.strip():
             problems.append(f"{name}: is empty; give a value, or leave the option out")
+        elif name in _WHOLE and "_" in argument:  # Python reads 1_0 as 10
+            problems.append(f"{name}: {argument} is no whole number in digits 0 to 9")
         elif not is_utf8(argument):
             problems.append(f"{name}: {argument!r} is not text in UTF-8; rename the file or folder")
     if problems:
@@ -82,7 +89,10 @@ def _parsed(resources: str | None) -> dict[str, str]:
     parts = [part.partition("=") for part in resources.split(",")]
     if wrong := ["".join(part) for part in parts if not part[1]]:
         raise UserError(f"--resources {resources}: {wrong[0]!r} is not NAME=NUMBER, e.g. cpu=1,gpu=0.25,memory=4")
-    return {f"resources.{name.strip()}": amount.strip() for name, _, amount in parts}
+    given = {name.strip(): amount.strip() for name, _, amount in parts}
+    if len(given) < len(parts):
+        raise UserError(f"--resources {resources}: a name is given twice; leave one of each")
+    return {f"resources.{name}": amount for name, amount in given.items()}
 
 
 def _importable(folder: Path) -> None:

@@ -170,6 +170,28 @@ def test_what_is_no_reader_is_not_called(reader, tmp_path):
     assert (tmp_path / "clips").is_dir()
 
 
+MODULES = {
+    "raise SystemExit(3)": "own cannot be imported: SystemExit: 3",
+    "1 / 0": "own cannot be imported: ZeroDivisionError",
+    "def (": "own cannot be imported: SyntaxError",
+    "from own import read": "own cannot be imported: ImportError",
+    "import nowhere.at.all": "there is no module nowhere",
+    "def read(path): ...": "is not called as a reader is (too many positional arguments)",
+    "read = 3": "is no function; expected: a function of path and options",
+    "def read(path, options): return path": "returned PosixPath; expected: study.data.clips.ClipIndex",
+    "def read(path, options): raise SystemExit(3)": "failed: SystemExit: 3",
+}
+
+
+@pytest.mark.parametrize("source", MODULES)
+def test_modules_of_a_readers_own_that_fail(source, tmp_path):
+    import_module("study.driver")
+    (tmp_path / "clips").mkdir()
+    (tmp_path / "own.py").write_text(source)
+    (tmp_path / "study.yaml").write_text(of("dataset", "{reader: 'own:read', path: clips}"))
+    refused("plan", "study.yaml", cwd=tmp_path, tells=("reader 'own:read'", MODULES[source]))
+
+
 def test_files_of_another_kind(tmp_path):
     os.mkfifo(tmp_path / "pipe.yaml")
     (tmp_path / "folder.yaml").mkdir()
