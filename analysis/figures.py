@@ -186,7 +186,7 @@ def effects(found: Effects) -> Figure:
 
 
 def importances(found: Importances) -> Figure:
-    """Shares with their spread over seeds, and each one's noise floor as a tick."""
+    """Shares with their spread over subjects, and each one's noise floor as a tick."""
     with rc_context(STYLE):
         figure = Figure(figsize=(7.0, 1.2 + 0.3 * len(found.found)), layout="constrained")
         axes = figure.add_subplot()

@@ -1,29 +1,34 @@
-"""Which factors a search's scores vary with: fANOVA, never without its noise floor and its spread over seeds.
+"""Which factors a search's scores vary with: fANOVA, never without its noise floor and its spread over subjects.
 
 fANOVA (Hutter, Hoos and Leyton-Brown, 2014), named because Optuna's own default has changed: PED-ANOVA found both real
 factors in 2 of 20 simulated studies, fANOVA in 20. Shares sum to 1 on pure noise too, so the same shares of shuffled
 scores stand beside.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from analysis.confusion import Confusions
 from analysis.fanova import Space, shares
-from analysis.metrics import uf1
+from analysis.metrics import Array, Floats, parts, uf1, uf1_of
 from analysis.results import Results
 from analysis.tables import Column, Row, Table, interval, number, text
 from search_spaces.identity import stream
 
 TREES = 32
+DRAWS = 19  # of subjects
 SHUFFLES = 19  # the largest share of any factor in 19 shuffles is exceeded without any effect in 1 of 20 studies
 FEWEST = 10  # trials, below which a forest has nothing to learn from
 
 
 @dataclass(frozen=True)
 class Importance:
-    """A factor's share of the variance. low, high: over single seeds. floor: largest of any factor, scores shuffled."""
+    """A factor's share of the variance.
+
+    low, high: the least and most over draws of the subjects. floor: the largest of any factor, scores shuffled.
+    """
 
     factor: str
     share: float
@@ -33,7 +38,7 @@ class Importance:
 
     @property
     def above_noise(self) -> bool:
-        return self.low > self.floor
+        return self.share > self.floor
 
 
 @dataclass(frozen=True)
@@ -43,7 +48,6 @@ class Importances:
     found: tuple[Importance, ...]
     trials: int
     pruned: int
-    spread: str
     evaluator: str
 
 
@@ -67,12 +71,10 @@ def importances(results: Results, counted: Confusions) -> Importances | str | No
     from sklearn import __version__
 
     space = Space.of({name: [trial.factors.get(name) for trial in trials] for name in varied})
-    by_seed = np.stack(scores)  # [trials, seeds]
-    mean = by_seed.mean(1)
+    counts = np.stack([parts(counted.of([trial.trial])) for trial in trials])  # [trials, 2, N, seeds, K]
+    mean = uf1_of(np.moveaxis(counts.sum(2), 1, 0)).mean(-1)
     whole = shares(space, mean, TREES, 0)
-    seeds = by_seed.shape[1]
-    alone = [shares(space, by_seed[:, s], TREES, s) for s in range(seeds)] if seeds > 1 else []
-    alone = alone or [shares(space, mean, TREES, seed) for seed in range(1, 4)]
+    drawn = [shares(space, scores, TREES, i) for i, scores in enumerate(_redrawn(counts))]
     generator = np.random.Generator(np.random.Philox(stream("analysis", "shuffled scores", len(trials))))
     noise = [shares(space, generator.permutation(mean), TREES, i) for i in range(SHUFFLES)]
     floor = max(max(one.values()) for one in noise)
@@ -80,18 +82,24 @@ def importances(results: Results, counted: Confusions) -> Importances | str | No
         Importance(
             name,
             whole[name],
-            min(one[name] for one in (whole, *alone)),
-            max(one[name] for one in (whole, *alone)),
+            min(one[name] for one in (whole, *drawn)),
+            max(one[name] for one in (whole, *drawn)),
             floor,
         )
         for name in varied
     ]
-    spread = "each seed of the trials by itself" if seeds > 1 else "seeds of the forest (the trials have one seed)"
     pruned = sum(trial.state == "pruned" for trial in search)
     evaluator = f"as Optuna's FanovaImportanceEvaluator, scikit-learn {__version__}, {TREES} trees, seed 0"
-    return Importances(
-        tuple(sorted(found, key=lambda one: (-one.share, one.factor))), len(trials), pruned, spread, evaluator
-    )
+    return Importances(tuple(sorted(found, key=lambda one: (-one.share, one.factor))), len(trials), pruned, evaluator)
+
+
+def _redrawn(counts: Array) -> Iterator[Floats]:
+    """UF1 of each trial, mean over seeds, of subjects drawn anew; counts: parts of UF1 [trials, 2, N, seeds, K]."""
+    subjects = counts.shape[2]
+    generator = np.random.Generator(np.random.Philox(stream("analysis", "redrawn subjects", subjects)))
+    for weights in generator.multinomial(subjects, np.full(subjects, 1 / subjects), DRAWS):
+        pooled = np.einsum("n,tpnsk->ptsk", weights, counts)
+        yield uf1_of(pooled).mean(-1)
 
 
 def table(found: Importances) -> Table:
@@ -113,15 +121,16 @@ def table(found: Importances) -> Table:
     )  # fmt: skip
     caption = (
         f"fANOVA: each factor's own share of the variance of pooled UF1 over {found.trials} complete trials of the "
-        f"search ({found.evaluator}). In brackets: {found.spread}. Noise floor: the largest share of any factor in "
-        f"{SHUFFLES} shuffles of the same scores. {_raced(found)}Shares sum to at most 1 whatever "
-        "happens, noise included; the sampler's choices weigh in. No share is a test."
+        f"search ({found.evaluator}). In brackets: the least and most of {DRAWS} draws of the subjects. Noise floor: "
+        f"the largest share of any factor in {SHUFFLES} shuffles of the same scores. {_raced(found)}Shares sum to at "
+        "most 1 whatever happens, noise included; the sampler's choices weigh in. No share is a test."
     )
     return Table("importance", "Importance of factors", caption, columns, rows)
 
 
 def _raced(found: Importances) -> str:
-    return f"The race stopped {found.pruned} trials, whose low scores are not seen here. " if found.pruned else ""
+    some = f"{found.pruned} trial{'s' * (found.pruned > 1)}"
+    return f"The race stopped {some}, whose low scores are not seen here. " if found.pruned else ""
 
 
 def answer(found: Importances) -> str:
@@ -129,4 +138,4 @@ def answer(found: Importances) -> str:
     real = [f"{one.factor} ({100 * one.share:.0f} % of the variance)" for one in found.found if one.above_noise]
     if not real:
         return "None shows above the noise floor: these trials do not tell which factor matters."
-    return f"Above the noise floor, over {found.spread}: {', '.join(real)}."
+    return f"Above the noise floor: {', '.join(real)}."

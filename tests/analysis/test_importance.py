@@ -27,18 +27,24 @@ def test_a_real_factor_stands_above_the_noise(results):
     shown = table(found)
     assert "FanovaImportanceEvaluator" in shown.caption and "seed 0" in shown.caption
     assert "Noise floor: the largest share of any factor in 8 shuffles" in shown.caption
-    assert answer(found).startswith("Above the noise floor, over each seed of the trials by itself: learning_rate")
+    assert answer(found).startswith("Above the noise floor: learning_rate")
     assert importances(results, confusions(results)) == found
 
 
-def test_trials_of_one_seed_are_not_spread_over_seeds_of_their_own(results):
+def test_the_spread_is_over_subjects_and_the_floor_is_one_for_all_factors(results, monkeypatch):
+    """Of as many draws the widest; trials of one seed have a spread, too. The race is told of."""
     pytest.importorskip("sklearn")
     rows = results.predictions
     trials = tuple(replace(trial, seeds=trial.seeds[:1]) for trial in results.trials)
     single = replace(results, predictions=rows[rows.seed == 7].reset_index(drop=True), trials=trials)
+    monkeypatch.setattr(importance, "DRAWS", 3)
+    few = {one.factor: one for one in importances(single, confusions(single)).found}
+    monkeypatch.setattr(importance, "DRAWS", 6)
     found = importances(single, confusions(single))
-    assert "over seeds of the forest (the trials have one seed): learning_rate" in answer(found)
-    assert "every seed" not in answer(found) and "seeds of the forest" in table(found).caption
+    assert len({one.floor for one in found.found}) == 1 and "The race stopped 1 trial, whose" in table(found).caption
+    for one in found.found:
+        assert one.low <= few[one.factor].low <= one.share <= few[one.factor].high <= one.high
+        assert one.low < one.high and one.above_noise == (one.share > one.floor)
 
 
 def test_too_few_trials_say_so(simulate):
