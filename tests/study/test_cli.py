@@ -147,7 +147,7 @@ def test_a_dry_run_prints_the_plan_and_writes_nothing(tmp_path):
         check=True,
         env=os.environ | {"COLUMNS": "200"},
     )
-    for words in ("search", "baseline", "eyes only", "shuffled_labels", "50 trials, 600 folds", "68,227", "MiB"):
+    for words in ("search", "baseline", "eyes only", "shuffled_labels", "48 trials, 576 folds", "68,227", "MiB"):
         assert words in done.stdout
     assert list(tmp_path.iterdir()) == []
 
