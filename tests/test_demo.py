@@ -37,7 +37,7 @@ def test_make_demo(tmp_path):
     assert len(trials) == 48
     assert all("depth" in run.data.params for run in trials)
     whole = [run for run in trials if run.data.tags["losolab.status"] != "pruned"]
-    assert len(whole) >= 36 + 2  # the arms, and of the search at least what nothing could stop
+    assert len(whole) >= 38 + 2  # the arms, and of the search at least what nothing could stop
     assert all({"uf1", "uar", "accuracy"} <= set(run.data.metrics) for run in whole)
     assert subprocess.run(["git", "status", "--porcelain"], cwd=clone, capture_output=True, check=True).stdout == b""
 
