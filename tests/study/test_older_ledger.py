@@ -9,6 +9,7 @@ import moving_patch
 import pytest
 from rich.console import Console
 
+from analysis.report import report
 from analysis.results import Results
 from search_spaces.spec import Resources
 from search_spaces.study_file import load_study
@@ -77,6 +78,24 @@ def test_it_is_whole_and_reports(older):
     results = Results.load(str(older.folder))
     assert len(results.predictions) == 810, "three pruned trials show their subjects up to the race's end"
     assert {trial.state for trial in results.trials} == {"complete", "pruned"}
+
+
+def test_its_report_corrects_for_the_choice_that_all_subjects_made(older):
+    """Whether its table was written by that losolab or, after going on, by this one: all of its subjects chose."""
+    export(older.folder)
+    for _ in range(2):
+        made = report(Results.load(str(older.folder)))
+        assert made.results.metadata.chosen_by == () and made.selection.subjects == 6
+        assert made.selection.difference is not None and 0 < made.selection.p <= 1
+        for stage in made.stages:
+            assert stage.chosen and stage.testers is None and stage.tests == 6
+        verdicts = [cell.text for name in ("confirm", "ablate") for row in tables(made)[name] for cell in row.cells]
+        assert sum("on subjects that chose it" in text for text in verdicts) == sum(len(s.family) for s in made.stages)
+        older.run()
+
+
+def tables(made):
+    return {table.name: table.rows for table in made.tables()}
 
 
 def test_it_goes_on_where_it_was_and_trains_what_was_lost(older):
