@@ -195,9 +195,10 @@ def test_what_the_cache_remembers_is_found_again_where_it_is_damaged(
 
 @pytest.mark.parametrize("damage", [lambda b: b[:-9], lambda b: b"", lambda b: b[:20], lambda b: b"junk" * 99])
 def test_a_damaged_part_of_a_build_is_decoded_again(index, copy, tmp_path, caplog, damage):
+    copied = manifest.read(copy, {})
     (copy / index.table["source"][0].as_py()).write_bytes(b"")  # so that the build ends with an error
     with pytest.raises(UserError, match="0 bytes"):
-        cache.load(manifest.read(copy, {}), ("eyes",), tmp_path / "cache")
+        cache.load(copied, ("eyes",), tmp_path / "cache")
     part = next((tmp_path / "cache/.building").glob("*.npy"))
     part.write_bytes(damage(part.read_bytes()))
     found = cache.load(index, ("eyes",), tmp_path / "cache")
