@@ -141,6 +141,8 @@ def ablation(results: Results, counted: Confusions, stage: str) -> Ablation:
     findings = [_finding(arm, results, counted, baseline, centre_chosen) for arm in arms]
     choosers = results.metadata.chosen_by
     testers = ~counted.among(choosers) if choosers and any(f.chosen for f in findings) else None
+    if testers is not None and testers.sum() < 2:  # of several studies each of which has left others to test
+        testers = None
     if testers is not None:
         findings = [replace(f, tested=Score.of(f.score.counts[testers]) if f.score else None) for f in findings]
     base = next((f for f in findings if f.kind == "baseline"), None)

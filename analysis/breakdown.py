@@ -97,4 +97,4 @@ def _mean(values: metrics.Floats) -> Cell:
 
 
 def _clips(counted: Confusions, of: Sequence[bool] | metrics.Array) -> int:
-    return int(counted.counts[np.asarray(of), 0].sum()) if counted.counts.shape[1] else 0
+    return int(counted.clips[np.asarray(of)].sum())

@@ -34,6 +34,11 @@ class Confusions:
         places = sorted(i for trial in set(trials) for i in self._places.get(trial, ()))
         return self.counts[:, [i for i in places if seeds is None or self.runs[i][1] in seeds]]
 
+    @property
+    def clips(self) -> Counts:
+        """Clips of each subject [N]: of the runs that held it out, for a search may not hold out all."""
+        return self.counts.sum((2, 3)).max(1, initial=0)
+
     def among(self, subjects: Collection[tuple[str, str]]) -> npt.NDArray[np.bool_]:
         """Which of the subjects these (dataset, subject) are, bool [N]."""
         return np.array([subject in subjects for subject in self.subjects], dtype=np.bool_)

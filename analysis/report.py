@@ -162,6 +162,11 @@ def data(results: Results) -> dict[str, str]:
         "Clips": f"{len(clips)} of {len(sizes)} subjects{spread}",
         "Classes": ", ".join(f"{name} {labels.get(name, 0)}" for name in about.classes),
         "Protocol": about.protocol,
+        **(
+            {"Chosen by": f"{len(about.chosen_by)} subjects, which alone the search holds out"}
+            if about.chosen_by
+            else {}
+        ),
         "Baseline": about.baseline or "none",
         "Trials": states(results.trials),
     }

@@ -80,8 +80,7 @@ def sections(
     found += [section for stage in reversed(stages) for section in _details(results, counted, stage)]
     found.append(Section("What did it cost?", cost.answer(results), (cost.table(results),)))
     claims = stages[-1] if stages else None
-    clips = int(counted.counts[:, 0].sum()) if counted.counts.shape[1] else 0
-    others = as_published(published, claims, results.metadata.dataset, clips)
+    others = as_published(published, claims, results.metadata.dataset, int(counted.clips.sum()))
     if others:
         said = "They stand here as published; no test can tell a difference to numbers that were made in another way."
         found.append(Section("What have others published?", said, (others,)))

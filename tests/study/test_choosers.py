@@ -150,6 +150,8 @@ def test_what_was_chosen_is_tested_by_those_without_a_vote(split):
     pooled = uf1(counts["baseline"][test].sum(0)).mean()
     assert table.rows[0].cells[at].values[0] == pytest.approx(pooled)
     assert not any("chose it" in cell.text for row in table.rows for cell in row.cells)
+    assert counted.clips.sum() == 60, "clips of all subjects, though the first run is a search's"
+    assert report(results).data["Chosen by"] == f"{12 - test.sum()} subjects, which alone the search holds out"
 
 
 def test_a_study_in_which_all_chose_is_marked(split, tmp_path, data):
