@@ -5,10 +5,13 @@ The soak takes 2,000 studies of every cell of benchmarks.claims, CI 200 of three
 
 import os
 from functools import cache
+from itertools import combinations, product
 
 import numpy as np
 import pytest
 
+from analysis import inference
+from analysis.contrasts import by_swaps
 from analysis.inference import compare
 from analysis.metrics import uf1
 from benchmarks import claims, copula_tables, score_tables
@@ -92,3 +95,40 @@ def test_the_second_generator_is_like_real_runs_too():
         assert table.sum(1).max() <= 39 and ((table > 0).sum(0) >= 2).all()
     between, seeds = np.mean(found, axis=0)
     assert between == pytest.approx(0.5, abs=0.05) and seeds == pytest.approx(0.7, abs=0.05)
+
+
+@pytest.mark.parametrize(("size", "seeds"), [(n, s) for n in (12, 16, 26, 68) for s in (1, 3)] if WHOLE else [(16, 1)])
+def test_effects_of_a_factorial_hold_their_level(monkeypatch, size, seeds):
+    """Three factors of two levels and their interactions, all 0; by effect .035 to .065, and any after correction."""
+    monkeypatch.setattr(inference, "RESAMPLES", claims.SWAPS)
+    cells = np.array(list(product([0, 1], repeat=3)))
+    columns = [*cells.T, *(cells[:, i] == cells[:, j] for i, j in combinations(range(3), 2))]
+    halves = [(np.flatnonzero(own).tolist(), np.flatnonzero(np.logical_not(own)).tolist()) for own in columns]
+    weights = np.array([np.where(own, 0.25, -0.25) for own in columns])
+    alone, together = [], []
+    for key in range(STUDIES):
+        counts = score_tables.drawn(size, [claims.SEED, size, key, seeds], [SKILL] * 8, seeds)
+        found = by_swaps(counts, weights, halves)
+        alone.append(np.mean([one.p <= 0.05 for one in found]))
+        together.append(min(one.p_adjusted for one in found) <= 0.05)
+    words = f"{size} subjects, {seeds} seeds, {STUDIES} studies: {np.mean(alone):.3f} of effects, some in"
+    print(f"\n  {words} {np.mean(together):.3f}")
+    assert 0.035 - slack(0.035) <= np.mean(alone) <= 0.065 + slack(0.065)
+    assert np.mean(together) <= 0.065 + slack(0.065)
+
+
+@pytest.mark.parametrize("size", [26, 68] if WHOLE else [68])
+def test_no_row_of_several_is_called_equivalent_too_often_at_the_margin(size):
+    """Three variants that are truly worse by the margin: some of them equivalent in at most 5 % of studies."""
+    less = 0.35
+    margin = _truth(size, SKILL) - _truth(size, SKILL - less)
+    wrong = []
+    for key in range(STUDIES):
+        counts = score_tables.drawn(size, [claims.SEED, size, key, 7], [SKILL, *[SKILL - less] * 3], 3)
+        arms = {str(i): counts[i] for i in (1, 2, 3)}
+        seen = compare(counts[0], arms, arms.keys(), claims.few(size), margin=margin)
+        wrong.append(any(one.verdict == "equivalent" for one in seen.values()))
+    print(
+        f"\n  {size} subjects, margin {margin:.3f}, {STUDIES} studies: some of three equivalent in {np.mean(wrong):.3f}"
+    )
+    assert np.mean(wrong) <= 0.06 + slack(0.06)
