@@ -1,6 +1,6 @@
 """The trainer against the code that is usually written for the same training, in turns: seconds of a LOSO epoch.
 
-    python benchmarks/loso_epoch.py [--settings bcdet] [--repetitions 5] [--precision float32] [--device cpu]
+    python -m benchmarks.loso_epoch [--settings bcdet] [--repetitions 5] [--precision float32] [--device cpu]
 
 Rivals, each in a process of its own, on one thread, with the same clips and batches:
   loop        one nn.Conv3d network a fold, fold after fold, clips in memory, default malloc
@@ -22,10 +22,9 @@ from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from typing import Any
 
-import machine
-import plain
 import torch
 
+from benchmarks import machine, plain
 from search_spaces.config import TrialConfig
 from study.memory import peak_memory, reset_peak, tune_malloc
 from study.models.geometry import Block, fold_group, geometry

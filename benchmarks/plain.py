@@ -1,6 +1,8 @@
 """The code that is usually written for the same training: what the benchmarks measure the trainer against."""
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +16,7 @@ from search_spaces.network_inputs import master, streams
 from study.data.clips import Clips
 from study.data.sampling import sample
 from study.models.geometry import Dense, Stream, geometry
+from study.models.networks import DTYPES
 from study.protocol import Fold
 from study.training import batches
 
@@ -21,40 +24,42 @@ Steps = Callable[[], None]  # trains all folds for one epoch
 
 
 class Network(nn.Module):
-    """The paper's networks as published (full face, or intermediate fusion), with further blocks where asked."""
+    """The paper's networks as published, with further blocks and dense layers of each region where asked."""
 
     def __init__(self, config: TrialConfig, n_classes: int) -> None:
         super().__init__()
         plan = geometry(config, n_classes)
         self.regions = [part.region for part in plan.streams]
-        self.streams = nn.ModuleList([nn.Sequential(*stream(part, config.dropout)) for part in plan.streams])
-        self.dense = nn.Sequential(*dense(plan.dense, config))
+        self.streams = nn.ModuleList([nn.Sequential(*stream(part, config)) for part in plan.streams])
+        self.dense = nn.Sequential(
+            *hidden(plan.dense[:-1], config), nn.Linear(plan.dense[-1].inputs, plan.dense[-1].units)
+        )
 
     def forward(self, inputs: dict[str, Tensor]) -> Tensor:
         parts = [part(inputs[region]) for region, part in zip(self.regions, self.streams, strict=True)]
         return self.dense(torch.cat(parts, dim=1))
 
 
-def stream(plan: Stream, dropout: float) -> list[nn.Module]:
+def stream(plan: Stream, config: TrialConfig) -> list[nn.Module]:
     layers: list[nn.Module] = []
     for number, block in enumerate(plan.blocks):
         layers.append(nn.Conv3d(block.inputs, block.filters, block.kernel, padding="same" if number else "valid"))
-        layers += [nn.ReLU(), nn.MaxPool3d(block.pool), nn.Dropout(dropout)]
-    return [*layers, nn.Flatten()]
+        layers += [nn.ReLU(), nn.MaxPool3d(block.pool), nn.Dropout(config.dropout)]
+    return [*layers, nn.Flatten(), *hidden(plan.dense, config)]
 
 
-def dense(plan: Sequence[Dense], config: TrialConfig) -> list[nn.Module]:
+def hidden(plan: Sequence[Dense], config: TrialConfig) -> list[nn.Module]:
     layers: list[nn.Module] = []
-    for layer in plan[:-1]:
+    for layer in plan:
         layers.append(nn.Linear(layer.inputs, layer.units))
         if config.dense_activation == "relu":
             layers.append(nn.ReLU())
         layers.append(nn.Dropout(config.dropout))
-    return [*layers, nn.Linear(plan[-1].inputs, plan[-1].units)]
+    return layers
 
 
 class Work:
-    """Clips in memory as one fold after another wants them, and the batches that the trainer draws, too."""
+    """Clips on the device as one fold after another wants them, and the batches that the trainer draws, too."""
 
     def __init__(self, config: TrialConfig, clips: Clips, folds: Sequence[Fold], device: str = "cpu") -> None:
         self.config, self.folds, self.device = config, folds, device
@@ -63,15 +68,20 @@ class Work:
         self.pixels = {region: torch.tensor(frames, device=device) for region, frames in seen.items()}
         self.labels = torch.tensor(clips.labels, device=device)
         names = list(zip(clips.subjects.tolist(), clips.ids.tolist(), strict=True))
-        self.batches = [torch.tensor(rows) for rows in batches(names, folds[0].seed, 1, config.batch_size)]
+        self.batches = [torch.tensor(rows) for rows in batches(names, folds[0].seed, 0, config.batch_size)]
+
+    def coarse(self) -> AbstractContextManager[Any]:
+        """Where the configuration says bfloat16, autocast."""
+        return torch.autocast(self.device.split(":")[0], torch.bfloat16, self.config.precision == "bfloat16")
 
     def normalised(self, fold: Fold) -> dict[str, Tensor]:
-        """float32 [N, 1, T, H, W], by the mean and the standard deviation of the fold's training clips."""
+        """Pixels [N, 1, T, H, W], by the mean and the standard deviation of the fold's training clips."""
         out = {}
         for region, frames in self.pixels.items():
-            x = frames.float()[:, None]
-            trained_on = x[torch.tensor(fold.train, device=self.device)]
-            out[region] = (x - trained_on.mean()) / trained_on.std()
+            x = frames.to(DTYPES[self.config.precision])[:, None]
+            trained_on = x[torch.tensor(fold.train, device=self.device)].double()
+            mean, scale = trained_on.mean(), trained_on.std(correction=0)
+            out[region] = (x - mean.to(x.dtype)) / scale.to(x.dtype)
         return out
 
 
@@ -80,14 +90,15 @@ def loop(work: Work) -> Steps:
     networks = [Network(work.config, work.classes).to(work.device) for _ in work.folds]
     optimisers = [torch.optim.SGD(n.parameters(), work.config.learning_rate, work.config.momentum) for n in networks]
     inputs = [work.normalised(fold) for fold in work.folds]
+    batches = [[rows[fold.train[rows.numpy()]].to(work.device) for rows in work.batches] for fold in work.folds]
 
     def epoch() -> None:
-        for fold, network, optimiser, own in zip(work.folds, networks, optimisers, inputs, strict=True):
-            for rows in work.batches:
-                mine = rows[fold.train[rows.numpy()]].to(work.device)
+        for network, optimiser, own, steps in zip(networks, optimisers, inputs, batches, strict=True):
+            for rows in steps:
                 optimiser.zero_grad()
-                batch = {region: x[mine] for region, x in own.items()}
-                F.cross_entropy(network(batch), work.labels[mine]).backward()
+                with work.coarse():
+                    cost = F.cross_entropy(network({region: x[rows] for region, x in own.items()}), work.labels[rows])
+                cost.backward()
                 optimiser.step()
 
     return epoch
@@ -97,7 +108,7 @@ def vmapped(work: Work) -> Steps:
     """torch.func: the folds' states stacked, gradients by vmap; held-out clips have weight 0; the input is shared."""
     networks = [Network(work.config, work.classes).to(work.device) for _ in work.folds]
     weights, _ = stack_module_state(networks)  # type: ignore[arg-type]
-    inputs = work.normalised(work.folds[0])
+    inputs, batches = work.normalised(work.folds[0]), [rows.to(work.device) for rows in work.batches]
     trained_on = torch.tensor(np.stack([fold.train for fold in work.folds]), device=work.device).float()
 
     def cost(own: dict[str, Tensor], batch: dict[str, Tensor], labels: Tensor, share: Tensor) -> Tensor:
@@ -107,9 +118,10 @@ def vmapped(work: Work) -> Steps:
     gradients = vmap(grad(cost), in_dims=(0, None, None, 0), randomness="different")
 
     def epoch() -> None:
-        for rows in work.batches:
+        for rows in batches:
             batch = {region: x[rows] for region, x in inputs.items()}
-            found = gradients(weights, batch, work.labels[rows], trained_on[:, rows])
+            with work.coarse():
+                found = gradients(weights, batch, work.labels[rows], trained_on[:, rows])
             with torch.no_grad():
                 for name, weight in weights.items():
                     weight.sub_(found[name], alpha=work.config.learning_rate)

@@ -1,6 +1,6 @@
 """A whole trial against the code a researcher writes today, decoding included: CPU-seconds of 100 epochs of LOSO.
 
-    python benchmarks/trial.py [--repetitions 5] [--precision float32]
+    python -m benchmarks.trial [--repetitions 5] [--precision float32]
 
 48 videos of 150 frames, 640 x 480, 8 subjects, the paper's network on SMIC (setting b of loso_epoch.py). The rival
 decodes in the Dataset (decord, resized as it decodes), has a DataLoader of 2 workers, and trains fold after fold with
@@ -16,15 +16,14 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-import machine
 import numpy as np
-import plain
 import pyarrow as pa
 import torch
 import torch.nn.functional as F
 from decode import ENCODERS, encode, remux
 from torch.utils.data import DataLoader, Dataset
 
+from benchmarks import machine, plain
 from search_spaces.config import TrialConfig
 from study.data import cache
 from study.data.clips import CLIP_INDEX, ClipIndex

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from search_spaces.config import TrialConfig
 from search_spaces.identity import stream
+from study.models import gpu
 
 
 class Views(NamedTuple):
@@ -18,6 +19,10 @@ class Views(NamedTuple):
     down: Tensor  # pixels
     right: Tensor  # pixels
     later: Tensor  # frames
+
+    def split(self, sizes: Sequence[int]) -> "list[Views]":
+        """The views of so many clips after one another."""
+        return [Views(*own) for own in zip(*(part.split(sizes) for part in self), strict=True)]
 
     def of(self, clips: Tensor) -> Tensor:
         """Clips [B, T, H, W] as they are shown: moved, then mirrored."""
@@ -40,7 +45,7 @@ def views(
         return None
     words = np.array([stream("augmentation", seed, epoch, *name) for name in names], np.uint64)
     draws = (words >> np.arange(0, 64, 16, dtype=np.uint64)[:, None] & np.uint64(65535)).astype(np.int64)
-    mirrored, *drawn = torch.from_numpy(draws).to(device)
+    mirrored, *drawn = gpu.sent(torch.from_numpy(draws), device)
     largest = (config.crop_shift, config.crop_shift, config.temporal_jitter)
     moves = (((2 * most + 1) * draw >> 16) - most for most, draw in zip(largest, drawn, strict=True))
     return Views((mirrored < round(config.flip * 65536)).long(), *moves)

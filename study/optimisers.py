@@ -1,8 +1,8 @@
 """Optimisers and schedules: torch.optim's, in its functional form (its classes import torch._dynamo, 1.2 CPU-seconds).
 
-Every one is elementwise and gives an element the same bits wherever it lies (torch's fused kernels round the last few
-elements of a tensor otherwise, unless a step is one multiply-add), so that the stacked weights of F folds step as F
-optimisers would. A fold that has no training clip in the batch steps with a gradient of zero, as it does fold by
+Every one is elementwise and gives an element the same bits wherever it lies (torch's fused kernels on a CPU round the
+last few elements of a tensor otherwise, unless a step is one multiply-add), so that the stacked weights of F folds step
+as F optimisers would. A fold that has no training clip in the batch steps with a gradient of zero, as it does fold by
 fold: momentum goes on and weights decay.
 """
 
@@ -16,8 +16,10 @@ from torch.optim.adamw import adamw
 from torch.optim.sgd import sgd
 
 from search_spaces.config import TrialConfig
+from study.models import gpu
 
-Step = Callable[[Sequence[Tensor], float], None]  # changes the weights, given their gradients and the learning rate
+# Changes the weights, given their gradients and the learning rate: on a GPU a tensor, float32 [], which is there.
+Step = Callable[[Sequence[Tensor], float | Tensor], None]
 
 
 def optimiser(config: TrialConfig, weights: Sequence[Tensor]) -> Step:
@@ -34,7 +36,7 @@ def learning_rate(config: TrialConfig, step: int, steps: int) -> float:
 
 def _sgd(config: TrialConfig, weights: list[Tensor]) -> Step:
     velocity: list[Tensor | None] = [None] * len(weights)
-    one_multiply_add = config.momentum == config.weight_decay == 0
+    fused = gpu.is_gpu(weights[0].device) or config.momentum == config.weight_decay == 0
     take = partial(
         sgd,
         momentum=config.momentum,
@@ -42,13 +44,13 @@ def _sgd(config: TrialConfig, weights: list[Tensor]) -> Step:
         nesterov=config.optimiser == "nesterov",
         dampening=0.0,
         maximize=False,
-        fused=one_multiply_add,
-        foreach=not one_multiply_add,
+        fused=fused,
+        foreach=not fused,
     )
 
-    def step(gradients: Sequence[Tensor], rate: float) -> None:
+    def step(gradients: Sequence[Tensor], rate: float | Tensor) -> None:
         with torch.no_grad():
-            take(weights, _alike(gradients, weights), velocity, lr=rate)
+            take(weights, _alike(gradients, weights), velocity, lr=rate)  # type: ignore[arg-type]  # a tensor, too
 
     return step
 
@@ -56,7 +58,8 @@ def _sgd(config: TrialConfig, weights: list[Tensor]) -> Step:
 def _adamw(config: TrialConfig, weights: list[Tensor]) -> Step:
     """Loshchilov and Hutter 2019, arXiv 1711.05101, with torch's betas and epsilon."""
     first, second = ([torch.zeros_like(weight) for weight in weights] for _ in range(2))
-    taken = [torch.zeros(()) for _ in weights]  # on the CPU: a step would wait for a GPU's
+    fused = gpu.is_gpu(weights[0].device)
+    taken = [torch.zeros((), device=weight.device) for weight in weights]
     take = partial(
         adamw,
         max_exp_avg_sqs=[],
@@ -66,10 +69,11 @@ def _adamw(config: TrialConfig, weights: list[Tensor]) -> Step:
         eps=1e-8,
         weight_decay=config.weight_decay,
         maximize=False,
-        foreach=True,
+        fused=fused,
+        foreach=not fused,
     )
 
-    def step(gradients: Sequence[Tensor], rate: float) -> None:
+    def step(gradients: Sequence[Tensor], rate: float | Tensor) -> None:
         with torch.no_grad():
             take(weights, _alike(gradients, weights), first, second, state_steps=taken, lr=rate)
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from math import ceil
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -15,9 +16,9 @@ from search_spaces.identity import stream
 from study.augmentation import Views, views
 from study.data.clips import Clips
 from study.data.sampling import sample
-from study.models import scaling
+from study.graphs import Recorded
+from study.models import gpu, scaling
 from study.models.bits import permutation
-from study.models.dropout import sent
 from study.models.networks import DTYPES, FoldedNetwork, Scaling
 from study.models.own import Alone, Stacked
 from study.models.probe import probe
@@ -30,7 +31,7 @@ class Diverged(ArithmeticError):
 
 
 def train(
-    config: TrialConfig, clips: Clips, folds: Sequence[Fold], device: str = "cpu"
+    config: TrialConfig, clips: Clips, folds: Sequence[Fold], device: str = "cpu", graphs: bool = False
 ) -> list[npt.NDArray[np.float64]]:
     """Probabilities of every fold's held-out clips, [n_test, C] in the order of `clips`; the softmax is in float64.
 
@@ -38,7 +39,7 @@ def train(
     The caller sets the threads. Raises Diverged, and geometry.Infeasible.
     """
     with products(config.precision):
-        network, material = fitted(config, clips, folds, device)
+        network, material = fitted(config, clips, folds, device, graphs)
         probabilities = _probabilities(network, material, config.batch_size)
     found = [probabilities[fold][fold_.test] for fold, fold_ in enumerate(folds)]
     if lost := [fold.held_out for fold, own in zip(folds, found, strict=True) if not np.isfinite(own).all()]:
@@ -47,19 +48,19 @@ def train(
 
 
 def fitted(
-    config: TrialConfig, clips: Clips, folds: Sequence[Fold], device: str = "cpu"
+    config: TrialConfig, clips: Clips, folds: Sequence[Fold], device: str = "cpu", graphs: bool = False
 ) -> tuple[nn.Module, "Material"]:
     """The folds' networks after the last epoch, and the clips as they saw them."""
     material = Material(config, clips, folds, device)
     names = [(fold.seed, fold.held_out) for fold in folds]
-    network = _network(config, len(clips.classes), names).to(device)
-    fit(network, material, config)
+    network = _network(config, len(clips.classes), names, device).to(device)
+    fit(network, material, config, graphs)
     return network, material
 
 
-def _network(config: TrialConfig, n_classes: int, folds: Sequence[tuple[int, str]]) -> nn.Module:
+def _network(config: TrialConfig, n_classes: int, folds: Sequence[tuple[int, str]], device: str) -> nn.Module:
     if config.network == BLOCKS:
-        return FoldedNetwork(config, n_classes, folds)
+        return FoldedNetwork(config, n_classes, folds, device)
     if len(folds) == 1:
         return Alone(config, n_classes, folds[0])
     if why := probe(config, n_classes).alone:
@@ -70,13 +71,19 @@ def _network(config: TrialConfig, n_classes: int, folds: Sequence[tuple[int, str
 @contextmanager
 def products(precision: str) -> Iterator[None]:
     """How a GPU multiplies meanwhile: always the same way, and in TF32 where the precision says so."""
-    allowed, before = precision in ("tf32", "bfloat16"), torch.backends.cuda.matmul.allow_tf32
-    torch.backends.cuda.matmul.allow_tf32 = allowed
+    matmul: Any = torch.backends.cuda.matmul
+    cudnn: Any = torch.backends.cudnn
+    wanted = "tf32" if precision in ("tf32", "bfloat16") else "ieee"
+    places: list[tuple[Any, str, Any]] = [(matmul, "fp32_precision", wanted), (cudnn.conv, "fp32_precision", wanted)]
+    places += [(cudnn, "enabled", True), (cudnn, "benchmark", False), (cudnn, "deterministic", True)]
+    before = [getattr(place, name) for place, name, _ in places]
     try:
-        with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=allowed):
-            yield
+        for place, name, value in places:
+            setattr(place, name, value)
+        yield
     finally:
-        torch.backends.cuda.matmul.allow_tf32 = before
+        for (place, name, _), value in zip(places, before, strict=True):
+            setattr(place, name, value)
 
 
 class Material:
@@ -114,7 +121,7 @@ class Material:
         return {region: self._input(region, rows, shown) for region in self.pixels}
 
     def _input(self, region: str, rows: Tensor, shown: Views | None) -> Tensor:
-        x = self.pixels[region][rows]
+        x = self.pixels[region].index_select(0, rows)
         if self.difference:
             x = x.to(torch.int16) - x[:, :1]
         x = (shown.of(x) if shown else x).to(self.dtype)
@@ -181,25 +188,69 @@ def balanced(
     return trained_on * np.take_along_axis(of_class, labels, axis=1)
 
 
-def batches(names: Sequence[tuple[str, str]], seed: int, epochs: int, size: int) -> Iterator[npt.NDArray[np.int64]]:
-    """Rows of every step's clips; an epoch's order is that of the hashes of (seed, epoch, subject, clip)."""
-    for epoch in range(epochs):
-        order = np.argsort(np.array([stream("shuffle", seed, epoch, *name) for name in names], dtype=np.uint64))
-        for start in range(0, len(order), size):
-            yield order[start : start + size]
+def batches(names: Sequence[tuple[str, str]], seed: int, epoch: int, size: int) -> list[npt.NDArray[np.int64]]:
+    """Rows of each of an epoch's steps, in the order of the hashes of (seed, epoch, subject, clip)."""
+    rows = np.argsort(np.array([stream("shuffle", seed, epoch, *name) for name in names], dtype=np.uint64))
+    return [rows[start : start + size] for start in range(0, len(rows), size)]
 
 
-def fit(network: nn.Module, material: Material, config: TrialConfig) -> None:
+class Epoch(NamedTuple):
+    """An epoch's clips in its order, by their places in the material [N], and how it shows them."""
+
+    rows: Tensor
+    shown: Views | None
+    sizes: list[int]  # clips of each step
+    rates: Sequence[float] | Tensor  # learning rate of each step
+
+    def steps(self) -> Iterator[tuple[Tensor, Views | None, float | Tensor]]:
+        shown = self.shown.split(self.sizes) if self.shown else [None] * len(self.sizes)
+        yield from zip(self.rows.split(self.sizes), shown, self.rates, strict=True)
+
+    def tensors(self) -> list[Tensor]:
+        """What of it lies on a GPU."""
+        return [x for x in (self.rows, self.rates, *(self.shown or ())) if isinstance(x, Tensor)]
+
+    def copied(self) -> "Epoch":
+        """On a GPU, in tensors of its own."""
+        rows, rates, *shown = (x.clone() for x in self.tensors())
+        return Epoch(rows, Views(*shown) if shown else None, self.sizes, rates)
+
+
+def fit(network: nn.Module, material: Material, config: TrialConfig, graphs: bool = False) -> None:
+    """Train for all epochs. graphs: a GPU records an epoch of the folded network and repeats it, to the same bytes."""
     weights = [weight for weight in network.parameters() if weight.requires_grad]
     update = optimiser(config, weights)
-    steps = ceil(len(material.names) / config.batch_size)  # of an epoch
-    for step, chosen in enumerate(batches(material.names, material.seed, config.epochs, config.batch_size)):
-        if isinstance(network, Alone):  # its layers may mix the clips of a batch: none may be held out
-            chosen = chosen[material.trained_on[0, chosen]]
-        rows = sent(torch.from_numpy(chosen), material.labels.device)
-        shown = views(config, material.seed, step // steps, [material.names[row] for row in chosen], rows.device)
-        gradients = _gradients(network, weights, material, rows, shown, step)
-        update(gradients, learning_rate(config, step, steps * config.epochs))
+    alone = isinstance(network, Alone)  # its layers may mix the clips of a batch: none may be held out
+
+    def train(epoch: Epoch, first: int = 0) -> None:
+        for step, (rows, shown, rate) in enumerate(epoch.steps(), first):
+            update(_gradients(network, weights, material, rows, shown, step), rate)
+
+    recorded = None
+    for number, epoch in enumerate(epochs(material, config, material.trained_on[0] if alone else None)):
+        if recorded is not None:
+            recorded.repeat(epoch, number)
+            continue
+        train(epoch, number * len(epoch.sizes))
+        if graphs and isinstance(network, FoldedNetwork) and number + 1 < config.epochs:
+            recorded = Recorded(epoch, network.dropout, train)
+
+
+def epochs(material: Material, config: TrialConfig, only: npt.NDArray[np.bool_] | None) -> Iterator[Epoch]:
+    """Every epoch, sent to the device at once; `only` some of the clips, then some steps may have none."""
+    device, steps = material.labels.device, ceil(len(material.names) / config.batch_size)
+    for number in range(config.epochs):
+        parts = batches(material.names, material.seed, number, config.batch_size)
+        if only is not None:
+            parts = [part[only[part]] for part in parts]
+        rows = np.concatenate(parts)
+        shown = views(config, material.seed, number, [material.names[row] for row in rows], device)
+        rates: list[float] | Tensor = [
+            learning_rate(config, step, steps * config.epochs) for step in range(number * steps, (number + 1) * steps)
+        ]
+        if gpu.is_gpu(device):
+            rates = gpu.sent(torch.tensor(rates), device)
+        yield Epoch(gpu.sent(torch.from_numpy(rows), device), shown, [len(part) for part in parts], rates)
 
 
 def _gradients(
@@ -209,7 +260,7 @@ def _gradients(
     if not len(rows):
         return [torch.zeros_like(weight) for weight in weights]
     logits = network(material.inputs(rows, shown), material.scaling, step)
-    cost = loss(logits, material.labels[:, rows], material.weights[:, rows])
+    cost = loss(logits, material.labels.index_select(1, rows), material.weights.index_select(1, rows))
     return torch.autograd.grad(cost, weights, materialize_grads=True)
 
 

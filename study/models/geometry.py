@@ -13,7 +13,7 @@ Shape = tuple[int, int, int]  # frames, height, width
 POOL = 3  # of the first block, on every axis (arXiv 1904.01390)
 CPU_FOLDS = 4  # larger groups gain nothing on a CPU and take more memory
 # Values of a convolution's result that are computed at a time: on a CPU they stay in its cache.
-PART = {"cpu": 3 * 2**18, "cuda": 2**28}
+PART, PART_ON_GPU = 3 * 2**18, 2**28
 DOUBLE = 2**16  # the same in float64 on a CPU, for which torch unfolds the input: up to hundreds of values for one
 INTERPRETER = 300 * 2**20  # bytes of a process that trains, before it does
 
@@ -40,6 +40,11 @@ class Block:
         return self.filters * (self.inputs * prod(self.kernel) + 1)
 
     @property
+    def outputs(self) -> int:
+        """Values of a clip after pooling."""
+        return prod(self.shape) * self.filters
+
+    @property
     def computed(self) -> Shape:
         """Positions of the convolution that the pooling keeps; the others need not be computed."""
         frames, height, width = (size * pool for size, pool in zip(self.shape, self.pool, strict=True))
@@ -61,6 +66,10 @@ class Dense:
     @property
     def parameters(self) -> int:
         return (self.inputs + 1) * self.units
+
+    @property
+    def outputs(self) -> int:
+        return self.units
 
     @property
     def multiply_adds(self) -> int:
@@ -139,7 +148,7 @@ def training_bytes(config: TrialConfig, n_classes: int, folds: int, device: str 
     value = 8 if config.precision == "float64" else 4
     blocks = [block for stream in network.streams for block in stream.blocks]
     pixels = sum(prod(stream.input) for stream in network.streams)
-    pooled = [prod(block.shape) * block.filters for block in blocks]
+    pooled = [block.outputs for block in blocks]
     units = sum(layer.units for layer in network.layers if isinstance(layer, Dense))
     clip = pixels * (2 * value + 1) + folds * (sum(pooled) * (2 * value + 4) + (4 * max(pooled) + 6 * units) * value)
     working = 3 * max(_part_values(block, folds, device, value) for block in blocks)
@@ -164,12 +173,12 @@ def _part_values(block: Block, folds: int, device: str, size: int) -> int:
 
 def folds_at_once(block: Block, folds: int, device: str) -> int:
     """Folds of a group in one convolution: all on a GPU; on a CPU one after another, narrow ones up to 32 filters."""
-    return folds if device == "cuda" else min(folds, max(1, 32 // block.filters))
+    return folds if device != "cpu" else min(folds, max(1, 32 // block.filters))
 
 
 def part_frames(block: Block, folds: int, device: str, size: int) -> int:
     """Frames after pooling, of one clip or several, that are computed at a time; values have `size` bytes."""
-    most = DOUBLE if size == 8 and device == "cpu" else PART[device]
+    most = PART_ON_GPU if device != "cpu" else DOUBLE if size == 8 else PART
     return max(1, most // (block.pool[0] * prod(block.computed[1:]) * block.filters * folds))
 
 

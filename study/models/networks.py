@@ -7,7 +7,7 @@ gives the same numbers from 27 times fewer elements: max(relu(x + b)) = relu(max
 
 from collections.abc import Sequence
 from math import prod, sqrt
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -15,8 +15,8 @@ from torch import Tensor, nn
 
 from search_spaces.config import TrialConfig
 from search_spaces.identity import stream
-from study.models import bits
-from study.models.convolution import FirstConvolution, LaterConvolution
+from study.models import bits, counted, gpu
+from study.models.convolution import FirstConvolution, LaterConvolution, ProductConvolution
 from study.models.dropout import Drop, Dropout, nothing
 from study.models.geometry import Block, Dense, Shape, Stream, geometry
 
@@ -38,10 +38,14 @@ class FoldedNetwork(nn.Module):
     `folds` names them, as (seed, held-out subject): the weights depend on the name, never on the place in the group.
     """
 
-    def __init__(self, config: TrialConfig, n_classes: int, folds: Sequence[tuple[int, str]]) -> None:
+    def __init__(
+        self, config: TrialConfig, n_classes: int, folds: Sequence[tuple[int, str]], device: str = "cpu"
+    ) -> None:
         super().__init__()
-        plan = geometry(config, n_classes)
-        initial, self.dropout = Initial(folds, config.precision), Dropout(folds, config.dropout)
+        plan, place = geometry(config, n_classes), torch.device(device)
+        units = {layer.name: layer.outputs for layer in plan.layers[:-1]}
+        self.dropout = Dropout(folds, config.dropout, units, config.batch_size, place)
+        initial = Initial(folds, config.precision, place)
         self.streams = nn.ModuleDict({part.region: RegionStream(config, part, initial) for part in plan.streams})
         self.hidden = nn.ModuleList([HiddenLayer(config, layer, initial) for layer in plan.dense[:-1]])
         self.output = DenseLayer(plan.dense[-1], initial)
@@ -62,18 +66,24 @@ class FoldedNetwork(nn.Module):
 class Initial:
     """Initial weights: Glorot-uniform (Keras's default, as in the paper's code), of the stream (seed, fold, layer)."""
 
-    def __init__(self, folds: Sequence[tuple[int, str]], precision: str) -> None:
-        self.folds, self.dtype, self.convolved = folds, DTYPES[precision], CONVOLVED[precision]
+    def __init__(self, folds: Sequence[tuple[int, str]], precision: str, device: torch.device) -> None:
+        self.folds, self.device = folds, device
+        self.dtype, self.convolved = DTYPES[precision], CONVOLVED[precision]
 
     def weight(self, layer: str, shape: tuple[int, ...], fans: int) -> nn.Parameter:
         """Weights [F, *shape] of a layer, within sqrt(6 / fans); fans: a unit's inputs and outputs (Glorot 2010)."""
-        weights = torch.empty((len(self.folds), *shape), dtype=self.dtype)
-        for own, (seed, held_out) in zip(weights, self.folds, strict=True):
-            own.copy_(torch.from_numpy(bits.uniform(stream("weights", seed, held_out, layer), shape)))
+        weights = torch.empty((len(self.folds), *shape), dtype=self.dtype, device=self.device)
+        seeds = [stream("weights", seed, held_out, layer) for seed, held_out in self.folds]
+        if gpu.is_gpu(self.device):
+            for own, key in zip(weights, counted.keys(seeds, self.device), strict=True):
+                own.copy_(counted.uniform(key, own.numel()).view(shape))
+        else:
+            for own, seed in zip(weights, seeds, strict=True):
+                own.copy_(torch.from_numpy(bits.uniform(seed, shape)))
         return nn.Parameter(weights.mul_(sqrt(6 / fans)))
 
     def bias(self, shape: tuple[int, ...]) -> nn.Parameter:
-        return nn.Parameter(torch.zeros((len(self.folds), *shape), dtype=self.dtype))
+        return nn.Parameter(torch.zeros((len(self.folds), *shape), dtype=self.dtype, device=self.device))
 
 
 class RegionStream(nn.Module):
@@ -86,7 +96,11 @@ class RegionStream(nn.Module):
         self.first = FirstBlock(plan.blocks[0], initial)
         self.later = nn.ModuleList([LaterBlock(block, initial) for block in plan.blocks[1:]])
         self.hidden = nn.ModuleList([HiddenLayer(config, layer, initial) for layer in plan.dense])
-        cells = averages(plan.blocks[-1].shape, config.grid).to(initial.dtype) if config.head == "pool" else None
+        cells = (
+            averages(plan.blocks[-1].shape, config.grid).to(initial.device, initial.dtype)
+            if config.head == "pool"
+            else None
+        )
         self.register_buffer("cells", cells)
 
     def forward(self, x: Tensor, scaling: Scaling, drop: Drop) -> Tensor:
@@ -118,13 +132,15 @@ class FirstBlock(nn.Module):
         frames, height, width = self.plan.computed
         taps, rows, columns = self.plan.kernel
         seen = x[:, : frames + taps - 1, : height + rows - 1, : width + columns - 1].permute(0, 2, 3, 1)
-        seen, mean = F.pad(seen, (0, int(taps % 16 == 15))), scaling.mean  # 16 channels take less time than 15
+        multiply, mean = (ProductConvolution if gpu.is_gpu(x.device) else FirstConvolution), scaling.mean
+        if multiply is FirstConvolution and taps % 16 == 15:  # 16 channels take less time than 15
+            seen = F.pad(seen, (0, 1))
         if self.dtype == torch.bfloat16:  # about 0, so that less is rounded off; whole numbers up to 256 are exact
             middle = (mean[0] / 64).round() * 64
             seen, mean = seen - middle, mean - middle
         weight = self.weight / scaling.scale[:, None, None, None, None]
         shift = self.bias - (mean / scaling.scale)[:, None] * self.weight.sum((2, 3, 4))
-        highest = FirstConvolution.apply(seen.contiguous(), weight, self.plan, self.dtype)
+        highest = multiply.apply(seen.contiguous(), weight, self.plan, self.dtype)
         return _finished(highest, shift, self.plan.name, drop)
 
 
@@ -148,11 +164,30 @@ class DenseLayer(nn.Module):
 
     def __init__(self, plan: Dense, initial: Initial) -> None:
         super().__init__()
+        self.parts = max(n for n in range(1, 65) if n == 1 or (plan.inputs % n == 0 and plan.inputs >= 128 * n))
         self.weight = initial.weight(plan.name, (plan.inputs, plan.units), plan.inputs + plan.units)
         self.bias = initial.bias((1, plan.units))
 
     def forward(self, x: Tensor) -> Tensor:
+        if self.parts > 1 and gpu.is_gpu(x.device):
+            product: Tensor = _Product.apply(x, self.weight, self.parts)
+            return product + self.bias
         return torch.baddbmm(self.bias, x, self.weight)
+
+
+class _Product(torch.autograd.Function):
+    """x [F, B, n] @ weight [F, n, units], summed from parts of n: a batch has too few rows to keep a GPU busy."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, parts: int) -> Tensor:
+        ctx.save_for_backward(x, weight)
+        seen = x.unflatten(2, (parts, -1)).transpose(1, 2).flatten(0, 1)
+        return (seen @ weight.unflatten(1, (parts, -1)).flatten(0, 1)).unflatten(0, (-1, parts)).sum(1)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Any, ...]:
+        x, weight = ctx.saved_tensors
+        return grad @ weight.mT, x.mT @ grad, None
 
 
 class HiddenLayer(nn.Module):

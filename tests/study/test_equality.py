@@ -121,7 +121,8 @@ def plain_loop(config, clips, f):
     labels, steps = torch.from_numpy(told(config, clips, fold)), -(-len(names) // config.batch_size)
     optimiser, criterion = optimiser_of(config, network), criterion_of(config, clips, fold)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps * config.epochs)
-    for step, rows in enumerate(batches(names, 1, config.epochs, config.batch_size)):
+    ordered = [rows for epoch in range(config.epochs) for rows in batches(names, 1, epoch, config.batch_size)]
+    for step, rows in enumerate(ordered):
         seen = {
             region: shown(config, x[rows], [names[row] for row in rows], step // steps) for region, x in inputs.items()
         }
@@ -166,7 +167,7 @@ def shown(config, clips, names, epoch):
     """Clips moved and mirrored one by one, by padding and cutting."""
     out, pad = clips.clone(), 10
     for clip, name in enumerate(names):
-        if drawn := views(config, 1, epoch, [name], "cpu"):
+        if drawn := views(config, 1, epoch, [name], torch.device("cpu")):
             mirrored, *moves = (int(part) for part in drawn)
             padded = np.pad(clips[clip].numpy(), pad, mode="edge")
             starts = [pad - by for by in (moves[2], moves[0], moves[1])]

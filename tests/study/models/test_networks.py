@@ -3,6 +3,7 @@ import torch
 import torch.nn.functional as F
 
 from search_spaces.config import TrialConfig
+from study.models import gpu
 from study.models.dropout import Dropout, nothing
 from study.models.geometry import geometry
 from study.models.networks import FoldedNetwork, averages
@@ -49,18 +50,24 @@ def test_float64_starts_from_the_weights_of_float32():
         torch.testing.assert_close(a.double(), b, rtol=1e-6, atol=0)
 
 
-def test_dropout_follows_name_layer_and_step():
+def dropout(folds, share):
+    return Dropout(folds, share, {"dense1": 40, "dense2": 40}, 50, torch.device("cpu"))
+
+
+@pytest.mark.parametrize("drawn_by", ["the CPU", "a GPU"])
+def test_dropout_follows_name_layer_and_step(drawn_by, monkeypatch):
+    monkeypatch.setattr(gpu, "is_gpu", lambda device: drawn_by == "a GPU")
     x = torch.ones(3, 50, 40)
-    masks = Dropout(FOLDS, 0.3)
+    masks = dropout(FOLDS, 0.3)
     drawn = masks.at(5)("dense1", x)
     assert drawn.unique().tolist() == pytest.approx([0.0, 1 / 0.7], rel=1e-4)
     assert drawn.mean() == pytest.approx(1, abs=0.05)
-    assert torch.equal(Dropout(FOLDS[1:2], 0.3).at(5)("dense1", x[:1])[0], drawn[1])
+    assert torch.equal(dropout(FOLDS[1:2], 0.3).at(5)("dense1", x[:1])[0], drawn[1])
     assert not torch.equal(masks.at(6)("dense1", x), drawn)
     assert not torch.equal(masks.at(5)("dense2", x), drawn)
 
 
 def test_no_dropout_is_no_change():
     x = torch.ones(3, 5)
-    assert Dropout(FOLDS, 0.0).at(0) is nothing
+    assert dropout(FOLDS, 0.0).at(0) is nothing
     assert nothing("dense1", x) is x

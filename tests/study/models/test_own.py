@@ -122,7 +122,8 @@ def plain_loop(config, clips, fold):
     optimiser = torch.optim.SGD(network.parameters(), lr=config.learning_rate, momentum=config.momentum)
     labels = torch.from_numpy(clips.labels)
     names = list(zip(clips.subjects.tolist(), clips.ids.tolist(), strict=True))
-    for step, rows in enumerate(batches(names, fold.seed, config.epochs, config.batch_size)):
+    ordered = [rows for epoch in range(config.epochs) for rows in batches(names, fold.seed, epoch, config.batch_size)]
+    for step, rows in enumerate(ordered):
         mine = rows[fold.train[rows]]
         torch.manual_seed(stream("dropout", *name, "network", step))
         optimiser.zero_grad(set_to_none=False)
