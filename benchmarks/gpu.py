@@ -153,11 +153,11 @@ def ours(letter: str, setting: Setting, variant: str, device: str, card: Card) -
     with products(config.precision):
         names = [(fold.seed, fold.held_out) for fold in folds]
         network, material = FoldedNetwork(config, CLASSES, names, device), Material(config, clips, folds, device)
-        repeated = 12 if graph else 1  # epochs of a training: the first is not recorded
+        repeated = 8 if graph else 1  # epochs of a training: the first is not recorded
         several = replace(config, epochs=repeated)
         if graph:
-            one = median_seconds(lambda: fit(network, material, replace(config, epochs=2), graphs=True), device, 3)
-            many = median_seconds(lambda: fit(network, material, several, graphs=True), device, 3)
+            one = median_seconds(lambda: fit(network, material, replace(config, epochs=2), graphs=True), device, 2)
+            many = median_seconds(lambda: fit(network, material, several, graphs=True), device, 2)
             return Figure(letter, config.precision, variant, (many - one) / (repeated - 2), peak=peak(device))
         seconds = median_seconds(lambda: fit(network, material, config), device, 5)
         kernels, busy, dearest = profiled(lambda: fit(network, material, config), device)

@@ -1,5 +1,7 @@
 """What must hold on a GPU before its figures mean anything: the plain loop's numbers, and the same ones each time."""
 
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -44,7 +46,7 @@ class Check(NamedTuple):
 def run(device: str) -> list[Check]:
     """All checks, each printed as it ends."""
     checks: list[Check] = []
-    for check in (masks, *(equality(name) for name in ARCHITECTURES), twice, groups, recorded, memory):
+    for check in (masks, *(equality(name) for name in ARCHITECTURES), twice, own, groups, recorded, broken, memory):
         began = time.perf_counter()
         try:
             done = check(device)
@@ -140,6 +142,43 @@ def twice(device: str) -> list[Check]:
     return found
 
 
+def own(device: str) -> list[Check]:
+    """The same of a user's own networks, stacked and fold by fold."""
+    found = []
+    for name, together in (("stacked", SUBJECTS), ("alone", 1)):
+        config = replace(SMALL, network=f"benchmarks.own_networks:{name}", frames=12, crop=24)
+        clips = plain.noise(config, CLIPS, SUBJECTS)
+        folds = loso(clips, 0)[:together]
+        runs = [_bytes(train(config, clips, folds, device)) for _ in range(5)]
+        found.append(
+            Check(f"five runs of a network of one's own, {name}", len(set(runs)) == 1, f"{len(set(runs))} digests")
+        )
+    return found
+
+
+BREAKS = """
+import torch
+from study.memory import broke, ran_out
+try:
+    torch.zeros(2, device="cuda")[torch.tensor([5], device="cuda")]
+    torch.cuda.synchronize()
+except Exception as error:
+    print(type(error).__name__, broke(error), ran_out(error), str(error).splitlines()[0])
+    try:
+        torch.ones(2, device="cuda").sum().item()
+    except Exception as later:
+        print(broke(later))
+"""
+
+
+def broken(device: str) -> list[Check]:
+    """An error of the card is known as one after which the process is of no use."""
+    if device == "cpu":
+        return []
+    said = subprocess.run([sys.executable, "-c", BREAKS], capture_output=True, text=True, check=False).stdout.strip()
+    return [Check("a broken process is known as such", " True False " in said and said.endswith("True"), said[:200])]
+
+
 def groups(device: str) -> list[Check]:
     """A fold's predictions in groups of 1, 8 and all: in float64 but for rounding."""
     found = []
@@ -156,13 +195,17 @@ def groups(device: str) -> list[Check]:
 
 
 def recorded(device: str) -> list[Check]:
-    """Epochs repeated by a CUDA graph give the same bytes."""
+    """Epochs repeated by a CUDA graph give the same bytes, whatever changes from step to step."""
     if device == "cpu":
         return []
-    config = replace(SMALL, epochs=5, dropout=0.3, flip=0.5, crop_shift=2, momentum=0.9)
-    clips = plain.noise(config, CLIPS, SUBJECTS)
-    eager, graph = (_bytes(train(config, clips, loso(clips, 0), device, graphs)) for graphs in (False, True))
-    return [Check("a CUDA graph gives the same bytes", eager == graph, f"{len(graph)} bytes")]
+    found = []
+    for optimiser in ("sgd", "nesterov", "adamw"):
+        config = replace(SMALL, epochs=5, dropout=0.3, flip=0.5, crop_shift=2, momentum=0.9, weight_decay=0.01, depth=2)
+        config = replace(config, optimiser=optimiser, schedule="cosine", precision="bfloat16")
+        clips = plain.noise(config, CLIPS, SUBJECTS)
+        eager, graph = (_bytes(train(config, clips, loso(clips, 0), device, graphs)) for graphs in (False, True))
+        found.append(Check(f"a CUDA graph gives the same bytes, {optimiser}", eager == graph, f"{len(graph)} bytes"))
+    return found
 
 
 def memory(device: str) -> list[Check]:

@@ -9,7 +9,7 @@ from search_spaces.spec import Resources
 from study.agenda import Agenda
 from study.data.clips import Clips
 from study.stopping import Stop
-from study.trials import Done, FoldResult, Trial, device_here, prepare_process, run_trial
+from study.trials import BrokenProcess, Done, FoldResult, Trial, device_here, prepare_process, run_trial
 
 TrialFunction = Callable[[Trial, Clips, Mapping[str, Done], Resources], Iterator[list[FoldResult]]]
 
@@ -38,6 +38,8 @@ def serial(agenda: Agenda, clips: Clips, resources: Resources, run: TrialFunctio
                     stop.check()
             except UserError:
                 raise
+            except BrokenProcess as error:
+                raise UserError(f"{error}; this process can use its GPU no more: the same command goes on") from error
             except Exception:
                 agenda.fail(trial, traceback.format_exc())
                 stop.check()

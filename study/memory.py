@@ -2,6 +2,7 @@
 
 import ctypes
 import platform
+import re
 import resource
 import sys
 from contextlib import suppress
@@ -9,6 +10,8 @@ from pathlib import Path
 from types import ModuleType
 
 _STATUS = Path("/proc/self/status")
+_NO_MEMORY = re.compile(r"can't allocate memory|CUDA (error: )?out of memory|_STATUS_ALLOC_FAILED")
+_BROKEN = re.compile(r"CUDA (driver )?error|(CUDNN|CUBLAS|CUSOLVER|CUFFT)_STATUS_|cuDNN error")
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_THRESHOLD = -1, -2, -3
 
 
@@ -18,6 +21,13 @@ def tune_malloc() -> None:
         libc.mallopt(_M_MMAP_THRESHOLD, 2**31 - 1)
         libc.mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
         libc.mallopt(_M_TOP_PAD, 64 << 20)
+
+
+def limit_gpu(share: float) -> None:
+    """Take no more than this share of the card's memory: other trials have the rest."""
+    import torch
+
+    torch.cuda.set_per_process_memory_fraction(min(1.0, share))
 
 
 def release_memory() -> None:
@@ -53,7 +63,12 @@ def ran_out(error: Exception) -> bool:
     """Whether an error says that memory did not suffice: Python's, torch's on a CPU (a RuntimeError), or a GPU's."""
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return True
-    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+    return isinstance(error, RuntimeError) and bool(_NO_MEMORY.search(str(error)))
+
+
+def broke(error: Exception) -> bool:
+    """Whether an error says that this process can use its GPU no more: every later call of it would fail as well."""
+    return isinstance(error, RuntimeError) and not ran_out(error) and bool(_BROKEN.search(str(error)))
 
 
 def _torch_on_gpu() -> ModuleType | None:

@@ -13,7 +13,7 @@ from search_spaces.spec import Resources
 from study.course import Course, Opponent
 from study.data.clips import Clips
 from study.identity import Arithmetic, fold_key
-from study.memory import peak_memory, ran_out, release_memory, reset_peak, tune_malloc
+from study.memory import broke, peak_memory, ran_out, release_memory, reset_peak, tune_malloc
 from study.models.sizes import fold_group, trial_bytes
 from study.protocol import Fold, loso
 
@@ -63,6 +63,10 @@ class MixedArithmetic(UserError):
 
 class OutOfMemory(MemoryError):
     """A trial for which memory did not suffice; the message says what it needs and what to declare."""
+
+
+class BrokenProcess(RuntimeError):
+    """A GPU's error that is not want of memory: this process has to end, its trial goes to another."""
 
 
 def trial_keys(trial: Trial, clips: Clips) -> list[str]:
@@ -124,6 +128,8 @@ def _train(
     except (MemoryError, RuntimeError) as error:
         if ran_out(error):
             raise OutOfMemory(_needs(config, clips, arithmetic.group, device)) from None
+        if broke(error):
+            raise BrokenProcess(f"{platform.node()}: {str(error).splitlines()[0]}") from error
         raise
     seconds = (time.perf_counter() - began) / len(group)
     return [

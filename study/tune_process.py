@@ -41,7 +41,7 @@ from study import cluster
 from study.data.clips import Clips
 from study.own_sources import adopt
 from study.stopping import Stop
-from study.trials import Device, FoldResult, Trial, device_here, prepare_process
+from study.trials import BrokenProcess, Device, FoldResult, Trial, device_here, prepare_process
 from study.tune import LATER, WHICH_DEVICE, RayTune, Task
 
 _REFUSED = 3  # processes in a row that do not begin: then Ray is not what it was
@@ -157,6 +157,8 @@ class LosoTrial(tune.Trainable):
                     return {"folds": folds, "done": False}
         except UserError as refused:
             return {"folds": folds, "done": True, "refused": refused.problems}
+        except BrokenProcess:
+            raise  # Tune ends this process, and another is given the trial
         except Exception:
             return {"folds": folds, "done": True, "failed": traceback.format_exc()}
         return {"folds": folds, "done": True}

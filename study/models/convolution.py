@@ -70,8 +70,9 @@ class FirstConvolution(torch.autograd.Function):
 class ProductConvolution(torch.autograd.Function):
     """The same as FirstConvolution on a GPU: a matrix product of all that a kernel meets, laid out once for all folds.
 
-    Pixels [B, H, W, T], no longer than what the kernel needs. cuDNN has for one input channel, or a few, only kernels
-    that reach a third of what a product does.
+    Pixels [B, H, W, T] may be another look at others, and are no longer than what the kernel needs. For one input
+    channel, or a few, cuDNN only has kernels that reach a third of what a product does. The places of a pooling window
+    lie apart by the first axis of 27: a maximum along it reads memory in order.
     """
 
     @staticmethod
@@ -80,13 +81,11 @@ class ProductConvolution(torch.autograd.Function):
         kernels, ctx.parts = _aligned(weight.flatten(2).flatten(0, 1), dtype), []
         for part in parts(block, weight, len(pixels)):
             seen = _patches(pixels, part, block, kernels)
-            y = (seen.flatten(0, 1) @ kernels.T).view(
-                -1, (part.stop - part.start) * block.pool[0], *block.computed[1:], len(kernels)
-            )
-            highest, places = _max_pool(y.permute(0, 4, 1, 2, 3), block.pool)
-            part.of(out, slice(None)).copy_(_folds_first(highest, len(weight)))
+            highest, places = (seen.flatten(0, 1) @ kernels.T).view(*seen.shape[:2], -1).max(0)
+            own = part.of(out, slice(None))
+            own.copy_(highest.view(*own.shape[1:5], len(weight), -1).permute(4, 0, 1, 2, 3, 5))
             ctx.parts.append((part, seen, places))
-        ctx.block, ctx.dtype, ctx.like = block, dtype, weight
+        ctx.dtype, ctx.like = dtype, weight
         return out
 
     @staticmethod
@@ -94,11 +93,9 @@ class ProductConvolution(torch.autograd.Function):
         weight: Tensor = ctx.like
         total = torch.empty(0)
         for number, (part, seen, places) in enumerate(ctx.parts):
-            back = _before_pool(_channels(part.of(grad, slice(None)), ctx.dtype), places, ctx.block)
-            rows = back.permute(0, 2, 3, 4, 1).flatten(0, 1).flatten(1, 2)
-            # Of each frame by itself, and then of all: one long sum would leave most of a GPU idle.
-            own = (rows.mT @ seen).sum(0, dtype=weight.dtype)
-            total = total.add_(own) if number else own
+            own = part.of(grad, slice(None)).permute(1, 2, 3, 4, 0, 5).reshape(places.shape).to(ctx.dtype)
+            found = _products(own, places, seen).sum(0, dtype=weight.dtype)
+            total = total.add_(found) if number else found
         return None, total[:, : weight[0, 0].numel()].view_as(weight), None, None
 
 
@@ -166,16 +163,24 @@ def _unfolded(pixels: Tensor, part: Part, block: Block, dtype: torch.dtype) -> T
 
 
 def _patches(pixels: Tensor, part: Part, block: Block, kernels: Tensor) -> Tensor:
-    """What a kernel meets at each position of a part [n x T, H x W, values], in the order of its own."""
-    (taps, rows, columns), pool = block.kernel, block.pool[0]
+    """What a kernel meets at every place of every pooling window: [27, windows, values in the order of its own]."""
+    (taps, rows, columns), (pool, *_) = block.kernel, block.pool
     frames = pixels[part.clips, :, :, part.start * pool : part.stop * pool + taps - 1]
-    windows = frames.unfold(3, taps, 1).unfold(1, rows, 1).unfold(2, columns, 1).permute(0, 3, 1, 2, 4, 5, 6)
-    out = kernels.new_empty((*windows.shape[:4], kernels.shape[1]))
+    windows = frames.unfold(3, taps, 1).unfold(1, rows, 1).unfold(2, columns, 1)  # [n, H, W, T, taps, rows, columns]
+    apart = windows.unflatten(3, (-1, pool)).unflatten(2, (-1, pool)).unflatten(1, (-1, pool))
+    ordered = apart.permute(6, 2, 4, 0, 5, 1, 3, 7, 8, 9)  # [3, 3, 3, n, T', H', W', taps, rows, columns]
+    out = kernels.new_empty((*ordered.shape[:7], kernels.shape[1]))
     count = taps * rows * columns
-    out[..., :count].unflatten(4, block.kernel).copy_(windows)
-    if count < out.shape[4]:
+    out[..., :count].unflatten(7, block.kernel).copy_(ordered)
+    if count < out.shape[7]:
         out[..., count:].zero_()
-    return out.flatten(0, 1).flatten(1, 2)
+    return out.flatten(3, 6).flatten(0, 2)
+
+
+def _products(grad: Tensor, places: Tensor, seen: Tensor) -> Tensor:
+    """Gradients of the kernels by each place of a pooling window [27, f x C, values], from what was pooled."""
+    before = grad.new_zeros((len(seen), *places.shape)).scatter_(0, places[None], grad[None])
+    return before.mT @ seen
 
 
 def _aligned(kernels: Tensor, dtype: torch.dtype) -> Tensor:
@@ -208,16 +213,12 @@ def _pool(y: Tensor, block: Block, out: Tensor, places: Tensor) -> None:
 
 def _unpool(grad: Tensor, places: Tensor, block: Block, dtype: torch.dtype) -> Tensor:
     """The gradient [f, n, T', H', W', C] of what was pooled: [n, f x C, T, H, W], zeros but at the maxima."""
-    return _before_pool(_channels(grad, dtype), _channels(places, torch.int64), block)
-
-
-def _before_pool(grad: Tensor, places: Tensor, block: Block) -> Tensor:
-    """The gradient [n, f x C, T', H', W'] of what was pooled: [n, f x C, T, H, W], channels last."""
+    own, index = _channels(grad, dtype), _channels(places, torch.int64)
     rows = block.convolved[1:] if block.padding else block.computed[1:]
     frames = block.convolved[0] if block.padding else grad.shape[2] * block.pool[0]
-    shape = (*grad.shape[:2], frames, *rows)
-    before = torch.empty(shape, dtype=grad.dtype, device=grad.device, memory_format=torch.channels_last_3d)
-    return _max_unpool(grad, before, block.pool, block.pool, [0] * 3, [1] * 3, False, places)
+    shape = (*own.shape[:2], frames, *rows)
+    before = torch.empty(shape, dtype=dtype, device=grad.device, memory_format=torch.channels_last_3d)
+    return _max_unpool(own, before, block.pool, block.pool, [0] * 3, [1] * 3, False, index)
 
 
 def _later_gradients(

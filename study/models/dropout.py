@@ -10,11 +10,10 @@ from torch import Tensor
 
 from search_spaces.identity import stream
 from study.models import bits, counted, gpu
+from study.models.geometry import AT_ONCE
 
 # Drops units of the activations [F, B, ...] after the layer of this name.
 Drop = Callable[[str, Tensor], Tensor]
-
-AT_ONCE = 2**25  # units whose masks a GPU draws together, for as many steps as that is
 
 
 class Dropout:

@@ -14,6 +14,7 @@ POOL = 3  # of the first block, on every axis (arXiv 1904.01390)
 CPU_FOLDS = 4  # larger groups gain nothing on a CPU and take more memory
 # Values of a convolution's result that are computed at a time: on a CPU they stay in its cache.
 PART, PART_ON_GPU = 3 * 2**18, 2**28
+AT_ONCE = 2**25  # units whose masks a GPU draws together, for as many steps as that is
 DOUBLE = 2**16  # the same in float64 on a CPU, for which torch unfolds the input: up to hundreds of values for one
 INTERPRETER = 300 * 2**20  # bytes of a process that trains, before it does
 
@@ -144,6 +145,8 @@ def training_bytes(config: TrialConfig, n_classes: int, folds: int, device: str 
     every unit after pooling its value, the mask and the place of the maximum; gradients of the largest; pixels twice.
     Half of the largest gradient is for the gaps that malloc leaves. Measured: .83 to 1.13 times as much.
     """
+    if device != "cpu":
+        return _bytes_on_gpu(config, n_classes, folds)
     network = geometry(config, n_classes)
     value = 8 if config.precision == "float64" else 4
     blocks = [block for stream in network.streams for block in stream.blocks]
@@ -154,6 +157,36 @@ def training_bytes(config: TrialConfig, n_classes: int, folds: int, device: str 
     working = 3 * max(_part_values(block, folds, device, value) for block in blocks)
     weights = network.parameters * (2 + _kept(config)) + max(layer.parameters for layer in network.layers) // 2
     return (folds * weights + working) * value + config.batch_size * clip
+
+
+def _bytes_on_gpu(config: TrialConfig, n_classes: int, folds: int) -> int:
+    """The same of a GPU, whose optimisers make nothing in a step.
+
+    All weights, their gradients and what the optimiser keeps; what every kernel meets; of every unit after pooling its
+    value, gradient, mask and the place of the maximum; of the largest part what a convolution gives, in a later block
+    with its gradient and its input; masks as they are drawn.
+    """
+    network = geometry(config, n_classes)
+    value, multiplied = (8, 8) if config.precision == "float64" else (4, 2 if config.precision == "bfloat16" else 4)
+    blocks = [block for stream in network.streams for block in stream.blocks]
+    firsts, pooled = [stream.blocks[0] for stream in network.streams], sum(block.outputs for block in blocks)
+    met = sum(prod(block.computed) * (-(-prod(block.kernel) // 8) * 8) for block in firsts)
+    units = pooled + sum(layer.units for layer in network.layers if isinstance(layer, Dense))
+    kept = 2 if config.optimiser == "adamw" else int(config.momentum > 0)
+    working = max(_gpu_part(block, folds, config.batch_size) * (3 if block.padding else 1) for block in blocks)
+    clips = config.batch_size * (met * multiplied + folds * (pooled * (3 * value + 9) + units * value))
+    drawn = 5 * max(AT_ONCE, folds * config.batch_size * units)
+    return folds * network.parameters * (2 + kept) * value + clips + working * multiplied + drawn
+
+
+def _gpu_part(block: Block, folds: int, clips: int) -> int:
+    """Values of a convolution's result that a GPU computes at a time."""
+    several = max(1, part_frames(block, folds, "cuda", 4) // block.shape[0])
+    frames = (
+        block.shape[0] if several > 1 or block.padding else min(part_frames(block, folds, "cuda", 4), block.shape[0])
+    )
+    positions = (block.convolved[0] if block.padding else frames * block.pool[0]) * prod(block.computed[1:])
+    return min(several, clips) * positions * block.filters * folds
 
 
 def _kept(config: TrialConfig) -> int:

@@ -132,15 +132,18 @@ class FirstBlock(nn.Module):
         frames, height, width = self.plan.computed
         taps, rows, columns = self.plan.kernel
         seen = x[:, : frames + taps - 1, : height + rows - 1, : width + columns - 1].permute(0, 2, 3, 1)
-        multiply, mean = (ProductConvolution if gpu.is_gpu(x.device) else FirstConvolution), scaling.mean
-        if multiply is FirstConvolution and taps % 16 == 15:  # 16 channels take less time than 15
-            seen = F.pad(seen, (0, 1))
+        mean, of_gpu = scaling.mean, gpu.is_gpu(x.device)
+        if not of_gpu:
+            seen = F.pad(seen, (0, int(taps % 16 == 15)))  # 16 channels take less time than 15
         if self.dtype == torch.bfloat16:  # about 0, so that less is rounded off; whole numbers up to 256 are exact
             middle = (mean[0] / 64).round() * 64
             seen, mean = seen - middle, mean - middle
         weight = self.weight / scaling.scale[:, None, None, None, None]
         shift = self.bias - (mean / scaling.scale)[:, None] * self.weight.sum((2, 3, 4))
-        highest = multiply.apply(seen.contiguous(), weight, self.plan, self.dtype)
+        if of_gpu:
+            highest = ProductConvolution.apply(seen, weight, self.plan, self.dtype)
+        else:
+            highest = FirstConvolution.apply(seen.contiguous(), weight, self.plan, self.dtype)
         return _finished(highest, shift, self.plan.name, drop)
 
 
