@@ -1,5 +1,8 @@
 """What is done otherwise on a GPU than on a CPU, behind one question that a test answers for itself."""
 
+from collections.abc import Callable
+from functools import cache
+
 import torch
 from torch import Tensor
 
@@ -12,3 +15,15 @@ def is_gpu(device: torch.device) -> bool:
 def sent(x: Tensor, device: torch.device) -> Tensor:
     """To a device, without waiting for it: a GPU takes it from pinned memory while the program goes on."""
     return x.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else x.to(device)
+
+
+@cache
+def sums() -> Callable[[Tensor, Tensor, Tensor], Tensor] | None:
+    """models.sums.sums, where this process has a GPU and can compile it."""
+    if not torch.cuda.is_available():
+        return None
+    try:
+        from study.models import sums as by_triton
+    except ImportError:  # torch brings Triton along on Linux only
+        return None
+    return by_triton.sums if by_triton.works() else None
