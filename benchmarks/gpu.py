@@ -4,11 +4,12 @@
 
 Needs torch, numpy and pyarrow. First the checks (benchmarks/gpu_checks.py); one that fails ends it with exit code 1.
 Then a LOSO epoch in each setting of benchmarks/loso_epoch.py, in float32, tf32 and bfloat16, by
-  losolab     all folds as one network; and the same with an epoch's steps recorded as a CUDA graph
+  losolab     all folds as one network, an epoch's steps recorded as a CUDA graph and repeated (on a CPU: as eager)
+  eager       the same without the graph
   loop        one nn.Conv3d network a fold, fold after fold, its masks drawn on the device, cudnn.benchmark on
   vmap        torch.func's vmap over stacked states, 4 folds at a time
-Seconds are wall clock between two synchronisations, medians of 5 epochs (rivals: of 3, of 2 folds or 4, times how
-many folds there are). A kernel is what torch's profiler sees the device begin; `on the device` is their time as a
+Seconds are wall clock between two synchronisations, medians of 3 (rivals: of 2 folds or 4, times how many folds there
+are); ratios are to losolab's. A kernel is what torch's profiler sees the device begin; `on the device` is their time as a
 share of the epoch. The roofline is the longer of two times: multiplications at the rate of a large matrix product of
 that precision, and the bytes that no program of this kind can spare (`least_bytes`) at the rate of a large copy.
 
@@ -43,9 +44,9 @@ from study.protocol import loso
 from study.training import Material, fit, products
 
 PRECISIONS = ("float32", "tf32", "bfloat16")
-VARIANTS = ("losolab", "losolab, graph", "loop", "vmap")
+VARIANTS = ("losolab", "eager", "loop", "vmap")
 COLUMNS = (
-    *("setting", "precision", "losolab, ms an epoch", "graph", "loop", "vmap", "kernels a step"),
+    *("setting", "precision", "losolab, ms an epoch", "eager", "loop", "vmap", "kernels a step"),
     *("on the device", "of the roofline", "peak, MiB", "of the estimate"),
 )
 SMALL = {"frames": 6, "crop": 16, "kernel_time": 3, "filters": 2, "hidden": 4}
@@ -129,7 +130,7 @@ def of_setting(letter: str, precision: str, device: str, card: Card) -> list[Fig
         try:
             figure = (
                 ours(letter, setting, variant, device, card)
-                if "losolab" in variant
+                if variant in VARIANTS[:2]
                 else rival(letter, setting, variant, device, card)
             )
         except (RuntimeError, MemoryError) as error:  # a rival that does not fit, or that torch cannot do
@@ -144,22 +145,21 @@ def of_setting(letter: str, precision: str, device: str, card: Card) -> list[Fig
 
 def ours(letter: str, setting: Setting, variant: str, device: str, card: Card) -> Figure:
     """The trainer's epoch, with its share of the device and of the roofline."""
-    config, graph = setting.config, variant.endswith("graph")
-    if graph and device == "cpu":
-        raise RuntimeError("a CPU has no graphs")
+    config, graphs = setting.config, variant == "losolab" and device == "cuda"
     clips = plain.noise(config, setting.clips, setting.folds)
     folds, steps = loso(clips, 0), ceil(setting.clips / config.batch_size)
     reset(device)
     with products(config.precision):
         names = [(fold.seed, fold.held_out) for fold in folds]
         network, material = FoldedNetwork(config, CLASSES, names, device), Material(config, clips, folds, device)
-        repeated = 8 if graph else 1  # epochs of a training: the first is not recorded
-        several = replace(config, epochs=repeated)
-        if graph:
-            one = median_seconds(lambda: fit(network, material, replace(config, epochs=2), graphs=True), device, 2)
-            many = median_seconds(lambda: fit(network, material, several, graphs=True), device, 2)
-            return Figure(letter, config.precision, variant, (many - one) / (repeated - 2), peak=peak(device))
-        seconds = median_seconds(lambda: fit(network, material, config), device, 5)
+
+        def epochs(number: int) -> float:
+            return median_seconds(lambda: fit(network, material, replace(config, epochs=number), graphs), device, 3)
+
+        # The first epoch of a training is not recorded, the second is: what more of them take.
+        seconds = (epochs(8) - epochs(2)) / 6 if graphs else epochs(1)
+        if variant != "losolab":
+            return Figure(letter, config.precision, variant, seconds)
         kernels, busy, dearest = profiled(lambda: fit(network, material, config), device)
     multiplied = flops(config) * config.batch_size * setting.folds * steps / card.products[config.precision]
     copied = least_bytes(config, setting.folds) * steps / card.copied

@@ -168,25 +168,50 @@ Design = Annotated[Listed | Factorial | OneAtATime | Top | Search, Field(discrim
 
 
 def _share(gpu: float) -> float:
-    if 0 < gpu < 0.001 or (gpu > 1 and gpu % 1):
-        raise ValueError("expected: 0, a share of a GPU from 0.001 to 1, or whole GPUs")
+    if 0 < gpu < 0.001 or gpu > 1:
+        raise ValueError("expected: 0, or a share of a GPU from 0.001 to 1: a trial trains on one")
     return gpu
+
+
+# Memory in GiB of the models of GPU that Ray tells apart, by its names; of several sizes the smallest.
+CARDS = {
+    **{"K80": 12, "P4": 8, "P100": 16, "V100": 16, "T4": 16, "A10": 24, "A10G": 24, "L4": 24, "A30": 24, "A40": 48},
+    **{"L40": 48, "L40S": 48, "A100": 40, "H100": 80, "H200": 141, "B200": 180, "GEFORCE": 8},
+}
+UNNAMED = 16  # GiB that a plan takes a GPU to have which nobody named and which is not here
+
+
+def _card(name: str) -> str:
+    if name not in CARDS:
+        raise ValueError(f"expected: a model of GPU by Ray's name, one of {', '.join(CARDS)}")
+    return name
 
 
 class Resources(Strict):
     """What a trial is given: CPUs (its threads follow), a share of a GPU, and declared memory in GiB.
 
     `gpu` left open is 1 where there is a GPU and 0 where there is none. `memory` decides how many folds are trained as
-    one network; left open it is 2 GiB on a CPU, and on a GPU the share of its memory.
+    one network; left open it is 2 GiB on a CPU, and on a GPU nine tenths of the share of its memory. `accelerator`:
+    only GPUs of this model. `graphs`: a GPU records an epoch and repeats it, to the same bytes.
     """
 
     cpu: Annotated[float, real(0.01, 4096)] = 1
     gpu: Annotated[float, real(0, 1024), AfterValidator(_share)] | None = None
     memory: Annotated[float, real(1e-6, 1e5)] | None = None
+    accelerator: Annotated[str, AfterValidator(_card)] | None = None
+    graphs: bool = True
+
+    @model_validator(mode="after")
+    def a_model_is_of_a_gpu(self) -> "Resources":
+        if self.accelerator and self.gpu == 0:
+            raise ValueError("accelerator names a GPU and gpu is 0: leave one of them out")
+        return self
 
     def where(self, has_gpu: bool) -> "Resources":
         """These resources on a machine or cluster that has a GPU or not."""
-        return self if self.gpu is not None else self.model_copy(update={"gpu": float(has_gpu)})
+        if self.gpu is not None:
+            return self
+        return self.model_copy(update={"gpu": float(has_gpu or self.accelerator is not None)})
 
     @property
     def threads(self) -> int:
@@ -196,11 +221,15 @@ class Resources(Strict):
     @property
     def needs(self) -> dict[str, float]:
         """What a trial takes, by Ray's names; memory in bytes."""
-        return {"CPU": self.cpu, "GPU": self.gpu or 0, "memory": self.host_memory}
+        model = {f"accelerator_type:{self.accelerator}": 0.001} if self.accelerator else {}
+        return {"CPU": self.cpu, "GPU": self.gpu or 0, "memory": self.host_memory, **model}
 
     def slots(self, machine: Mapping[str, float]) -> int:
-        """Trials that a machine with these resources, by Ray's names, holds at a time."""
-        return min(int(machine.get(name, 0) / amount) for name, amount in self.needs.items() if amount)
+        """Trials that a machine with these resources, by Ray's names, holds at a time; a share is of one GPU."""
+        held = [int(machine.get(name, 0) / amount) for name, amount in self.needs.items() if amount and name != "GPU"]
+        if self.gpu:
+            held.append(int(machine.get("GPU", 0)) * int(1 / self.gpu + 1e-9))
+        return min(held)
 
     def arithmetic(self) -> dict[str, float | None]:
         """What of the resources decides the last digits: threads, device, and how many folds are one network."""
@@ -210,6 +239,10 @@ class Resources(Strict):
     def host_memory(self) -> int:
         """Bytes that a trial is given beside a GPU's."""
         return int((self.memory or 2) * 2**30)
+
+    def card_memory(self, card: float) -> int:
+        """Bytes that a trial plans with on a GPU of so many; a tenth of its share is for what torch keeps beside."""
+        return self.host_memory if self.memory else int(0.9 * min(1.0, self.gpu or 0) * card)
 
 
 def _not_reserved(name: str) -> str:

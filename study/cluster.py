@@ -10,12 +10,14 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from search_spaces.config import TrialConfig
 from search_spaces.errors import UserError
 from search_spaces.identity import digest
 from search_spaces.spec import Resources
 from study.data.clips import Clips
 from study.identity import ROOT, code
 from study.machine import ray_folder
+from study.measuring import Tried, tried
 from study.trials import Device, device_here, gpus_here
 
 PACKAGES = ("search_spaces", "analysis", "study")
@@ -95,6 +97,7 @@ class Node:
     shared_memory: int  # size of /dev/shm, 0 where there is none
     token: bool
     spilled: tuple[str, ...]  # folders that may hold face pixels
+    tried: Tried | None = None  # on its GPU, where that was asked for
 
 
 @dataclass(frozen=True)
@@ -111,24 +114,26 @@ class Member:
         return int(self.resources.get("object_store_memory", 0))
 
 
-def node_here() -> Node:
-    shared, temporary = Path("/dev/shm"), ray_folder()
+def node_here(trial: TrialConfig | None = None) -> Node:
+    """This machine. trial: a configuration to train two steps of, where there is a GPU."""
+    gpus, shared, temporary = gpus_here(), Path("/dev/shm"), ray_folder()
     return Node(
         name=platform.node(),
         python=platform.python_version(),
         versions={package: _version(package) for package in DEPENDENCIES},
         code=digest(code()),
         cpu=device_here(Resources(gpu=0)),
-        gpus=gpus_here(),
+        gpus=gpus,
         disk=shutil.disk_usage(temporary if temporary.exists() else "/").free,
         shared_memory=shutil.disk_usage(shared).total if shared.exists() else 0,
         token=os.environ.get("RAY_AUTH_MODE") == "token",
         spilled=tuple(str(path) for path in sorted(temporary.glob("session_2*/ray_spilled_objects*"))),
+        tried=tried(trial, Resources(gpu=1)) if trial and gpus else None,
     )
 
 
-def members() -> list[Member]:
-    """The living nodes of the cluster that this process has joined, each asked by a task of its own.
+def members(trial: TrialConfig | None = None) -> list[Member]:
+    """The living nodes of the cluster that this process has joined, each asked by a task of its own (`node_here`).
 
     Raises UserError with all that could not answer, a package that is missing there for one.
     """
@@ -139,7 +144,7 @@ def members() -> list[Member]:
     ask = ray.remote(num_cpus=0, max_retries=1, runtime_env=shown)(node_here)
     alive = [node for node in ray.nodes() if node["Alive"]]
     where = [NodeAffinitySchedulingStrategy(node["NodeID"], soft=False) for node in alive]
-    answers = [ask.options(scheduling_strategy=place).remote() for place in where]
+    answers = [ask.options(scheduling_strategy=place).remote(trial) for place in where]
     ray.wait(answers, num_returns=len(answers), timeout=120)
     found, problems = [], []
     for node, answer in zip(alive, answers, strict=True):
@@ -154,14 +159,14 @@ def members() -> list[Member]:
     return found
 
 
-def members_of(address: str) -> list[Member]:
+def members_of(address: str, trial: TrialConfig | None = None) -> list[Member]:
     """The living nodes of the cluster at an address, which this process then leaves. Raises UserError."""
     use_token()
     import ray
 
     join(address)
     try:
-        return members()
+        return members(trial)
     finally:
         ray.shutdown()
 

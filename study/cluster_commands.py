@@ -36,7 +36,11 @@ def doctor(
         findings = look.launchable(cluster)
     else:
         spec = load(study, data=data, reader=reader, labels=labels, storage=storage, tracking_uri=tracking_uri)
-        findings = _on_cluster(address, spec) if address else look.here(spec.storage, spec.tracking_uri)
+        findings = (
+            _on_cluster(address, spec)
+            if address
+            else look.here(spec.storage, spec.tracking_uri, spec.baseline_config())
+        )
     look.show(findings, console)
     if any(finding.verdict == "bad" for finding in findings):
         raise typer.Exit(2)
@@ -46,5 +50,5 @@ def _on_cluster(address: str, spec: "StudySpec") -> "list[Finding]":
     from study import cluster, doctor, driver
 
     prepared = driver.prepare(spec, "")
-    members = cluster.members_of(address)
+    members = cluster.members_of(address, spec.baseline_config())
     return doctor.of_cluster(members, driver.pixels(prepared), spec.storage, spec.tracking_uri)

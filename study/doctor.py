@@ -19,6 +19,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from search_spaces.config import TrialConfig
 from search_spaces.errors import UserError, first_of
 from search_spaces.errors import shown as quoted
 from search_spaces.yaml_file import read
@@ -58,9 +59,9 @@ class Finding:
     remedy: str = ""
 
 
-def here(storage: Path, tracking_uri: str | None) -> list[Finding]:
-    """This machine, on which a study would run without a cluster."""
-    node = cluster.node_here()
+def here(storage: Path, tracking_uri: str | None, trial: TrialConfig | None = None) -> list[Finding]:
+    """This machine, on which a study would run without a cluster. trial: what to train two steps of on its GPU."""
+    node = cluster.node_here(trial)
     return [*_of_node(node), _ray_folder(node), *_faces(storage, [node]), *tracking(tracking_uri)]
 
 
@@ -147,7 +148,22 @@ def _of_node(node: Node) -> Iterator[Finding]:
     yield Finding(
         node.name, "bfloat16", "good", f"the CPU {bfloat16} bfloat16 units; without them it is slower than float32"
     )
+    yield from _tried(node)
     yield _disk(node)
+
+
+def _tried(node: Node) -> Iterator[Finding]:
+    """What two steps of training took on a GPU, where they were asked for."""
+    if (done := node.tried) is None:
+        return
+    if done.problem:
+        remedy = "install the torch build of this machine's CUDA; free the card of other programs (nvidia-smi)"
+        yield Finding(node.name, "training", "bad", done.problem, remedy)
+    else:
+        found = (
+            f"two steps of {done.folds} folds as one network: {done.seconds:.2f} s, {done.memory:,.0f} MiB of the card"
+        )
+        yield Finding(node.name, "training", "good", f"{found} ({done.expected:,.0f} expected)")
 
 
 def _of_member(member: Member, needed: int) -> Iterator[Finding]:
@@ -166,6 +182,7 @@ def _of_member(member: Member, needed: int) -> Iterator[Finding]:
         yield Finding(
             node.name, "object store", "good", f"{member.store / 2**20:,.0f} MiB, needs {needed / 2**20:,.0f}"
         )
+    yield from _tried(node)
     if not node.token:
         remedy = (
             "ray get-auth-token --generate, copy ~/.ray/auth_token to all nodes, start Ray with RAY_AUTH_MODE=token"

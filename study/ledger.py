@@ -142,14 +142,15 @@ class Ledger:
         for name, own in begun["data"].items():
             if name.startswith("source of ") and isinstance(own, str):
                 raise UserError(f"{self.folder}: {name} {_OLDER_SOURCE}")
-        if problems := differences(begun, study.identity | ({"arithmetic": begun["arithmetic"]} if mixed else {})):
+        trained = self.db.execute("select arithmetic from fold limit 1").fetchone()
+        if problems := differences(*_comparable(begun, study.identity, trained and trained["arithmetic"], mixed)):
             raise UserError([f"{self.folder}: {p}; {_remedy(p)}" for p in problems])
         if (changed := changed_code(json.loads(row["code"]))) and not accept_code:
             raise UserError(
                 f"{self.folder}: the code that trains has changed since this study began and TRAINING_VERSION has not "
                 f"({', '.join(changed)}); give the study a new name, or go on with --accept-code, which marks the folds"
             )
-        kept = {name: begun[name] for name in ("arithmetic",) if name in begun}
+        kept = {"arithmetic": begun["arithmetic"]} if trained and "arithmetic" in begun else {}
         identity = json.dumps(study.identity | kept | {"data": begun["data"] | study.identity["data"]})
         values = (study.file, resolved, identity, description)
         self.db.execute("update study set file=?, resolved=?, identity=?, description=?", values)
@@ -343,6 +344,24 @@ def _proposal(row: sqlite3.Row, choosers: int | None) -> Proposal:
 def _remedy(difference: str) -> str:
     mixing = ", or go on with --mixed, which marks the folds" * difference.startswith("arithmetic.")
     return f"give the changed study a new name{mixing}"
+
+
+def _comparable(
+    begun: dict[str, Any], now: dict[str, Any], trained: str | None, mixed: bool
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Two identities whose resources are compared as far as they decided how folds were trained.
+
+    trained: arithmetic of a fold, None where there is none: nothing was computed yet that would differ.
+    """
+    if trained is None or mixed or "arithmetic" not in begun:
+        return begun, now | ({"arithmetic": begun["arithmetic"]} if "arithmetic" in begun else {})
+    on_gpu = json.loads(trained)["device"] != "cpu"
+
+    def resolved(given: dict[str, Any]) -> dict[str, Any]:
+        gpu = float(on_gpu) if given["gpu"] is None else given["gpu"]
+        return given | {"gpu": gpu, "memory": 2.0 if given["memory"] is None and not gpu else given["memory"]}
+
+    return tuple(one | {"arithmetic": resolved(one["arithmetic"])} for one in (begun, now))  # type: ignore[return-value]
 
 
 def differences(old: Any, new: Any, key: str = "") -> list[str]:

@@ -21,8 +21,14 @@ class Machine:
     memory: int
 
     def slots(self, resources: Resources) -> int:
-        """Trials that it holds at a time; 0 where it holds none."""
-        return resources.where(self.gpus > 0).slots({"CPU": self.cpus, "GPU": self.gpus, "memory": self.memory})
+        """Trials that it holds at a time, its GPUs being of the model asked for; 0 where it holds none."""
+        held = {
+            "CPU": self.cpus,
+            "GPU": self.gpus,
+            "memory": self.memory,
+            f"accelerator_type:{resources.accelerator}": 1,
+        }
+        return resources.where(self.gpus > 0).slots(held)
 
 
 def here() -> Machine:

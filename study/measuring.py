@@ -3,16 +3,20 @@
 import dataclasses
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from math import ceil
 from typing import Any
 
 import numpy as np
 
 from search_spaces.config import TrialConfig
+from search_spaces.errors import UserError
 from search_spaces.network_inputs import master, streams
 from search_spaces.spec import Resources
 from study.costs import Costs, Size, Work, computed
 from study.data.clips import Clips
+from study.memory import peak_memory, reset_peak
+from study.models.sizes import training_bytes
 from study.protocol import loso
 from study.trials import arithmetic_on, device_here, prepare_process
 
@@ -65,6 +69,35 @@ def seconds_of_a_fold(work: Work, resources: Resources) -> float:
     epoch = max(0.0, seconds(1 + _EPOCHS) - once) / _EPOCHS
     step, beside = epoch / ceil(len(clips) / config.batch_size), max(0.0, once - epoch)
     return (step * work.steps + beside) / len(folds)
+
+
+@dataclass(frozen=True)
+class Tried:
+    """What two steps of training took on this process's GPU; memory in MiB. problem: why there were none."""
+
+    folds: int = 0
+    seconds: float = 0.0
+    memory: float = 0.0
+    expected: float = 0.0
+    problem: str = ""
+
+
+def tried(config: TrialConfig, resources: Resources) -> Tried:
+    """Two steps of a configuration, in the group of folds that twelve subjects make; on a GPU that must be there."""
+    from study.training import train
+
+    size, config = Size(12, 12, 3), dataclasses.replace(config, **_PLAIN, epochs=2)
+    try:
+        prepare_process(resources)
+        clips = _noise(config, size)
+        group = arithmetic_on(device_here(resources), config, clips, resources, size.subjects).group
+        reset_peak()
+        began = time.perf_counter()
+        train(config, clips, loso(clips, 0)[:group], "cuda")
+    except (RuntimeError, UserError) as error:
+        return Tried(problem=f"{type(error).__name__}: {str(error).splitlines()[0]}")
+    expected = training_bytes(config, size.classes, group, "cuda") / 2**20
+    return Tried(group, time.perf_counter() - began, peak_memory("cuda"), expected)
 
 
 def _noise(config: TrialConfig, size: Size) -> Clips:

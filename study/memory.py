@@ -23,13 +23,6 @@ def tune_malloc() -> None:
         libc.mallopt(_M_TOP_PAD, 64 << 20)
 
 
-def limit_gpu(share: float) -> None:
-    """Take no more than this share of the card's memory: other trials have the rest."""
-    import torch
-
-    torch.cuda.set_per_process_memory_fraction(min(1.0, share))
-
-
 def release_memory() -> None:
     """Give freed memory back to the system, between the trials of a process that stays; a GPU's, too."""
     if libc := _glibc():

@@ -2,13 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import islice
 from typing import Any
 
 from search_spaces.config import BLOCKS, TrialConfig
 from search_spaces.designs import Arm, Around, arms, arms_around, arms_of_best, follows
 from search_spaces.errors import UserError
-from search_spaces.spec import Fixed, Resources, Search, StudySpec, Top
+from search_spaces.spec import CARDS, UNNAMED, Fixed, Resources, Search, StudySpec, Top
+from study import machine
 from study.costs import Costs, Size, Work
 from study.data.clips import ClipIndex
 from study.machine import multiplies_bfloat16
@@ -94,13 +96,17 @@ class Plan:
     @property
     def warnings(self) -> list[str]:
         """What this machine is bad at: formats that its processor has no units for, trials larger than declared."""
-        resources = self.spec.resources
+        resources = _resources(self.spec)
         precisions = {config.precision for config in configurations(self.spec)} if not resources.gpu else set()
         found = []
         if "tf32" in precisions:
             found.append("precision: tf32 is a GPU's; on a CPU it is float32")
         if "bfloat16" in precisions and multiplies_bfloat16() is False:
             found.append("precision: bfloat16 takes longer than float32 on this processor, which has no units for it")
+        if resources.gpu and not resources.memory and not resources.accelerator and not _card_here():
+            found.append(
+                f"resources: no GPU is here to ask, {UNNAMED} GiB are assumed; name its model: accelerator=H100"
+            )
         if self.memory > resources.host_memory and not resources.gpu:
             need, have = self.memory / 2**30, resources.host_memory / 2**30
             found.append(
@@ -130,7 +136,7 @@ def planned(spec: StudySpec, size: Size, costs: Costs, choosers: int | None = No
         size,
         costs,
         choosers,
-        [(arm, _cost(arm.config, len(arm.seeds), len(arm.seeds), spec.resources, size, costs)) for arm in arms(spec)],
+        [(arm, _cost(arm.config, len(arm.seeds), len(arm.seeds), _resources(spec), size, costs)) for arm in arms(spec)],
         [_planned_search(spec, stage, design, size, costs, choosers) for stage, design in _searches(spec)],
         [
             _planned_following(spec, stage, d, size, costs)
@@ -199,7 +205,7 @@ def _planned_search(
 ) -> PlannedSearch:
     sampled = [configuration(spec.baseline_config(), levels) for levels in sample_space(design)]
     feasible = [config for config in sampled if not problems_of(config)]
-    each = _cost_of_each(feasible, design.seeds, spec.resources, size, costs, choosers)
+    each = _cost_of_each(feasible, design.seeds, _resources(spec), size, costs, choosers)
     mean = sum(cost.seconds for cost in each) / len(each)
     whole = Cost(
         design.proposals,
@@ -216,7 +222,7 @@ def _planned_following(spec: StudySpec, stage: str, design: Fixed, size: Size, c
     arms = _followed(spec, stage)
     most = max(sum(len(arm.seeds) for arm in own) for own in arms)
     comparisons = max(sum(arm.name != "null" and arm.config.control == "none" for arm in own[1:]) for own in arms)
-    each = _cost_of_each(some, 1, spec.resources, size, costs)
+    each = _cost_of_each(some, 1, _resources(spec), size, costs)
     seconds = most * sum(cost.seconds for cost in each) / len(each)
     parameters, memory = max(cost.parameters for cost in each), max(cost.memory for cost in each)
     cost = Cost(most, most * size.subjects, parameters, seconds, memory)
@@ -262,6 +268,27 @@ def _cost_of_each(
     return found
 
 
+def _resources(spec: StudySpec) -> Resources:
+    return spec.resources.where(machine.here().gpus > 0)
+
+
+@cache
+def _card_here() -> int:
+    """Bytes of this machine's GPU; 0 where it has none."""
+    if not machine.here().gpus:
+        return 0
+    from study.trials import gpus_here
+
+    return max((gpu.memory or 0 for gpu in gpus_here()), default=0)
+
+
+def _card(resources: Resources) -> float:
+    """Bytes of the GPU that a plan is for: the model that is named, this machine's, or one that is assumed."""
+    if resources.accelerator:
+        return CARDS[resources.accelerator] * 2**30
+    return _card_here() or UNNAMED * 2**30
+
+
 def _cost(
     config: TrialConfig,
     trials: int,
@@ -277,7 +304,9 @@ def _cost(
     network = known_size(config, size.classes)
     if network is None:  # `status` beside a study whose own network is not at hand
         return Cost(trials, folds, 0, seconds, 0)
-    device = "cuda" if resources.gpu else "cpu"
-    group = fold_group(config, size.classes, resources.host_memory, device, held_out)
+    device, given = (
+        ("cuda", resources.card_memory(_card(resources))) if resources.gpu else ("cpu", resources.host_memory)
+    )
+    group = fold_group(config, size.classes, given, device, held_out)
     memory = trial_bytes(config, size.classes, group, size.clips, device)
     return Cost(trials, folds, network.parameters, seconds, memory)

@@ -91,7 +91,7 @@ def run_trial(trial: Trial, clips: Clips, done: Mapping[str, Done], resources: R
             keys = [fold_key(trial.config, clips, fold) for fold in group]
             rows = _rows_of(keys, done, arithmetic)
             if not rows:
-                yield (trained := _train(trial.config, clips, group, keys, arithmetic))
+                yield (trained := _train(trial.config, clips, group, keys, arithmetic, resources.graphs))
                 kept = {key: fold.predictions for key, fold in done.items()}  # what the ledger judges by
                 rows = [kept.get(fold.key, fold.predictions) for fold in trained]
             found |= {(fold.seed, fold.held_out): own for fold, own in zip(group, rows, strict=True)}
@@ -118,13 +118,13 @@ def _rows_of(keys: list[str], done: Mapping[str, Done], arithmetic: Arithmetic) 
 
 
 def _train(
-    config: TrialConfig, clips: Clips, group: list[Fold], keys: list[str], arithmetic: Arithmetic
+    config: TrialConfig, clips: Clips, group: list[Fold], keys: list[str], arithmetic: Arithmetic, graphs: bool
 ) -> list[FoldResult]:
     from study.training import train  # torch: 1.3 CPU-seconds that only a process that trains pays
 
     began, device = time.perf_counter(), "cpu" if arithmetic.device == "cpu" else "cuda"
     try:
-        probabilities = train(config, clips, group, device)
+        probabilities = train(config, clips, group, device, graphs and device == "cuda")
     except (MemoryError, RuntimeError) as error:
         if ran_out(error):
             raise OutOfMemory(_needs(config, clips, arithmetic.group, device)) from None
@@ -178,7 +178,11 @@ def device_here(resources: Resources) -> Device:
     if not resources.gpu:
         return Device("cpu", torch.backends.cpu.get_cpu_capability(), None, torch.__version__)
     if not (gpus := gpus_here()):
-        raise UserError(f"resources.gpu: {resources.gpu:g} was asked for, and torch sees no GPU here; give gpu=0")
+        built = f"is built for CUDA {torch.version.cuda}" if torch.version.cuda else "is built for a CPU"
+        raise UserError(
+            f"resources.gpu: {resources.gpu:g} was asked for, and on {platform.node()} torch {torch.__version__} "
+            f"{built} and sees no GPU; install the build for its CUDA there, or give gpu=0"
+        )
     return gpus[0]
 
 
@@ -186,8 +190,13 @@ def gpus_here() -> tuple[Device, ...]:
     """The GPUs that torch sees."""
     import torch
 
+    from study.models import gpu
+
     found = [torch.cuda.get_device_properties(number) for number in range(torch.cuda.device_count())]
-    return tuple(Device(gpu.name, f"{gpu.major}.{gpu.minor}", gpu.total_memory, torch.__version__) for gpu in found)
+    summed = ", Triton" if found and gpu.sums() else ""  # or products take its place, with other last digits
+    return tuple(
+        Device(card.name, f"{card.major}.{card.minor}{summed}", card.total_memory, torch.__version__) for card in found
+    )
 
 
 def arithmetic_of(trial: Trial, device: Device, clips: Clips, resources: Resources) -> Arithmetic:
@@ -198,9 +207,8 @@ def arithmetic_of(trial: Trial, device: Device, clips: Clips, resources: Resourc
 
 def arithmetic_on(device: Device, config: TrialConfig, clips: Clips, resources: Resources, n_folds: int) -> Arithmetic:
     """A configuration's arithmetic where so many folds are trained between two judgements."""
-    kind, memory = "cpu" if device.memory is None else "cuda", resources.host_memory
-    if device.memory is not None and resources.memory is None:
-        memory = int(min(1.0, resources.gpu or 0) * device.memory)
+    kind = "cpu" if device.memory is None else "cuda"
+    memory = resources.host_memory if device.memory is None else resources.card_memory(device.memory)
     group = fold_group(config, len(clips.classes), memory, kind, n_folds)
     return Arithmetic(device.name, device.capability, resources.threads, device.torch, config.precision, group)
 
@@ -212,6 +220,8 @@ def prepare_process(resources: Resources) -> None:
     import torch
 
     torch.set_num_threads(resources.threads)
+    if resources.gpu and torch.cuda.is_available():
+        torch.cuda.set_per_process_memory_fraction(resources.gpu)  # the rest of the card is other trials'
 
 
 def _rows(clips: Clips, fold: Fold, probabilities) -> str:  # type: ignore[no-untyped-def]

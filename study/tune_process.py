@@ -100,7 +100,7 @@ def _start(executor: RayTune, resources: Resources, clips: Clips) -> None:
 def _trainable(executor: RayTune, clips: Clips, resources: Resources) -> Any:
     return tune.with_resources(
         tune.with_parameters(LosoTrial, clips=clips, resources=resources, executor=executor),
-        {"cpu": resources.cpu, "gpu": resources.gpu, "memory": resources.host_memory},
+        {name.lower() if name in ("CPU", "GPU") else name: amount for name, amount in resources.needs.items()},
     )
 
 
@@ -239,7 +239,8 @@ class Proposals(Searcher):
 
 def _device(resources: Resources) -> Device:
     """What the trials will train on, asked of one of the cluster's processes."""
-    asked = ray.remote(num_cpus=resources.cpu, num_gpus=resources.gpu or 0)(device_here).remote(resources)
+    given = {"num_cpus": resources.cpu, "num_gpus": resources.gpu or 0, "accelerator_type": resources.accelerator}
+    asked = ray.remote(**given)(device_here).remote(resources)
     found: Device = ray.get(asked)
     return found
 

@@ -175,7 +175,7 @@ def _bytes_on_gpu(config: TrialConfig, n_classes: int, folds: int) -> int:
     kept = 2 if config.optimiser == "adamw" else int(config.momentum > 0)
     working = max(_gpu_part(block, folds, config.batch_size) * (3 if block.padding else 1) for block in blocks)
     clips = config.batch_size * (met * multiplied + folds * (pooled * (3 * value + 9) + units * value))
-    drawn = 5 * max(AT_ONCE, folds * config.batch_size * units)
+    drawn = 7 * max(AT_ONCE, folds * config.batch_size * units)
     return folds * network.parameters * (2 + kept) * value + clips + working * multiplied + drawn
 
 
