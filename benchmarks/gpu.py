@@ -9,9 +9,9 @@ Then a LOSO epoch in each setting of benchmarks/loso_epoch.py, in float32, tf32 
   loop        one nn.Conv3d network a fold, fold after fold, its masks drawn on the device, cudnn.benchmark on
   vmap        torch.func's vmap over stacked states, 4 folds at a time
 Seconds are wall clock between two synchronisations, medians of 3 (rivals: of 2 folds or 4, times how many folds there
-are); ratios are to losolab's. A kernel is what torch's profiler sees the device begin; `on the device` is their time as a
-share of the epoch. The roofline is the longer of two times: multiplications at the rate of a large matrix product of
-that precision, and the bytes that no program of this kind can spare (`least_bytes`) at the rate of a large copy.
+are); ratios are to losolab's. A kernel is what torch's profiler sees the device begin; `on the device` is the time of
+all as a share of the epoch. The roofline is the longer of two times: multiplications at the rate of a large matrix
+product of that precision, and the bytes that no program of this kind can spare (`least_bytes`) at that of a large copy.
 
 --small: the same on a CPU in seconds, for the tests; its figures mean nothing. --host: what the CPU does for a step, on
 tensors without values. --minutes: settings that begin later than this are left out, and it says so.

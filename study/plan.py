@@ -15,7 +15,7 @@ from study.costs import Costs, Size, Work
 from study.data.clips import ClipIndex
 from study.machine import multiplies_bfloat16
 from study.models.geometry import infeasible
-from study.models.sizes import fold_group, known_size, network_size, trial_bytes
+from study.models.sizes import fold_group, gpu_problem, known_size, network_size, trial_bytes
 from study.space import configuration, known_levels, outside, sample_space
 
 _SOME = 50  # configurations of a search's space that stand for it
@@ -124,7 +124,8 @@ def make_plan(spec: StudySpec, index: ClipIndex, costs: Costs, choosers: int | N
 
     subjects = len(set(zip(*(index.table[column].to_pylist() for column in ("dataset", "subject")), strict=True)))
     configs = configurations(spec)
-    if problems := unbuildable(spec) + _unfit_networks(configs, len(index.classes)) + fitness.problems(configs, index):
+    unfit = _unfit_networks(configs, len(index.classes), bool(_resources(spec).gpu))
+    if problems := unbuildable(spec) + unfit + fitness.problems(configs, index):
         raise UserError(problems)
     return planned(spec, Size(subjects, index.table.num_rows, len(index.classes)), costs, choosers)
 
@@ -153,13 +154,14 @@ def unbuildable(spec: StudySpec) -> list[str]:
     return list(dict.fromkeys(problems))
 
 
-def _unfit_networks(configs: Sequence[TrialConfig], n_classes: int) -> list[str]:
+def _unfit_networks(configs: Sequence[TrialConfig], n_classes: int, on_gpu: bool) -> list[str]:
     """What is wrong with the networks that are the user's own."""
     found = []
     for config in configs:
         try:
             if config.network != BLOCKS:
                 network_size(config, n_classes)
+                found += [problem] if on_gpu and (problem := gpu_problem(config, n_classes)) else []
         except UserError as error:
             found += error.problems
     return list(dict.fromkeys(found))

@@ -38,7 +38,7 @@ def train(
     `folds` are a group: of one seed, trained as one network. A fold's result depends on the others by rounding alone.
     The caller sets the threads. Raises Diverged, and geometry.Infeasible.
     """
-    with products(config.precision):
+    with products(config.precision), deterministic(config.network != BLOCKS and device != "cpu"):
         network, material = fitted(config, clips, folds, device, graphs)
         probabilities = _probabilities(network, material, config.batch_size)
     found = [probabilities[fold][fold_.test] for fold, fold_ in enumerate(folds)]
@@ -84,6 +84,26 @@ def products(precision: str) -> Iterator[None]:
     finally:
         for (place, name, _), value in zip(places, before, strict=True):
             setattr(place, name, value)
+
+
+@contextmanager
+def deterministic(wanted: bool) -> Iterator[None]:
+    """Deterministic kernels meanwhile, for a user's own network on a GPU; where torch has none it warns and goes on.
+
+    losolab's own are deterministic without (docs/reproducibility.md).
+    """
+    if not wanted:
+        yield
+        return
+    memory: Any = torch.utils.deterministic
+    fills = memory.fill_uninitialized_memory
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    memory.fill_uninitialized_memory = False  # it fills what nobody reads before it is written
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(False)
+        memory.fill_uninitialized_memory = fills
 
 
 class Material:

@@ -104,6 +104,14 @@ class Small:
         return subprocess.Popen([*command, *options], env=os.environ | (env or {}), **streams)
 
 
+@pytest.fixture(autouse=True, scope="session")
+def stand_in_for_a_gpu() -> None:
+    """Made before any test trains: gradients on it need that (study.models.fake_gpu)."""
+    from study.models.fake_gpu import stand_in
+
+    stand_in()
+
+
 @pytest.fixture(scope="session")
 def videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Data and cache of the small study."""

@@ -1,7 +1,10 @@
 """What a user's own network turns out to be: tried on a few clips of noise, before anything starts."""
 
+import logging
 from dataclasses import dataclass, replace
 from functools import cache
+from pathlib import Path
+from traceback import extract_tb
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +16,8 @@ from search_spaces.errors import UserError
 from study.models.networks import DTYPES, Scaling
 from study.models.own import Stacked, built, predicting, shapes
 
+log = logging.getLogger("losolab")
+_TORCH = Path(torch.__file__).parent
 _CLIPS = 4
 _FOLDS = [(0, "a"), (0, "b")]
 
@@ -30,14 +35,16 @@ class Probe:
 
 def probe(config: TrialConfig, n_classes: int) -> Probe:
     """What a configuration's own network is. Raises UserError where it cannot be built, or gives no logits."""
-    given = replace(
-        TrialConfig(),
-        **{name: getattr(config, name) for name in ("network", "regions", "input", "frames", "crop", "precision")},
-    )
-    return _probe(given, n_classes)
+    return _probe(_deciding(config), n_classes)
 
 
-@cache  # by what decides it: configurations that differ in their learning rate share one
+def _deciding(config: TrialConfig) -> TrialConfig:
+    """What decides how a network is built: configurations that differ in their learning rate share one."""
+    names = ("network", "regions", "input", "frames", "crop", "precision")
+    return replace(TrialConfig(), **{name: getattr(config, name) for name in names})
+
+
+@cache
 def _probe(config: TrialConfig, n_classes: int) -> Probe:
     network, x = built(config, n_classes, _FOLDS[0]), _noise(config)
     weights = list(network.parameters())
@@ -78,6 +85,36 @@ def _probe(config: TrialConfig, n_classes: int) -> Probe:
         kept=sum(kept.values()) // _CLIPS,
         alone=_alone(config, n_classes, network, x),
     )
+
+
+def gpu_problem(config: TrialConfig, n_classes: int) -> str | None:
+    """Why a network would fail on a GPU, with the line; None where nothing is known against it.
+
+    Its forward pass is tried on fake tensors of a GPU, which need none.
+    """
+    return _gpu_problem(_deciding(config), n_classes)
+
+
+@cache
+def _gpu_problem(config: TrialConfig, n_classes: int) -> str | None:
+    from torch._subclasses.fake_tensor import FakeTensorDeviceMismatchError  # 1 CPU-second that only this needs
+
+    from study.models.fake_gpu import fake_gpu, moved
+
+    network = built(config, n_classes, _FOLDS[0])
+    try:
+        with fake_gpu() as device, torch.no_grad():
+            moved(network, device)(*(part.to(device) for part in _noise(config)))
+    except FakeTensorDeviceMismatchError as error:
+        frames = [frame for frame in extract_tb(error.__traceback__) if _TORCH not in Path(frame.filename).parents]
+        return (
+            f"network {config.network!r} would fail on a GPU, line {frames[-1].lineno} of {frames[-1].filename} "
+            f"({frames[-1].line}): it computes with a tensor of the CPU; register_buffer keeps "
+            "one that stays, device=x.device makes one where its input is"
+        )
+    except Exception as error:  # what fake tensors cannot do, a GPU can
+        log.info("network %r could not be tried as on a GPU: %s", config.network, error)
+    return None
 
 
 def _refuse_where_one_clip_is_too_few(what: str, network: nn.Module, x: list[Tensor]) -> None:

@@ -59,6 +59,13 @@ def fold_group(config: TrialConfig, n_classes: int, memory_bytes: int, device: s
     return max(fitting, default=1)
 
 
+def gpu_problem(config: TrialConfig, n_classes: int) -> str | None:
+    """Why a user's own network would fail on a GPU; None where nothing is known against it."""
+    from study.models import probe
+
+    return probe.gpu_problem(config, n_classes)
+
+
 def _probe(config: TrialConfig, n_classes: int) -> "Probe":
     from study.models.probe import probe
 

@@ -17,12 +17,15 @@ from benchmarks import gpu as acceptance
 from benchmarks import plain
 from benchmarks.loso_epoch import SETTINGS
 from search_spaces.config import TrialConfig
+from search_spaces.errors import UserError
 from study.models import counted, dropout, gpu, networks
+from study.models.fake_gpu import moved
 from study.models.networks import FoldedNetwork
 from study.protocol import loso
 from study.training import Material, _network, _probabilities, fit, products, train
 from tests import small_network
-from tests.fake_gpu import Waits, fake_gpu, moved
+from tests.fake_gpu import Waits
+from tests.fake_gpu import counted as on_fake
 
 SMALL = replace(small_network.SMALL, epochs=2, dropout=0.3)
 FUSED = {"regions": "eyes+mouth", "fusion": "intermediate"}
@@ -48,7 +51,7 @@ OF_PIXELS = ("sampling", "short", "apex", "landmarks", "alignment")
 
 def on_a_fake_gpu(config, clips, folds, network=None):
     """Two epochs of training and a prediction; what was launched in the second and later steps of each epoch."""
-    with fake_gpu() as launches, products(config.precision):
+    with on_fake() as launches, products(config.precision):
         names = [(fold.seed, fold.held_out) for fold in folds]
         built = network or moved(_network(config, len(clips.classes), names, launches.device), launches.device)
         material = Material(config, clips, folds, launches.device)
@@ -104,7 +107,7 @@ def test_a_planted_mistake_is_caught(mistake, clips):
     planted, error = PLANTED[mistake]
     folds = loso(clips, 0)
     names = [(fold.seed, fold.held_out) for fold in folds]
-    with pytest.raises(error), fake_gpu() as launches:
+    with pytest.raises(error), on_fake() as launches:
         network = moved(Planted(planted, SMALL, 3, names, launches.device), launches.device)
         material = Material(SMALL, clips, folds, launches.device)
         launches.counting = True
@@ -198,3 +201,38 @@ def test_products_leave_torch_as_it_was_whichever_way_it_was_told():
             assert torch.backends.cuda.matmul.fp32_precision == "tf32"
     finally:
         torch.backends.cudnn.conv.fp32_precision = before
+
+
+NETWORKS = """
+import torch
+from torch import nn
+
+class Kept(nn.Module):
+    def __init__(self, inputs, classes):
+        super().__init__()
+        self.layer, self.weights = nn.LazyLinear(classes), torch.ones(9, 1, 1)
+    def forward(self, x, *others):
+        return self.layer((x[:, 0] * self.weights).flatten(1))
+
+class Made(nn.Module):
+    def __init__(self, inputs, classes):
+        super().__init__()
+        self.layer = nn.LazyLinear(classes)
+    def forward(self, x, *others):
+        return self.layer((x * torch.linspace(0, 1, x.shape[-1])).flatten(1))
+
+class Right(Made):
+    def forward(self, x, *others):
+        return self.layer((x * torch.linspace(0, 1, x.shape[-1], device=x.device)).flatten(1))
+"""
+
+
+def test_a_network_that_would_fail_on_a_gpu_is_refused_with_its_line(tmp_path, small, monkeypatch):
+    (tmp_path / "on_cpu_alone.py").write_text(NETWORKS)
+    monkeypatch.syspath_prepend(tmp_path)
+    given = {"baseline.frames": 9, "baseline.architecture": "full_face", "resources": {"gpu": 1}}
+    for name, line in (("Kept", "self.weights"), ("Made", "torch.linspace")):
+        with pytest.raises(UserError, match=rf"would fail on a GPU, line \d+ of .*on_cpu_alone.py \(.*{line}"):
+            small.prepared(**given, **{"baseline.network": f"on_cpu_alone:{name}"})
+        small.prepared(**given | {"resources": {"gpu": 0}}, **{"baseline.network": f"on_cpu_alone:{name}"})
+    small.prepared(**given, **{"baseline.network": "on_cpu_alone:Right"})
