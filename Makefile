@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: demo test quick soak check clean
+.PHONY: demo test quick soak gpu check clean
 
 demo: $(READY)  ## the default study, from rendered videos to a report, in demo/
 	$(BIN)/losolab run --storage demo
@@ -16,6 +16,9 @@ quick: $(READY)  ## what ends in under three minutes
 
 soak: $(READY)  ## the long versions of simulations and of what is killed, with their figures
 	LOSOLAB_SOAK=1 $(BIN)/pytest -s tests/analysis/test_calibration.py tests/analysis/test_claims.py tests/analysis/test_leaks.py tests/study/test_chaos.py tests/study/test_disk.py tests/study/test_forecast.py tests/test_planted.py tests/test_null.py tests/cluster
+
+gpu:  ## on a machine with a GPU, torch, numpy and pyarrow: what must hold there, and what it takes; gpu.md, gpu.json
+	$(PYTHON) -m benchmarks.gpu
 
 check: $(READY)  ## lint, format and types
 	$(BIN)/ruff check .

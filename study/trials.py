@@ -150,14 +150,18 @@ def _train(
 
 def _needs(config: TrialConfig, clips: Clips, group: int, device: str) -> str:
     several, one = (trial_bytes(config, len(clips.classes), n, len(clips), device) / 2**30 for n in (group, 1))
+    of_card = "" if device == "cpu" else " of the card"
     if group > 1:
         return (
-            f"out of memory: this trial takes about {several:.1f} GiB with {group} folds as one network, "
+            f"out of memory: this trial takes about {several:.1f} GiB{of_card} with {group} folds as one network, "
             f"{one:.1f} with one; declare less in resources.memory than that, and fewer folds are trained as one"
         )
+    more = "declare that in resources.memory, so that no more trials share a machine than it holds"
+    if device != "cpu":
+        more = "give it a larger share in resources.gpu"
     return (
-        f"out of memory: this trial takes about {one:.1f} GiB; declare that in resources.memory, so that no more "
-        "trials share a machine than it holds, or take a smaller batch_size, hidden, filters or crop"
+        f"out of memory: this trial takes about {one:.1f} GiB{of_card} with one fold; {more}, or take a smaller "
+        "batch_size, hidden, filters or crop"
     )
 
 
