@@ -234,7 +234,7 @@ def _compared(
 ) -> tuple[Finding, ...]:
     """The findings with their comparisons, all from one set of swaps; the family is the variants that were planned.
 
-    What was chosen is compared on the testers, and all variants with it; what was declared beforehand on all subjects.
+    In a stage in which something was chosen all rows are compared on the testers, in others on all subjects.
     """
     ready = {
         f.arm.arm: f.score.counts
@@ -243,12 +243,9 @@ def _compared(
     }
     family = [f.arm.arm for f in findings if f.kind == "variant" and f.arm.arm in ready]
     planned = [f for f in findings if f.kind == "variant" and not (f.gap and f.gap.state == "impossible")]
-    on_testers = {f.arm.arm for f in findings if testers is not None and (f.chosen or f.kind == "variant")}
-    some = {name: counts[testers] for name, counts in ready.items() if name in on_testers}
-    rest = {name: counts for name, counts in ready.items() if name not in on_testers}
-    compared = compare(base.counts, rest, family, missing=len(planned) - len(family), margin=margin)
-    if some:
-        compared |= compare(base.counts[testers], some, family, missing=len(planned) - len(family), margin=margin)
+    seen = slice(None) if testers is None else testers
+    some = {name: counts[seen] for name, counts in ready.items()}
+    compared = compare(base.counts[seen], some, family, missing=len(planned) - len(family), margin=margin)
     return tuple(_with(f, compared.get(f.arm.arm), findings[0]) for f in findings)
 
 

@@ -8,7 +8,7 @@ from analysis.confusion import Confusions
 from analysis.constant import learned_nothing, one_answer
 from analysis.headline import title
 from analysis.inference import LEVEL, Comparison
-from analysis.results import Results
+from analysis.results import BEFORE_ANY_REPORT, Results
 from analysis.tables import number
 
 _TOO_GOOD, _ERRING = 0.98, 0.9  # a UF1 above the one raises the question where another arm is below the other
@@ -41,9 +41,9 @@ def _warnings(found: Ablation) -> list[str]:
     if found.chosen and found.testers is None and found.family:
         said.append(
             f"{title(found)}: the search chose by the scores of the same {found.subjects} subjects. Of equal "
-            "configurations the first row then is .01 to .05 too high, a row of confirm is called better in 3 to 11 % "
-            "of studies, not in 2.5, and some step around the winner worse in 7 to 20 (docs/report.md): the verdicts "
-            "there are marked."
+            "configurations the first row's difference then is .01 to .05 too high, a row of confirm is called better "
+            "in 3 to 11 % of studies, not in 2.5, and some step around the winner worse in 7 to 20 (docs/report.md): "
+            "the verdicts there are marked."
         )
     said += _too_good(found)
     said += _learned_nothing(found)
@@ -97,9 +97,10 @@ def _floor(seen: Comparison, centre: str) -> str:
 
 def _added(results: Results) -> list[str]:
     """What was added once results could be seen: the level of the tests is that of a study that was planned whole."""
-    if not results.metadata.added:
+    after = [what for what in results.metadata.added if not what.endswith(BEFORE_ANY_REPORT)]
+    if not after:
         return []
-    listed = "; ".join(results.metadata.added)
+    listed = "; ".join(after)
     return [
         f"The study was not planned whole ({listed}). Who adds until a row is significant finds one in 7 to 10 % of "
         "studies without any difference, not in 5."

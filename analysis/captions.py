@@ -5,7 +5,7 @@ from statistics import median
 
 from analysis.ablation import Ablation, Finding, counted_seeds, is_permuted, median_detectable
 from analysis.choice import NO_VOTE, ON_CHOOSERS
-from analysis.inference import RESAMPLES, chance_of_equivalent, every_swap
+from analysis.inference import LEVEL, RESAMPLES, chance_of_equivalent, every_swap
 from analysis.power import least_p
 from analysis.results import Results
 
@@ -144,10 +144,12 @@ def limits(found: Ablation) -> list[str]:
         said.append(
             f"Without {lost} of the subjects a class is empty: the intervals rest on UF1 of fewer classes there."
         )
-    if found.family and not any(f.comparison and f.comparison.possible for f in found.family):
+    rows = len(found.family)
+    if rows and least_p(found.tests) * rows > 1 - LEVEL + 1e-12:
+        none = "the variant could not" if rows == 1 else f"none of the {rows} variants could"
         said.append(
-            f"No verdict possible: with {found.tests} subjects that test no p is below {least_p(found.tests):.4g}, and "
-            f"none of the {len(found.family)} variants could have been better or worse."
+            f"No verdict possible: with {found.tests} subjects that are compared no p is below "
+            f"{least_p(found.tests):.4g}, and {none} have been better or worse."
         )
     if counts == {1}:
         said.append("One seed: p refers to these trained models; seed variance is not assessed.")

@@ -1,16 +1,14 @@
 """What the tables cost: device hours by arm, what the race and reuse saved, what a search spent on each arm."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from analysis.choice import named_by_choice
 from analysis.results import Results, Trial
 from analysis.tables import Column, Row, Table, number, text
 from analysis.winner import WINNER
 
 HOUR = 3600.0
-# Arms that a stage takes from a search; of several studies in one report a study's name may stand in front.
-CHOSEN = re.compile(r"(.*: )?trial \d+")
 
 
 @dataclass(frozen=True)
@@ -90,10 +88,9 @@ def _tuned(own: Sequence[Trial], results: Results) -> int:
     arm, stage, configuration = own[0].arm, own[0].stage, own[0].configuration
     if arm is None:
         return len(own)
-    by_name = arm == WINNER or CHOSEN.fullmatch(arm) is not None
     winners = {(t.stage, t.configuration) for t in results.trials if t.arm == WINNER}
     is_winner = arm == "null" and (stage, configuration) in winners
-    chosen = configuration in {trial.configuration for trial in search} and (by_name or is_winner)
+    chosen = configuration in {trial.configuration for trial in search} and (named_by_choice(arm) or is_winner)
     return len(search) if chosen else 1
 
 

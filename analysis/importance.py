@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from analysis.choice import judges
 from analysis.confusion import Confusions
 from analysis.fanova import Space, shares
 from analysis.metrics import Array, Floats, parts, uf1, uf1_of
@@ -49,6 +50,7 @@ class Importances:
     trials: int
     pruned: int
     evaluator: str
+    by: str  # whose scores they are (choice.judges)
 
 
 def importances(results: Results, counted: Confusions) -> Importances | str | None:
@@ -72,6 +74,7 @@ def importances(results: Results, counted: Confusions) -> Importances | str | No
 
     space = Space.of({name: [trial.factors.get(name) for trial in trials] for name in varied})
     counts = np.stack([parts(counted.of([trial.trial])) for trial in trials])  # [trials, 2, N, seeds, K]
+    counts = counts[:, :, counts.sum((0, 1, 3, 4)) > 0]  # of the subjects that were held out
     mean = uf1_of(np.moveaxis(counts.sum(2), 1, 0)).mean(-1)
     whole = shares(space, mean, TREES, 0)
     drawn = [shares(space, scores, TREES, i) for i, scores in enumerate(_redrawn(counts))]
@@ -90,7 +93,9 @@ def importances(results: Results, counted: Confusions) -> Importances | str | No
     ]
     pruned = sum(trial.state == "pruned" for trial in search)
     evaluator = f"as Optuna's FanovaImportanceEvaluator, scikit-learn {__version__}, {TREES} trees, seed 0"
-    return Importances(tuple(sorted(found, key=lambda one: (-one.share, one.factor))), len(trials), pruned, evaluator)
+    return Importances(
+        tuple(sorted(found, key=lambda one: (-one.share, one.factor))), len(trials), pruned, evaluator, judges(results)
+    )
 
 
 def _redrawn(counts: Array) -> Iterator[Floats]:
@@ -120,10 +125,10 @@ def table(found: Importances) -> Table:
         for one in found.found
     )  # fmt: skip
     caption = (
-        f"fANOVA: each factor's own share of the variance of pooled UF1 over {found.trials} complete trials of the "
-        f"search ({found.evaluator}). In brackets: the least and most of {DRAWS} draws of the subjects. Noise floor: "
-        f"the largest share of any factor in {SHUFFLES} shuffles of the same scores. {_raced(found)}Shares sum to at "
-        "most 1 whatever happens, noise included; the sampler's choices weigh in. No share is a test."
+        f"fANOVA: each factor's own share of the variance of pooled UF1{found.by} over {found.trials} complete trials "
+        f"of the search ({found.evaluator}). In brackets: the least and most of {DRAWS} draws of the subjects. Noise "
+        f"floor: the largest share of any factor in {SHUFFLES} shuffles of the same scores. {_raced(found)}Shares sum "
+        "to at most 1 whatever happens, noise included; the sampler's choices weigh in. No share is a test."
     )
     return Table("importance", "Importance of factors", caption, columns, rows)
 

@@ -68,6 +68,11 @@ def _selected(selection: Selection | None) -> Iterator[tuple[str, str]]:
         names = ("UFcorrected", "UFcorrectedlow", "UFcorrectedhigh")
         yield from ((name, f"{value:.3f}") for name, value in zip(names, selection.corrected, strict=True))
         yield "Ktried", str(len(selection.tried))
+        if selection.difference and selection.p is not None:
+            shown = interval(selection.difference, signed=True).digits
+            names = ("DUFcorrected", "DUFcorrectedlow", "DUFcorrectedhigh")
+            yield from ((name, value.replace("-", "−")) for name, value in zip(names, shown, strict=True))
+            yield "pcorrected", number(selection.p, 4).text
 
 
 def _letters(name: str) -> str:

@@ -57,8 +57,8 @@ def smallest(points: Sequence[Point]) -> Point:
     return min(front, key=lambda point: (point.sizes[name], -point.uf1))
 
 
-def table(points: Sequence[Point], compared: Mapping[int, Comparison]) -> Table:
-    """The front, best UF1 first. compared: with its smallest."""
+def table(points: Sequence[Point], compared: Mapping[int, Comparison], by: str) -> Table:
+    """The front, best UF1 first. compared: with its smallest; by: whose scores they are (choice.judges)."""
     names = list(points[0].sizes)
     columns = (
         Column("Trial", ("trial",)),
@@ -82,7 +82,7 @@ def table(points: Sequence[Point], compared: Mapping[int, Comparison]) -> Table:
     )
     caption = (
         f"{len(front)} of {len(points)} complete configurations of the search: no other has at least their UF1 with no "
-        "more of each size, and less of one or a higher UF1. Pooled UF1, mean over seeds, not corrected for the "
+        f"more of each size, and less of one or a higher UF1. Pooled UF1{by}, mean over seeds, not corrected for the "
         "choice. Δ: paired by subject; interval and p adj hold for all of the front at once (max-T), not for its "
         "having been chosen."
     )

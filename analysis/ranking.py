@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from analysis.choice import judges
 from analysis.confusion import Confusions
 from analysis.factors import NOT_APPLICABLE, effective, shown, varied
 from analysis.results import Results, Trial
@@ -42,7 +43,7 @@ def ranking(results: Results, counted: Confusions) -> Table | None:
         _row(trial, ranks.get(trial.trial), [levels[trial.trial].get(name, NOT_APPLICABLE) for name in names], scores)
         for trial in trials
     )
-    return Table("search", "Search", _caption(trials), (*columns, *SCORES), rows)
+    return Table("search", "Search", _caption(trials, judges(results)), (*columns, *SCORES), rows)
 
 
 def states(trials: Sequence[Trial]) -> str:
@@ -50,9 +51,9 @@ def states(trials: Sequence[Trial]) -> str:
     return ", ".join(f"{n} {state}" for state, n in sorted(Counter(trial.state for trial in trials).items()))
 
 
-def _caption(trials: Sequence[Trial]) -> str:
+def _caption(trials: Sequence[Trial], by: str) -> str:
     tried = f"K = {len(trials)} configuration{'s' * (len(trials) > 1)} tried ({states(trials)})"
-    words = f"{tried}, ranked by pooled UF1, mean over seeds."
+    words = f"{tried}, ranked by pooled UF1{by}, mean over seeds."
     if len(trials) == 1:
         return words
     return (

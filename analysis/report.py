@@ -15,7 +15,7 @@ from analysis import box, figures
 from analysis.ablation import Ablation, Finding, ablations
 from analysis.bbc import DRAWS
 from analysis.confusion import confusions
-from analysis.headline import paper, sentence
+from analysis.headline import paper, sentence, verdict
 from analysis.inference import LEVEL, RESAMPLES, Comparison
 from analysis.literature import Published
 from analysis.macros import macros
@@ -224,12 +224,14 @@ def _stage(found: Ablation) -> dict[str, Any]:
     return {
         "answer": sentence(found),
         "winner": found.winner,
+        "chosen": found.chosen,
+        "subjects that test": found.tests,
         "constant": {"answer": always.label, "uf1": always.score.interval.estimate} if always else None,
-        "arms": [_arm(finding) for finding in found.findings],
+        "arms": [_arm(finding, found) for finding in found.findings],
     }
 
 
-def _arm(finding: Finding) -> dict[str, Any]:
+def _arm(finding: Finding, found: Ablation) -> dict[str, Any]:
     """What the tables leave out of an arm: changes, UF1 by seed, SE, all three intervals, confusion."""
     score, seen = finding.score, finding.comparison
     return {
@@ -237,6 +239,9 @@ def _arm(finding: Finding) -> dict[str, Any]:
         "kind": finding.kind,
         "changes": dict(finding.arm.changes),
         "gap": asdict(finding.gap) if finding.gap else None,
+        "chosen": finding.chosen,
+        "verdict": verdict(finding, found.unlearned, found.testers is None),
+        "tested": asdict(finding.tested.interval) if finding.tested else None,
         "seeds": list(finding.seeds),
         "uf1_by_seed": list(score.uf1) if score else None,
         "interval": asdict(score.interval) if score else None,

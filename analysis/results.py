@@ -77,6 +77,9 @@ class Arm:
     checkpoint: str | None = None
 
 
+BEFORE_ANY_REPORT = "before any report"  # how an addition ends that nobody can have made for what a report showed
+
+
 @dataclass(frozen=True)
 class Metadata:
     """What a study says of itself. `notes` are what the report must open with; `truth` is known of synthetic data."""

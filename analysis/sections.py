@@ -1,7 +1,7 @@
 """The report's sections: a question, its answer in plain words, the tables and figures behind it."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 
 from markupsafe import Markup
@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from analysis import (
     breakdown,
+    captions,
     cost,
     effects,
     figures,
@@ -23,6 +24,7 @@ from analysis import (
     variance,
 )
 from analysis.ablation import Ablation, Finding
+from analysis.choice import ON_CHOOSERS, judges
 from analysis.components import components
 from analysis.confusion import Confusions
 from analysis.literature import Published, as_published
@@ -93,7 +95,7 @@ def _stage(results: Results, counted: Confusions, found: Ablation) -> Iterator[S
     forest = Drawing(f"{found.stage}-forest", partial(figures.forest, found), alt, FOREST)
     drawn = (forest,) if any(f.comparison for f in found.findings) else ()
     parts = components(results, found)
-    tables = (headline.headline(results, found), *([parts] if parts else []))
+    tables = (headline.headline(results, found), *([_told(parts, found)] if parts else []))
     asked = headline.questions(found)
     yield Section(headline.question(found), headline.sentence(found), tables, drawn, asked, found.findings)
     truth = planted(results, found)
@@ -102,14 +104,25 @@ def _stage(results: Results, counted: Confusions, found: Ablation) -> Iterator[S
         yield Section("Does the study find what was planted in the data?", said, (truth,))
     seen = effects.effects(results, found)
     if seen:
-        caption = "Line: 95 % interval by subject jackknife; blue: main effects, grey: interactions."
+        how = "swaps of levels" if seen.swapped else "subject jackknife"
+        caption = f"Line: 95 % interval by {how}; blue: main effects, grey: interactions."
         drawing = Drawing(f"{found.stage}-effects", partial(figures.effects, seen), "Effects of factors", caption)
         asks = "Does a factor matter, averaged over the others?"
-        yield Section(asks, effects.answer(seen), (effects.table(seen),), (drawing,))
+        yield Section(asks, _marked(effects.answer(seen), found), (_told(effects.table(seen), found),), (drawing,))
     way = path.path(results, found)
     if way:
         asks = f"Which changes lead from the {found.centre} to the best?"
-        yield Section(asks, path.answer(way), (path.table(way),))
+        yield Section(asks, _marked(path.answer(way), found), (_told(path.table(way), found),))
+
+
+def _told(table: Table, found: Ablation) -> Table:
+    """A table of a stage in which something was chosen, with by whom."""
+    return replace(table, caption=" ".join([table.caption, *captions.by_whom(found)]))
+
+
+def _marked(answer: str, found: Ablation) -> str:
+    """An answer that holds on the subjects that chose, with the mark."""
+    return f"{answer} That is {ON_CHOOSERS}." if found.chosen and found.testers is None else answer
 
 
 def _search(results: Results, counted: Confusions, chosen: selection.Selection | None) -> Iterator[Section]:
@@ -126,7 +139,7 @@ def _search(results: Results, counted: Confusions, chosen: selection.Selection |
         caption = "Blue: the Pareto front; grey: configurations that another beats in everything."
         drawing = Drawing("pareto-front", partial(figures.front, points), "Pareto front of the search", caption)
         seen = pareto.against_smallest(points, counted)
-        tables = (pareto.table(points, seen),)
+        tables = (pareto.table(points, seen, judges(results)),)
         yield Section("What does a smaller network cost?", pareto.answer(points, seen), tables, (drawing,))
     asks = "Which factors do the search's scores vary with?"
     try:

@@ -30,8 +30,8 @@ class Selection:
     with the winner's own error around it. left_out: UF1 when every subject is predicted by the best of the others.
     again: share of resamples of the subjects in which it wins again. compared: on which seeds, in words, where the
     candidates have others or not as many. subjects: by how many subjects' scores it was chosen. difference: to the
-    search's baseline, corrected as the score is; p: that the winner beats it, by max-T over all candidates; None where
-    the winner is the baseline, or that is no candidate.
+    search's baseline, corrected as the score is; p: that the winner beats it, by max-T over all candidates, and as many
+    more as were tried; None where the winner is the baseline, or that is no candidate. beating: all that beat it.
     """
 
     stage: str
@@ -47,6 +47,7 @@ class Selection:
     subjects: int
     difference: tuple[float, float, float] | None
     p: float | None
+    beating: tuple[str, ...]
     swaps: int
 
     @property
@@ -74,7 +75,14 @@ def select(results: Results, counted: Confusions) -> Selection | None:
     baseline = _baseline(tried, list(counts))
     found = bbc(every, baseline)
     winner, naive = list(counts)[found.best], interval(every[found.best])
-    difference, p, made = _against(every, found.best, baseline, found.difference)
+    names = list(counts)
+    difference, p, beating, made = _against(
+        dict(zip(names, every, strict=True)),
+        winner,
+        None if baseline is None else names[baseline],
+        found.difference,
+        len(by_name) - len(counts),
+    )
     return Selection(
         stage=tried[0].stage,
         winner=winner,
@@ -89,6 +97,7 @@ def select(results: Results, counted: Confusions) -> Selection | None:
         subjects=every.shape[1],
         difference=difference,
         p=p,
+        beating=beating,
         swaps=made,
     )
 
@@ -100,17 +109,25 @@ def _baseline(tried: Sequence[Trial], candidates: Sequence[str]) -> int | None:
 
 
 def _against(
-    every: Counts, best: int, baseline: int | None, corrected: float
-) -> tuple[tuple[float, float, float] | None, float | None, int]:
-    """The corrected difference of the best to the baseline with its interval, its p by max-T, and of how many swaps."""
+    every: Mapping[str, Counts], best: str, baseline: str | None, corrected: float, missing: int
+) -> tuple[tuple[float, float, float] | None, float | None, tuple[str, ...], int]:
+    """The best's corrected difference to the baseline with its interval, its p; all that beat it; of how many swaps.
+
+    missing: so many more were tried. Who was pruned left the family for its score: its share of the level is kept.
+    """
     if baseline is None or baseline == best:
-        return None, None, 0
-    others = {str(i): every[i] for i in range(len(every)) if i != baseline}
+        return None, None, (), 0
+    others = {name: counts for name, counts in every.items() if name != baseline}
     many = max(_FEWEST_SWAPS, min(RESAMPLES, RESAMPLES * _SWAPS_OF // len(every)))
-    made = swaps(every.shape[1], many)
-    seen = compare(every[baseline], others, others.keys(), made)[str(best)]
-    low, high = moved(corrected, seen)
-    return (corrected, low, high), seen.p_adjusted, len(made.keep)
+    made = swaps(every[baseline].shape[0], many)
+    seen = compare(every[baseline], others, others.keys(), made, missing)
+    beating = tuple(name for name, one in seen.items() if one.difference > 0 and _stands(one.p_adjusted))
+    low, high = moved(corrected, seen[best])
+    return (corrected, low, high), seen[best].p_adjusted, beating, len(made.keep)
+
+
+def _stands(p: float | None) -> bool:
+    return p is not None and p <= 1 - LEVEL + 1e-12
 
 
 def table(found: Selection) -> Table:
@@ -171,9 +188,10 @@ def table(found: Selection) -> Table:
     notes = ["No interval is given for the naive score: it would not hold after the choice."]
     if found.p is not None:
         notes.append(
-            f"Does any of the {found.candidates} candidates beat the baseline? Step-down max-T over all of them on the "
-            f"search's own seeds ({found.swaps:,} swaps) gives {found.winner} p {probability(found.p).text}: this test "
-            "holds its level whatever was chosen, for nothing was chosen before it."
+            f"Does {found.winner} beat the search's baseline? Step-down max-T over all {found.candidates} candidates "
+            f"on the search's own seeds ({found.swaps:,} swaps, the observed one among them){_lost(found)} gives it p "
+            f"{probability(found.p).text}: this test holds its level whatever was chosen by these scores."
+            f"{_others(found)}"
         )
     if found.naive.se == 0:
         notes.append(
@@ -181,6 +199,18 @@ def table(found: Selection) -> Table:
             f"is its naive one ({found.naive.method}), stretched to the corrected score."
         )
     return Table("selection", "The selected configuration", caption, columns, rows, tuple(notes))
+
+
+def _lost(found: Selection) -> str:
+    """That candidates which have no result keep their share of the level."""
+    lost = len(found.tried) - found.candidates
+    return f", with the share of the level of {lost} more that were tried and have no result," if lost else ""
+
+
+def _others(found: Selection) -> str:
+    """Who else stands by the same test."""
+    others = [name for name in found.beating if name != found.winner]
+    return f" So do, by the same test, {', '.join(others)}." if others else ""
 
 
 def answer(found: Selection) -> str:
@@ -200,7 +230,7 @@ def _beats(found: Selection) -> str:
     """Whether it beats the baseline, by the test over all candidates."""
     if found.p is None or found.difference is None:
         return ""
-    said = "it beats the baseline" if found.p <= 1 - LEVEL + 1e-12 else "that it beats the baseline is not shown"
+    said = "it beats the search's baseline" if _stands(found.p) else "that it beats the search's baseline is not shown"
     span = interval_cell(found.difference, signed=True).text
     return f"; {said} (max-T over all candidates: p {probability(found.p).text}; ΔUF1 corrected {span})"
 
@@ -226,8 +256,9 @@ def _candidates(whole: Mapping[str, Sequence[Trial]], counted: Confusions) -> tu
 
 
 def _tried(results: Results) -> Sequence[Trial]:
-    """The proposals of a search; without one, the arms of a stage in which none was the baseline beforehand."""
-    search = [trial for trial in results.trials if trial.stage == "search"]
+    """The proposals of the last search; without one, the arms of a stage in which none was the baseline beforehand."""
+    searches = [trial.stage for trial in results.trials if trial.arm is None]
+    search = [trial for trial in results.trials if trial.arm is None and trial.stage == searches[-1]]
     if search or results.metadata.baseline is not None:
         return search
     last = results.metadata.arms[-1].stage if results.metadata.arms else None

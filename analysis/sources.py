@@ -80,9 +80,17 @@ def merged(parts: Sequence[Results]) -> Results:
         provenance={f"{name}: {key}": value for name, m in own for key, value in m.provenance.items()},
         notes=tuple(f"{name}: {note}" for name, m in own for note in m.notes),
         added=tuple(f"{name}: {what}" for name, m in own for what in m.added),
-        chosen_by=tuple(sorted({subject for _, m in own for subject in m.chosen_by})),
+        chosen_by=_choosers(parts),
     )
     return Results.checked(pd.concat(frames), runs, about)
+
+
+def _choosers(parts: Sequence[Results]) -> tuple[tuple[str, str], ...]:
+    """The subjects that chose in any of these studies; none where in one of them all did, which leaves none to test."""
+    searches = [part for part in parts if any(trial.arm is None for trial in part.trials)]
+    if not all(part.metadata.chosen_by for part in searches):
+        return ()
+    return tuple(sorted({subject for part in parts for subject in part.metadata.chosen_by}))
 
 
 def around(results: Results, baseline: str) -> Results:

@@ -44,7 +44,7 @@ def _chosen_by(plan: Plan, search: PlannedSearch) -> str:
             "report corrects it"
         )
     whole = search.cost.folds // many * subjects
-    raced = "" if search.design.race == "none" else ", before the race, which stops about half of either"
+    raced = "" if search.design.race == "none" else ", before the race, which saves about half of each"
     return (
         f"{search.stage}: {many} of {subjects} subjects choose, {subjects - many} test what was chosen; "
         f"{search.cost.folds:,} folds in place of {whole:,}{raced}"
@@ -58,7 +58,8 @@ def _of_following(plan: Plan, stage: PlannedFollowing) -> str:
     own = detectable(round(size.clips * tests / size.subjects), tests, seeds, rows)
     if own is None:
         return f"{stage.stage}: {_impossible(tests)}"
-    many = f"at most {rows} comparison{'s' * (rows > 1)}, {tests} subjects that test, {seeds} seed{'s' * (seeds > 1)}"
+    those = f"{tests} subjects{' that test' * bool(plan.choosers)}"
+    many = f"at most {rows} comparison{'s' * (rows > 1)}, {those}, {seeds} seed{'s' * (seeds > 1)}"
     whole = detectable(size.clips, size.subjects, seeds, rows)
     beside = f"; all {size.subjects} would find {whole:.3f}, had none of them chosen" if plan.choosers else ""
     return f"{stage.stage}: {many}: {_found(own)}{_hardly(tests, rows)}{beside}"

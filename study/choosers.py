@@ -9,8 +9,9 @@ from math import ceil
 from pathlib import Path
 from typing import Any
 
+from search_spaces.designs import follows
 from search_spaces.errors import UserError
-from search_spaces.spec import ChosenBy, Search, StudySpec
+from search_spaces.spec import ChosenBy, Fixed, Search, StudySpec
 from study.course import Course
 from study.data.clips import Clips
 from study.schema import ledger_path, read_only
@@ -27,11 +28,13 @@ def settled(spec: StudySpec, clips: Clips, folder: Path) -> StudySpec:
     """
     searches = {stage: design for stage, design in spec.stages.items() if isinstance(design, Search)}
     begun = _begun(folder)
+    said = [design.chosen_by for design in searches.values() if "chosen_by" in design.model_fields_set]
+    usual = said[0] if said else _usual(spec, clips)
     stages: dict[Any, Any] = dict(spec.stages)
     for stage, design in searches.items():
         if "chosen_by" in design.model_fields_set:
             continue
-        stages[stage] = design.model_copy(update={"chosen_by": begun.get(stage, _usual(clips))})
+        stages[stage] = design.model_copy(update={"chosen_by": begun.get(stage, usual)})
     made = spec.model_copy(update={"stages": stages})
     shares = {design.chosen_by for design in stages.values() if isinstance(design, Search)}
     if len(shares) > 1:
@@ -56,8 +59,10 @@ def many_that_choose(spec: StudySpec, clips: Clips) -> int | None:
     return None
 
 
-def _usual(clips: Clips) -> ChosenBy:
-    """The share where that leaves enough subjects to test."""
+def _usual(spec: StudySpec, clips: Clips) -> ChosenBy:
+    """The share where a later stage tests what was chosen, and that leaves it enough subjects."""
+    if not any(follows(design) for design in spec.stages.values() if isinstance(design, Fixed)):
+        return "all"
     many, problem = _divided(clips, SHARE)
     return SHARE if not problem and len(Course.of(clips).subjects) - many >= _TESTERS else "all"
 

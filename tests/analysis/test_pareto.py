@@ -36,7 +36,7 @@ def test_the_front_is_what_none_beats(results, monkeypatch):
         (0.6, 300, False),
     ]
     assert points[1].trial == found[100]
-    assert [row.cells[1].text for row in table(points, {}).rows] == ["0.800", "0.500"]
+    assert [row.cells[1].text for row in table(points, {}, "").rows] == ["0.800", "0.500"]
     assert "reaches UF1 0.800 with 300 parameters" in answer(points, {})
 
 
@@ -62,7 +62,7 @@ def test_the_front_is_compared_with_its_smallest(results):
     others = {str(trial): counted.of([trial]) for trial in front if trial != small}
     again = compare(counted.of([small]), others, others.keys())
     assert against_smallest(points, counted) == {int(trial): seen for trial, seen in again.items()}
-    rows = table(points, against_smallest(points, counted)).rows
+    rows = table(points, against_smallest(points, counted), "").rows
     assert [row.cells[-1].values[0] for row in rows if row.cells[0].values[0] != small] == [
         seen.p_adjusted for seen in again.values()
     ]

@@ -121,12 +121,16 @@ def test_the_difference_to_the_baseline_is_corrected_and_tested_with_all_candida
     found = select(results, counted)
     names = [trial.trial for trial in results.trials if trial.complete and trial.arm is None]
     counts = {number: counted.of([number]) for number in names}
-    every = compare(counts[names[0]], {str(n): counts[n] for n in names[1:]}, [str(n) for n in names[1:]])
+    lost = sum(trial.arm is None and not trial.complete for trial in results.trials)
+    others = {str(n): counts[n] for n in names[1:]}
+    every = compare(counts[names[0]], others, others, missing=lost)
+    assert lost and found.beating == tuple(f"trial {n}" for n in others if every[n].p_adjusted <= 0.05)
     assert found.p == every["7"].p_adjusted >= every["7"].p
     low, high = moved(found.difference[0], every["7"])
     assert found.difference == (bbc(np.stack(list(counts.values())), 0).difference, low, high)
     assert found.difference[0] < every["7"].difference
     shown = table(found)
+    assert f"the share of the level of {lost} more that were tried" in shown.notes[1]
     assert shown.rows[1].cells[2].values == found.difference and "max-T over all candidates: p" in answer(found)
 
 

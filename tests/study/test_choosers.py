@@ -128,7 +128,7 @@ def test_the_winner_is_the_best_by_those_that_choose(split):
 
 
 def test_what_was_chosen_is_tested_by_those_without_a_vote(split):
-    """Δ, p and verdict of a chosen arm are those of the testers' confusions; the null arm's are of all subjects."""
+    """Δ, p and verdict of a stage with chosen arms are those of the testers' confusions, the null arm's too."""
     results = Results.load(str(split))
     counted = confusions(results)
     test = ~counted.among(results.metadata.chosen_by)
@@ -136,9 +136,9 @@ def test_what_was_chosen_is_tested_by_those_without_a_vote(split):
     confirm = found["confirm"]
     counts = {f.arm.arm: f.score.counts for f in confirm.findings}
     variants = [f.arm.arm for f in confirm.family]
-    again = compare(counts["baseline"][test], {name: counts[name][test] for name in variants}, variants)
-    whole = compare(counts["baseline"], {"null": counts["null"]}, [])
-    assert {f.arm.arm: f.comparison for f in confirm.findings if f.comparison} == again | whole
+    rows = {name: counts[name][test] for name in [*variants, "null"]}
+    again = compare(counts["baseline"][test], rows, variants)
+    assert {f.arm.arm: f.comparison for f in confirm.findings if f.comparison} == again
     assert all(f.comparison.subjects == test.sum() for f in found["ablate"].family)
     table = headline(results, confirm)
     assert f"chosen by {12 - test.sum()} of the subjects" in table.caption

@@ -57,7 +57,7 @@ def test_baseline_and_resources_that_decide_digits_stay(small):
     small.run(stages=ONE, **{"baseline.kernel_space": 3})  # the default, written out
     found = refused(small, stages=ONE, **{"baseline.depth": 2, "resources.memory": 8})
     assert "arm baseline with seed 3000" in found
-    assert "arithmetic.memory was null when this study began and is now 8" in refused(
+    assert "arithmetic.memory was 2.0 when this study began and is now 8.0" in refused(
         small, stages=ONE, **{"resources.memory": 8}
     )
 

@@ -100,7 +100,7 @@ def test_what_this_machine_is_bad_at_is_said(monkeypatch):
     assert not plan().warnings
     assert "no units for it" in plan(**{"baseline.precision": "bfloat16"}).warnings[0]
     assert "tf32 is a GPU's" in plan(**{"baseline.precision": "tf32"}).warnings[0]
-    assert plan(**{"baseline.precision": "bfloat16", "resources.gpu": 1}).warnings == []
+    assert plan(**{"baseline.precision": "bfloat16", "resources": {"gpu": 1, "accelerator": "H100"}}).warnings == []
     assert "is given 0.1; declare 0.3" in plan(**{"resources.memory": 0.1}).warnings[0]
     monkeypatch.setattr("study.plan.multiplies_bfloat16", lambda: True)
     assert not plan(**{"baseline.precision": "bfloat16"}).warnings
