@@ -36,7 +36,8 @@ class Claims:
 
     difference: of the first row of confirm, and covered: whether its interval holds 0; None where only the baseline was
     complete. corrected: the search's difference after its correction; None where it has chosen the baseline. found: the
-    truly best, where there is one, is called better in confirm; tested: by the test of all candidates on search seeds.
+    truly best, where there is one, is called better in confirm; tested: by the test of all candidates on search seeds,
+    by which anything is `called`.
     """
 
     better: bool
@@ -47,6 +48,7 @@ class Claims:
     corrected_covered: bool
     found: bool
     tested: bool
+    called: bool
 
 
 def study(
@@ -68,6 +70,7 @@ def study(
     complete = survivors(search) if raced else list(range(tried))
     best = [i for i in _ranked(search, complete) if i != 0][:BEST]
     corrected = _corrected(search[complete], complete)
+    by_search = _against(search[complete], missing=tried - len(complete)) if len(complete) > 1 else {}
     confirm = every.runs(generator, SEEDS, [0, *best])
     seen = _against(confirm[:, testers])
     first = seen.get("1")
@@ -82,9 +85,8 @@ def study(
         corrected=None if corrected is None else corrected[0],
         corrected_covered=corrected is None or corrected[1] <= 0 <= corrected[2],
         found=any(seen[str(i + 1)].verdict == "better" for i, own in enumerate(best) if own == 1),
-        tested=bool(effect)
-        and 1 in complete
-        and _against(search[complete])[str(complete.index(1))].verdict == "better",
+        tested=bool(effect) and 1 in complete and by_search[str(complete.index(1))].verdict == "better",
+        called=any(c.verdict == "better" for c in by_search.values()),
     )
 
 
@@ -103,10 +105,10 @@ def _ranked(counts: Counts, among: Sequence[int]) -> list[int]:
     return sorted(among, key=lambda i: (-scores[i], i))
 
 
-def _against(counts: Counts) -> dict[str, Comparison]:
-    """All others against the first."""
+def _against(counts: Counts, missing: int = 0) -> dict[str, Comparison]:
+    """All others against the first. missing: so many more were tried, and pruned."""
     arms = {str(i): counts[i] for i in range(1, len(counts))}
-    return compare(counts[0], arms, arms.keys(), few(counts.shape[1]))
+    return compare(counts[0], arms, arms.keys(), few(counts.shape[1]), missing)
 
 
 def few(subjects: int) -> Swaps:
@@ -137,6 +139,7 @@ class Cell:
     corrected_coverage: float
     found: float
     tested: float
+    called: float
 
     @classmethod
     def of(cls, studies: Sequence[Claims]) -> "Cell":
@@ -151,12 +154,14 @@ class Cell:
             corrected_coverage=fmean(one.corrected_covered for one in chosen),
             found=fmean(one.found for one in studies),
             tested=fmean(one.tested for one in studies),
+            called=fmean(one.called for one in studies),
         )
 
     def __str__(self) -> str:
         return (
             f"better {self.better:.3f}, worse {self.worse:.3f}, Δ {self.bias:+.4f}, coverage {self.coverage:.3f}, "
-            f"Δ corrected {self.corrected:+.4f}, coverage {self.corrected_coverage:.3f}"
+            f"Δ corrected {self.corrected:+.4f}, coverage {self.corrected_coverage:.3f}; by the search's test any "
+            f"better {self.called:.3f}"
         )
 
 

@@ -54,6 +54,7 @@ def test_where_all_choose_the_corrected_difference_is_that(kind):
         found = cell(kind, tried, size, raced, False)
         assert abs(found.corrected) <= (0.02 if raced else 0.015) + (0 if WHOLE else 3 * 0.06 / np.sqrt(STUDIES))
         assert found.corrected_coverage >= 0.90 - slack(0.1)
+        assert found.called <= 0.05 + slack(0.05), "raced or not: what was pruned keeps its share of the level"
 
 
 @pytest.mark.parametrize("size", [12, 26] if WHOLE else [26])
