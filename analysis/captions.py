@@ -111,12 +111,12 @@ def _equivalence(found: Ablation) -> str:
 
 
 def _planned(found: Ablation) -> list[str]:
-    """That variants without a result count in the correction."""
+    """That variants without a comparison count in the correction."""
     lost = [f.arm.arm for f in found.findings if f.kind == "variant" and f.gap and f.gap.state != "impossible"]
     if not lost:
         return []
     return [
-        f"Planned variants without a result count in the correction, too ({', '.join(lost)}): p adj of the others is "
+        f"Planned variants without a comparison count in the correction, too ({', '.join(lost)}): p adj of the others is "
         "larger by their share."
     ]
 

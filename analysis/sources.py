@@ -86,11 +86,12 @@ def merged(parts: Sequence[Results]) -> Results:
 
 
 def _choosers(parts: Sequence[Results]) -> tuple[tuple[str, str], ...]:
-    """The subjects that chose in any of these studies; none where in one of them all did, which leaves none to test."""
-    searches = [part for part in parts if any(trial.arm is None for trial in part.trials)]
-    if not all(part.metadata.chosen_by for part in searches):
-        return ()
-    return tuple(sorted({subject for part in parts for subject in part.metadata.chosen_by}))
+    """The subjects that chose in any of these studies: where in one of several all did, that leaves none to test."""
+    found = {subject for part in parts for subject in part.metadata.chosen_by}
+    for part in parts:
+        if found and not part.metadata.chosen_by and any(trial.arm is None for trial in part.trials):
+            found |= set(part.predictions[["dataset", "subject"]].itertuples(index=False, name=None))
+    return tuple(sorted(found))
 
 
 def around(results: Results, baseline: str) -> Results:

@@ -182,3 +182,31 @@ def closing_row(folder: Path) -> str:
 @pytest.mark.slow
 def test_one_digest_under_serial_and_ray(split, data, tmp_path):
     assert golden_digest(run(tmp_path / "studies", data, RayTune(slots=2))) == golden_digest(split)
+
+
+def test_whatever_a_winners_stage_is_compared_with_its_arms_were_chosen(split, tmp_path, data):
+    """Behind another study's name, and with an arm in the winner's place."""
+    other = run(tmp_path, data, name="other")
+    both = Results.load(str(split), str(other))
+    assert any(arm.arm == "other: winner" for arm in both.metadata.arms)
+    assert both.metadata.chosen_by == Results.load(str(split)).metadata.chosen_by
+    ablate = {stage.stage: stage for stage in ablations(both)}["ablate"]
+    assert all(f.chosen for f in ablate.findings) and ablate.testers is not None
+    arm = next(f.arm.arm for f in ablate.findings if f.kind == "variant")
+    around = {stage.stage: stage for stage in ablations(Results.load(str(split), baseline=arm))}["ablate"]
+    assert around.chosen and around.testers is not None
+
+
+def test_where_all_chose_in_one_of_two_studies_none_is_left_to_test(split, tmp_path, data):
+    other = run(tmp_path, data, name="other", **{"stages.search.chosen_by": "all"})
+    both = Results.load(str(split), str(other))
+    assert len(both.metadata.chosen_by) == 12
+    assert all(stage.chosen and stage.testers is None for stage in ablations(both))
+
+
+def test_a_search_that_nothing_follows_is_judged_by_all(random_clips, tmp_path):
+    clips = random_clips(count=200, subjects=40)
+    whole = load_study(FILE, {}, data=Path("clips"))
+    alone = whole.model_copy(update={"stages": {"search": whole.stages["search"]}})
+    chosen = [settled(one, clips, tmp_path).stages["search"].chosen_by for one in (whole, alone)]
+    assert chosen == [0.4, "all"]
