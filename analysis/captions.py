@@ -116,8 +116,8 @@ def _planned(found: Ablation) -> list[str]:
     if not lost:
         return []
     return [
-        f"Planned variants without a comparison count in the correction, too ({', '.join(lost)}): p adj of the others is "
-        "larger by their share."
+        f"Planned variants without a comparison count in the correction, too ({', '.join(lost)}): p adj of the others "
+        "is larger by their share."
     ]
 
 
