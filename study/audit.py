@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from search_spaces.config import BLOCKS
+from study.damage import damage
 from study.data.clips import Clips
 from study.identity import SAME_CODE, TRAINING_VERSION, Arithmetic
 from study.own_sources import source_name
@@ -30,19 +31,10 @@ class Audit:
 
 def audit(folder: Path) -> Audit:
     """Raises UserError where no ledger is, or one of another version."""
-    try:
-        return _audit(folder)
-    except sqlite3.DatabaseError as broken:
-        return Audit(0, (_damaged(str(broken)),), ())
-
-
-def _audit(folder: Path) -> Audit:
+    read_only(folder).close()
+    if broken := damage(folder):
+        return Audit(0, tuple(_limited(broken)), ())
     db = read_only(folder)
-    broken = [row[0] for row in db.execute("pragma integrity_check") if row[0] != "ok"]
-    broken += [f"a row of {row[0]} belongs to no {row[2]}" for row in db.execute("pragma foreign_key_check")]
-    if broken:
-        db.close()
-        return Audit(0, tuple(map(_damaged, broken)), ())
     folds = db.execute("select fold.*, attempt.provenance from fold join attempt on attempt.id = attempt").fetchall()
     complete = {row[0] for row in db.execute("select trial from outcome where state = 'complete'")}
     db.close()
@@ -51,10 +43,6 @@ def _audit(folder: Path) -> Audit:
         return Audit(0, ("it holds no study: its run never began",), ())
     problems = _limited([*_of_keys(record, folds, complete), *_of_clips(record.clips, folds)])
     return Audit(len(folds), tuple(problems), tuple(_notes(record, folds)))
-
-
-def _damaged(how: str) -> str:
-    return f"the file is damaged ({how}); put a copy back in its place"
 
 
 def _of_keys(record: Record, folds: list[sqlite3.Row], complete: set[int]) -> Iterator[str]:

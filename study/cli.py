@@ -91,7 +91,7 @@ def main(arguments: list[str] | None = None) -> None:
     except BaseException as error:  # a library's panic or cancellation need not be an Exception
         if isinstance(error, _UsageError):
             _explain(error)
-        if problems := _mistakes(error):
+        if problems := _mistakes(error) if isinstance(error, UserError) else _damage() or _mistakes(error):
             _refuse(problems)
         _crash(error, given)
     sys.exit(ended if isinstance(ended, int) else 0)
@@ -115,6 +115,16 @@ def _mistakes(error: BaseException) -> list[str]:
                 "losolab report reads tables of predictions here, too"
             ]
     return []
+
+
+def _damage() -> list[str]:
+    """What is damaged in the ledgers that this process has opened: a reader of one fails in ways of its own."""
+    if "study.schema" not in sys.modules:
+        return []
+    from study.damage import damage
+    from study.schema import opened
+
+    return [problem for folder in sorted(opened) for problem in damage(folder)]
 
 
 def _explain(mistake: Any) -> NoReturn:

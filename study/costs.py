@@ -133,13 +133,16 @@ def makespan(seconds: Iterable[float], slots: int) -> float:
     return max(busy)
 
 
+_UNREADABLE = (UserError, DatabaseError, ValueError, TypeError, LookupError, AttributeError)
+
+
 def timed_in(storage: Path, threads: int, on_gpu: bool) -> Costs:
     """What the ledgers of a storage have timed on a GPU, or on so many threads of a CPU."""
     found = Costs()
     for folder in sorted(path.parent for path in storage.glob("*/ledger.sqlite")):
         try:
             _add_timed(found, folder, threads, on_gpu)
-        except (UserError, DatabaseError):  # of another version, or damaged: its own commands say so
+        except _UNREADABLE:  # of another version, or damaged: its own commands say so
             continue
     return found
 

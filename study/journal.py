@@ -17,6 +17,7 @@ from search_spaces.config import TrialConfig
 from search_spaces.errors import UserError
 from search_spaces.spec import Search, StudySpec
 from study.course import Counts, Course
+from study.damage import damage
 from study.race import scores
 from study.records import choosers, course
 from study.schema import read_only
@@ -40,7 +41,7 @@ def write_journal(folder: Path) -> Path:
     with db:
         study = db.execute("select name, resolved, identity, description from study").fetchone()
         if study is None:
-            raise UserError(f"{folder}: its run never began: there is nothing to write")
+            raise UserError(damage(folder) or f"{folder}: its run never began: there is nothing to write")
         spec = StudySpec.model_validate(json.loads(study["resolved"]))
         searches = {stage: design for stage, design in spec.stages.items() if isinstance(design, Search)}
         trials = {stage: [dict(row) for row in db.execute(QUERY, (stage,))] for stage in searches}

@@ -16,7 +16,7 @@ from search_spaces.identity import digest
 from study.identity import Arithmetic, changed_code, code, provenance
 from study.library import Copy
 from study.lock import locked, refuse_network
-from study.schema import SCHEMA, check_version, is_blank, ledger_path, read_only
+from study.schema import SCHEMA, check_version, is_blank, ledger_path, opened, read_only
 from study.trials import Done, FoldResult, Trial
 
 # Errors of attempts: the trial's process was killed, or all that ran was left.
@@ -84,6 +84,7 @@ class Ledger:
     def __init__(self, folder: Path, choosers: int | None = None) -> None:
         refuse_network(folder)
         folder.mkdir(parents=True, exist_ok=True)
+        opened.add(folder)
         self.folder, self.mixed = folder, False
         self.choosers = choosers  # how many of the first subjects a search's trials hold out; None: all
         self._lock = locked(folder)

@@ -10,6 +10,7 @@ from sqlite3 import DatabaseError
 
 from search_spaces.errors import UserError
 from search_spaces.identity import digest
+from study.damage import whole_fold
 from study.identity import Arithmetic, code, same_code
 from study.schema import read_only
 from study.trials import FoldResult
@@ -58,10 +59,10 @@ class Library:
                 rows = db.execute("select key, arithmetic, attempt from fold").fetchall()
         except (UserError, DatabaseError):  # of another version, half made or damaged: its own commands say so
             return
-        codes = {row["id"]: json.loads(row["provenance"])["code"] for row in attempts}
-        now = digest(code())
+        codes, now = {row["id"]: _code(row["provenance"]) for row in attempts}, digest(code())
         for row in rows:
-            if same_code(codes[row["attempt"]], now):
+            made_by = codes.get(row["attempt"])
+            if made_by is not None and same_code(made_by, now) and _arithmetic(row["arithmetic"]):
                 self._where[row["key"]].append((folder.name, row["arithmetic"]))
 
     def _read(self, name: str, keys: list[str], arithmetic: Arithmetic | None) -> list[Copy]:
@@ -73,10 +74,25 @@ class Library:
         except (UserError, DatabaseError):
             return []
         found: dict[str, Copy] = {}
-        for row in rows:
+        for row in filter(whole_fold, rows):
             made_by = Arithmetic(**json.loads(row["arithmetic"]))
             if arithmetic in (None, made_by):
                 names = ("key", "configuration", "seed", "held_out", "predictions", "seconds", "peak_memory", "node")
                 fold = FoldResult(arithmetic=made_by, **{name: row[name] for name in names})
                 found.setdefault(row["key"], Copy(fold, row["origin"] or name, row["provenance"]))
         return list(found.values())
+
+
+def _code(provenance: str) -> str | None:
+    """The code that an attempt ran; None where its row is damaged: such a fold is trained anew."""
+    try:
+        return str(json.loads(provenance)["code"])
+    except (ValueError, TypeError, LookupError):
+        return None
+
+
+def _arithmetic(text: str) -> Arithmetic | None:
+    try:
+        return Arithmetic(**json.loads(text))
+    except (ValueError, TypeError):
+        return None

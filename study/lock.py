@@ -15,7 +15,7 @@ _NETWORK = frozenset(  # kinds of file system in /proc/mounts
 
 def locked(folder: Path) -> TextIO:
     """Hold the folder's lock while the returned file is open. Host and pid stand in it for the message only."""
-    file = (folder / "ledger.lock").open("a+", encoding="utf-8")
+    file = (folder / "ledger.lock").open("a+", encoding="utf-8", errors="replace")
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -34,9 +34,9 @@ def holder(folder: Path) -> str | None:
     path = folder / "ledger.lock"
     if not path.exists():
         return None
-    said = path.read_text(encoding="utf-8").strip()
+    said = path.read_text(encoding="utf-8", errors="replace").strip()
     host, _, process = said.rpartition(", process ")
-    if host != platform.node():
+    if host != platform.node() or not process.isdecimal():
         return said or None  # on another host: nothing here can tell whether it still runs
     try:
         os.kill(int(process), 0)

@@ -6,6 +6,7 @@ from pathlib import Path
 from search_spaces.errors import UserError
 
 SCHEMA_VERSION = 2
+opened: set[Path] = set()  # folders whose ledgers this process has opened: where an error may come from (study.damage)
 SCHEMA = f"""
 create table study (
     name text not null, file text not null, resolved text not null, identity text not null, description text not null,
@@ -44,6 +45,7 @@ def read_only(folder: Path) -> sqlite3.Connection:
     path = ledger_path(folder)
     if not path.is_file():
         raise UserError(f"{folder}: there is no study here (no {path.name}); run one first, or give the folder of one")
+    opened.add(folder)
     db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=60)
     db.row_factory = sqlite3.Row
     db.execute("begin")

@@ -13,6 +13,7 @@ from search_spaces.errors import UserError
 from search_spaces.spec import StudySpec
 from study import lock
 from study.costs import Costs, Work, size_of
+from study.damage import damage
 from study.outlook import Outlook
 from study.plan import Plan, planned
 from study.progress import competes, named
@@ -136,7 +137,7 @@ def _read(folder: Path) -> tuple[sqlite3.Row, list[sqlite3.Row], list[sqlite3.Ro
     folds = db.execute("select configuration, seed, origin, seconds, ended from fold").fetchall()
     db.close()
     if study is None:
-        raise UserError(f"{folder}: its run has only just begun; try again in a moment")
+        raise UserError(damage(folder) or f"{folder}: its run has only just begun; try again in a moment")
     return study, proposals, folds
 
 
