@@ -41,8 +41,13 @@ def is_utf8(name: str) -> bool:
 
 
 def escaped(name: str) -> str:
-    """A name from the file system that can be printed and stored: bytes that are not UTF-8 as `\\xce`."""
-    return name if is_utf8(name) else os.fsencode(name).decode("utf-8", "backslashreplace")
+    """Text in which names of files may stand, to be printed and stored: bytes that are not UTF-8 as `\\xce`."""
+    if is_utf8(name):
+        return name
+    try:
+        return os.fsencode(name).decode("utf-8", "backslashreplace")
+    except UnicodeEncodeError:  # halves of characters that no file name has
+        return name.encode("utf-8", "backslashreplace").decode()
 
 
 def not_utf8(path: Path) -> Path | None:

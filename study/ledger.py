@@ -12,6 +12,7 @@ from typing import Any
 
 from search_spaces.config import TrialConfig
 from search_spaces.errors import UserError
+from search_spaces.files import escaped
 from search_spaces.identity import digest
 from study.identity import Arithmetic, changed_code, code, provenance
 from study.library import Copy
@@ -224,7 +225,8 @@ class Ledger:
         return int(self.db.execute(query, (trial, LOST, trial, LOST, LEFT)).fetchone()[0])
 
     def end_attempt(self, attempt: int, error: str | None = None) -> None:
-        self.db.execute("update attempt set ended=?, error=? where id=?", (time.time(), error, attempt))
+        said = None if error is None else escaped(error)
+        self.db.execute("update attempt set ended=?, error=? where id=?", (time.time(), said, attempt))
 
     def end_attempts(self) -> None:
         """Note of attempts that have no end that they were left: their driver or its Ray died, or was stopped."""
@@ -288,7 +290,8 @@ class Ledger:
 
     def settle(self, trial: int, outcome: Outcome) -> None:
         """Write down how a trial ended. A failed one that is tried again may end better."""
-        values = (trial, outcome.state, outcome.kept, outcome.value, outcome.why, time.time())
+        why = None if outcome.why is None else escaped(outcome.why)
+        values = (trial, outcome.state, outcome.kept, outcome.value, why, time.time())
         self.db.execute("insert or replace into outcome values (?,?,?,?,?,?)", values)
 
     def outcome(self, trial: int) -> Outcome | None:

@@ -106,6 +106,22 @@ def test_a_study_whose_trials_all_fail_is_told_why(small):
         report(Results.load(folder))
 
 
+def test_an_error_that_names_no_text_is_kept_and_ends_no_study(small):
+    """A file name that is not UTF-8, and half of a character."""
+
+    def run(trial, *rest):
+        if trial.number in (1, 2):
+            raise OSError("no such file: " + ("\udcce\udcd2.avi" if trial.number == 1 else "\ud83d.avi"))
+        yield from run_trial(trial, *rest)
+
+    small.run(partial(executors.serial, run=run))
+    whys = [
+        why.splitlines()[-1] for (why,) in small.query("select why from outcome where state = 'failed' order by trial")
+    ]
+    assert whys == ["OSError: no such file: \\xce\\xd2.avi", "OSError: no such file: \\ud83d.avi"]
+    assert small.query("select count(*) from outcome where state = 'complete'") == [(18,)]
+
+
 @pytest.mark.slow
 def test_killed_workers_cost_the_block_they_were_in(small, golden):
     driver = small.start("--slots", "2", env={MARK: str(small.folder)})
