@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Discriminator, Field, Tag, field_validator, model_validator
 
@@ -245,6 +246,32 @@ class Resources(Strict):
         return self.host_memory if self.memory else int(0.9 * min(1.0, self.gpu or 0) * card)
 
 
+_SERVERS, _DATABASES = ("http", "https"), ("postgresql", "mysql", "mssql")
+_TRACKING = "the address of an MLflow server (http://host:5000), of a database (sqlite:///mlflow.db) or a folder"
+
+
+def tracking_place(uri: str) -> str:
+    """A tracking URI that can be one of MLflow's. Raises ValueError: to learn of it when a study ends is too late."""
+    try:
+        address = urlsplit(uri)
+        whole = address.hostname and (address.port or 1) > 0
+    except ValueError as problem:
+        raise ValueError(f"{problem}; expected: {_TRACKING}") from None
+    kind = address.scheme.partition("+")[0]  # postgresql+psycopg2
+    if kind in _SERVERS:
+        right = bool(whole)
+    elif kind in _DATABASES:
+        right = bool(address.netloc or address.path.strip("/"))
+    elif kind == "sqlite":
+        right = uri.startswith("sqlite:///") and uri != "sqlite:///"
+    else:
+        right = kind in ("", "file", "databricks", "databricks-uc") and bool(uri.strip())
+        right = right and not (kind == "" and ("://" in uri or Path(uri).is_file()))
+    if not right:
+        raise ValueError(f"expected: {_TRACKING}")
+    return uri
+
+
 def _not_reserved(name: str) -> str:
     """A study's folder lies beside these in the storage."""
     if name.lower() in ("cache", "data", "mlartifacts"):  # some disks do not tell case
@@ -269,7 +296,7 @@ class StudySpec(Strict):
     equivalence: Annotated[float, real(0.001, 0.2)] = 0.02  # of UF1: smaller differences are of no practical matter
     resources: Resources = Resources()
     storage: Path = Path("studies")
-    tracking_uri: str | None = None
+    tracking_uri: Annotated[str, AfterValidator(tracking_place)] | None = None
 
     def baseline_config(self) -> TrialConfig:
         return TrialConfig(**resolve(self.baseline.given()))

@@ -30,7 +30,23 @@ Slots = Annotated[
 ]
 Resources = Annotated[str | None, typer.Option(help="of one trial, e.g. cpu=1,gpu=0.25,memory=4 (GiB)")]
 Address = Annotated[str | None, typer.Option(envvar="RAY_ADDRESS", help="a running Ray cluster")]
-Tracking = Annotated[str | None, typer.Option(envvar="MLFLOW_TRACKING_URI", help="an MLflow server")]
+
+
+def _tracking(uri: str | None) -> str | None:
+    """Raises UserError where it is no address of MLflow's."""
+    if uri is None:
+        return None
+    from search_spaces.spec import tracking_place
+
+    try:
+        return tracking_place(uri)
+    except ValueError as problem:
+        raise UserError(f"--tracking-uri {uri!r}: {problem}") from None
+
+
+Tracking = Annotated[
+    str | None, typer.Option(envvar="MLFLOW_TRACKING_URI", help="an MLflow server", callback=_tracking)
+]
 
 
 def load(

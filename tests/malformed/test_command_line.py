@@ -18,6 +18,10 @@ UNFIT = {
         "storage /dev/null is a device; expected: a folder",
     ),
     "a storage that is a file": (("plan", "--storage", __file__), "is a file; expected: a folder"),
+    **{
+        f"no tracking server: {uri}": (("run", "--tracking-uri", uri), "expected: the address of an MLflow server")
+        for uri in ("ht!tp://x", "http://", "http://host:99999", "http://[::1", "sqlite://", "nosuch://a", __file__)
+    },
     "an empty storage": (("plan", "--storage", ""), "--storage: is empty"),
     "a blank storage": (("run", "--storage", "  "), "--storage: is empty"),
     "an empty storage, joined": (("plan", "--storage="), "--storage: is empty"),
