@@ -8,7 +8,10 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import torch
+from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from study.models import fake_gpu
 
@@ -39,6 +42,26 @@ class Launches(TorchDispatchMode):
             if name == "_to_copy" and args[0].device != out.device and out.device.type == "cpu":
                 raise Waits("a copy to the CPU waits for all that the GPU was given")
             self.counts[name] += 1
+        return out
+
+
+class Peak(TorchDispatchMode):
+    """The most bytes that tensors on the GPU took at a time."""
+
+    def __init__(self, device: str) -> None:
+        super().__init__()
+        self.device, self.bytes = torch.device(device), 0
+        self.storages: dict[int, tuple[StorageWeakRef, int]] = {}
+
+    def __torch_dispatch__(self, operation, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
+        out = operation(*args, **(kwargs or {}))
+        for x in tree_leaves(out):
+            if isinstance(x, torch.Tensor) and x.device == self.device:
+                storage = x.untyped_storage()
+                self.storages.setdefault(storage._cdata, (StorageWeakRef(storage), storage.nbytes()))
+        if sum(size for _, size in self.storages.values()) > self.bytes:  # of which some may be gone
+            self.storages = {key: one for key, one in self.storages.items() if not one[0].expired()}
+            self.bytes = max(self.bytes, sum(size for _, size in self.storages.values()))
         return out
 
 
