@@ -296,7 +296,7 @@ class StudySpec(Strict):
     equivalence: Annotated[float, real(0.001, 0.2)] = 0.02  # of UF1: smaller differences are of no practical matter
     resources: Resources = Resources()
     storage: Path = Path("studies")
-    tracking_uri: Annotated[str, AfterValidator(tracking_place)] | None = None
+    tracking_uri: str | None = None  # a file's is tried by tracking_place; one that a ledger has goes on
 
     def baseline_config(self) -> TrialConfig:
         return TrialConfig(**resolve(self.baseline.given()))

@@ -25,6 +25,7 @@ from search_spaces.spec import (
     Stage,
     StudySpec,
     Top,
+    tracking_place,
 )
 from search_spaces.yaml_file import read
 
@@ -62,6 +63,10 @@ def load_study(
         found.append(f"has no search stage that could make {proposals} proposals")
     if seeds is not None and all(is_search):
         found.append(f"has no fixed design whose arms could have {seeds} seeds")
+    try:
+        tracking_place(spec.tracking_uri or "mlruns")
+    except ValueError as problem:
+        found.append(f"tracking_uri: {shown(spec.tracking_uri)}: {problem}")
     if found:
         raise UserError([f"{path}: {problem}" for problem in first_of(found)])
     return spec

@@ -22,6 +22,7 @@ class Recorded:
         self.graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(self.graph):
             train(self.epoch)
+        dropout.begin(None, 0)
 
     def repeat(self, epoch: "Epoch", number: int) -> None:
         """Train for epoch `number`."""

@@ -37,7 +37,7 @@ TRAINING_SOURCES = (
 SAME_CODE = frozenset(
     {
         "474b495b4746fa26ac7214a2f0e42b652a63884681e6f01502b9a1692455331c",  # commit e2f47eb
-        "88d164afd5be3fb2cfea690e2109fc4adfbb85a2c4234b6be833f649bdeeb6d2",  # today
+        "ef692f25f9f6f80a6da38374f72ccd8594500c89dd572dee7b97c0b18879b15d",  # today
     }
 )
 _VERSIONS = ("losolab", "torch", "numpy", "ray", "optuna", "mlflow", "decord", "av")

@@ -42,7 +42,7 @@ class Dropout:
             return nothing
         return drop if self.drawn is None else self.drawn.at(step)
 
-    def begin(self, since: Tensor, steps: int) -> int:
+    def begin(self, since: Tensor | None, steps: int) -> int:
         """Count from `since` on, which a graph reads anew at every repetition; how far so many steps count."""
         return 0 if self.drawn is None else self.drawn.begin(since, steps)
 
@@ -62,7 +62,7 @@ class Drawn:
         self.since: Tensor | None = None  # what counters begin after, where a graph repeats the steps of an epoch
         self.together, self.masks = -1, torch.empty(0)
 
-    def begin(self, since: Tensor, steps: int) -> int:
+    def begin(self, since: Tensor | None, steps: int) -> int:
         self.since, self.together = since, -1
         return steps * self.words
 

@@ -129,6 +129,10 @@ NUMBERS = {
     "memory of 1e300": (of("resources", "{memory: 1e300}"), "resources.memory: '1e300'", "from 1e-06 to 100000"),
     "memory of -inf": (of("resources", "{memory: -.inf}"), "resources.memory: -inf", "from 1e-06 to 100000"),
     "memory of 0": (of("resources", "{memory: 0}"), "resources.memory: 0", "from 1e-06 to 100000"),
+    "a tracking server without a host": (
+        of("tracking_uri", "http://"),
+        "tracking_uri: 'http://': expected: the address",
+    ),
     "a GPU of 1e30": (of("resources", "{gpu: 1e30}"), "resources.gpu: '1e30'", "from 0 to 1024"),
     "a GPU and a half": (of("resources", "{gpu: 1.5}"), "resources.gpu: 1.5", "a share of a GPU from 0.001 to 1"),
     "proposals of 10^30": (SEARCH.replace("4", f"1{'0' * 30}"), "search.proposals: 1000", "number from 1 to 50000"),
