@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from search_spaces.config import TrialConfig
+from search_spaces.config import FACTORS, TrialConfig
 from search_spaces.errors import UserError
 from search_spaces.files import escaped
 from search_spaces.identity import digest
@@ -373,4 +373,14 @@ def differences(old: Any, new: Any, key: str = "") -> list[str]:
     if isinstance(old, dict) and isinstance(new, dict):
         names = [n for n in dict.fromkeys([*old, *new]) if key != "data" or (n in old and n in new)]
         return [c for n in names for c in differences(old.get(n), new.get(n), f"{key}.{n}".lstrip("."))]
-    return [] if old == new else [f"{key} was {json.dumps(old)} when this study began and is now {json.dumps(new)}"]
+    if old == new:
+        return []
+    return [f"{key} was {_level(key, old)} when this study began and is now {_level(key, new)}"]
+
+
+def _level(key: str, value: Any) -> str:
+    """A value as it is told; a factor that is not named has its default."""
+    section, _, name = key.partition(".")
+    if value is None and section == "baseline" and name in FACTORS:
+        return f"{json.dumps(FACTORS[name].default)}, the default,"
+    return json.dumps(value)

@@ -57,6 +57,21 @@ def read_only(folder: Path) -> sqlite3.Connection:
     return db
 
 
+def has_begun(folder: Path) -> bool:
+    """Whether a run has written its study down, or something else is there that its reader has to tell of."""
+    path = ledger_path(folder)
+    if not path.is_file():
+        return False
+    begun = "select 1 from study union all select 1 from proposal limit 1"
+    db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=60)
+    try:
+        return not is_blank(db, path) and db.execute(begun).fetchone() is not None
+    except (sqlite3.DatabaseError, UserError):
+        return True
+    finally:
+        db.close()
+
+
 def is_blank(db: sqlite3.Connection, path: Path) -> bool:
     """Whether nothing was written yet: a run begins, or was stopped then. Raises UserError where it is no ledger."""
     try:

@@ -8,8 +8,9 @@ from rich.console import Console, Group
 from rich.live import Live
 
 from study.progress import duration
+from study.schema import has_begun
 from study.status import STATES, Status, status
-from study.terminal import Parts
+from study.terminal import Parts, say
 from study.text_table import Column, TextTable
 
 _DROP = {"waiting": 3, "pruned": 2, "running": 1}  # states that say least, where there is no room for all
@@ -32,7 +33,11 @@ def print_json(folder: Path, console: Console) -> None:
 
 
 def watch(folder: Path, console: Console) -> None:
-    """Show it anew every two seconds, until the study's run has ended or Ctrl-C."""
+    """Show it anew every two seconds, until the study's run has ended or Ctrl-C; before it has begun, wait for it."""
+    if not has_begun(folder):
+        say(console, f"{folder}: waiting for its run to begin")
+    while not has_begun(folder):
+        time.sleep(_EVERY / 4)
     seen = status(folder)
     with Live(_renderable(seen), console=console, auto_refresh=False) as live:
         while seen.runs:

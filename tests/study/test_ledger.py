@@ -8,7 +8,7 @@ from search_spaces.config import TrialConfig
 from search_spaces.errors import UserError
 from study import identity, lock
 from study.identity import code
-from study.ledger import Ledger, Outcome, StudyRecord, ledger_path, read_only
+from study.ledger import Ledger, Outcome, StudyRecord, differences, ledger_path, read_only
 
 RECORD = StudyRecord(
     "x", "name: x", {}, {"baseline": {"depth": 1}, "data": {"index": "abc", "eyes": "1"}}, {"clips": []}
@@ -130,3 +130,8 @@ def test_a_network_file_system_is_refused_with_the_remedy(tmp_path, monkeypatch)
     with pytest.raises(UserError, match="--storage DIR"):
         Ledger(tmp_path / "x")
     assert not (tmp_path / "x").exists()
+
+
+def test_a_factor_that_was_not_named_had_its_default():
+    (told,) = differences({"baseline": {}}, {"baseline": {"learning_rate": 0.1}})
+    assert told == "baseline.learning_rate was 0.01, the default, when this study began and is now 0.1"

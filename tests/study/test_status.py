@@ -1,6 +1,8 @@
 """How far a study is: read beside its driver, after it, and after it was killed."""
 
 import json
+import subprocess
+import sys
 import time
 
 import pytest
@@ -86,3 +88,17 @@ def test_a_table_says_the_same(small, capsys):
     out = capsys.readouterr().out
     for words in ("small: complete", "ablate", "20/20", "device-hours spent", "0.00 saved by reuse"):
         assert words in out
+
+
+def test_a_watch_waits_for_a_run_that_has_not_begun(small):
+    call = "import sys; from study.cli import main; main(sys.argv[1:])"
+    given = ["status", str(small.file), "--storage", str(small.storage), "--watch"]
+    watcher = subprocess.Popen([sys.executable, "-uc", call, *given], stdout=subprocess.PIPE, text=True)
+    try:
+        first = watcher.stdout.readline() + watcher.stdout.readline()  # of 80 columns
+        small.run(stages=ABLATE)
+        said, _ = watcher.communicate(timeout=60)
+    finally:
+        watcher.kill()
+    assert "waiting for its run to begin" in first and watcher.returncode == 0
+    assert "20/20" in said
