@@ -111,8 +111,10 @@ def train(
 def load_clips(study: Study, console: Console) -> Clips:
     """The dataset's clips, decoded into the storage's cache or found there. Raises UserError with every bad video.
 
-    Raises KeyboardInterrupt, which says what is kept, when the user stopped it.
+    UserError too where a begun study had others; KeyboardInterrupt, which says what is kept, when the user stopped it.
     """
+    if changed := continuity.changed_data(study.index, study.folder):
+        raise UserError(changed)
     try:
         with Preparing(console) as preparing:
             there = readers.materialise(study.index, study.spec.storage / "data", preparing.begin("rendering"))

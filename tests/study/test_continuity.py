@@ -1,5 +1,7 @@
 """Going on with a study: what may be added, and what is refused with what differs."""
 
+import re
+
 import pytest
 
 from search_spaces.errors import UserError
@@ -67,7 +69,11 @@ def test_other_pixels_and_another_training_version_are_another_study(small, monk
 
     small.run(stages=ONE)
     options = {"subjects": 5, "clips": 5, "seed": 1}
-    assert "data.index was" in refused(small, stages=ONE, dataset={"reader": "synthetic", "options": options})
+    told = refused(small, stages=ONE, dataset={"reader": "synthetic", "options": options})
+    assert re.search(r"labels of \d+ clips are others \(.* was \w+ and is \w+\)", told)
+    fewer = {"subjects": 4, "clips": 5}
+    told = refused(small, stages=ONE, dataset={"reader": "synthetic", "options": fewer})
+    assert re.search(r"\d+ clips are gone \(synthetic s\d+ ", told) and "put the data back as it was" in told
     monkeypatch.setattr(study.driver, "TRAINING_VERSION", 99)
     assert f"training_version was {TRAINING_VERSION} when this study began and is now 99" in refused(small, stages=ONE)
 
