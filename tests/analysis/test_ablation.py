@@ -229,7 +229,7 @@ def test_sentences_claim_no_more_than_the_intervals(changes, said):
     assert plain(replace(BASE, **changes), 0.02) == said
 
 
-def test_planned_variants_without_a_result_count_in_the_correction(simulate, arm):
+def test_planned_variants_without_a_comparison_count_in_the_correction(simulate, arm):
     """Two of four variants failed: what is left is adjusted by twice as much, and the table names them."""
     arms = [arm("baseline", 0.7), arm("a", 0.55), arm("b", 0.6)]
     failed = [arm(name, 0.5, states={1: "failed"}) for name in ("c", "d")]
@@ -239,7 +239,9 @@ def test_planned_variants_without_a_result_count_in_the_correction(simulate, arm
         assert other.comparison.p_adjusted == min(1, 2 * one.comparison.p_adjusted)
         assert other.comparison.detectable >= one.comparison.detectable
         assert other.comparison.joint[0] <= one.comparison.joint[0] and other.comparison.p == one.comparison.p
-    assert any("without a result count in the correction, too (c, d)" in note for note in headline(cut, after).notes)
+    assert any(
+        "without a comparison count in the correction, too (c, d)" in note for note in headline(cut, after).notes
+    )
 
 
 def test_the_margin_of_equivalence_is_the_studys(simulate, arm):

@@ -22,7 +22,7 @@ RESOURCES = {"CPU": 8.0, "memory": 2.0**34, "object_store_memory": 2.0**30}
 ONE = Member("10.0.0.1", RESOURCES, NODE)
 
 
-def lacking_torch() -> Node:
+def lacking_torch(_trial) -> Node:
     raise ModuleNotFoundError("No module named 'torch'", name="torch")
 
 

@@ -178,7 +178,7 @@ def test_what_the_ledger_refuses_is_told_under_ray_as_well(small, monkeypatch):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("resources", [{"memory": 5000}, {"cpu": 999}, {"gpu": 99}])
+@pytest.mark.parametrize("resources", [{"memory": 5000}, {"cpu": 999}, {"gpu": 1}])
 def test_a_trial_that_fits_nowhere_is_refused_and_does_not_wait(small, resources):
     with pytest.raises(UserError, match="no machine holds one trial"):
         small.run(RayTune(), resources=resources)

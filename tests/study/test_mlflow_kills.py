@@ -29,15 +29,17 @@ def test_killed_twenty_times_at_random_moments(tmp_path):
     # Not from this one, in which other tests have left threads and connections.
     fork = multiprocessing.get_context("forkserver")
     fork.set_forkserver_preload(["study.tracking", "study.mlflow_mirror"])
-    ended = []
+    ended, longest = [], 3.0  # seconds; the first ones die while the store is being made
     with Ledger(folder) as ledger:
         begin(ledger)
         for n in range(KILLS):
             _advance(ledger, n)
             process = fork.Process(target=mirror, args=(folder, None))
+            began = time.monotonic()
             process.start()
-            # The first ones die while the store is being made.
-            time.sleep(draw.uniform(0, 3.0 if n < 4 else 0.6))
+            process.join(draw.uniform(0, longest))
+            if process.exitcode == 0:  # the next ones die in less than it took
+                longest = 0.7 * (time.monotonic() - began)
             process.kill()
             process.join()
             ended.append(process.exitcode)
