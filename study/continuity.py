@@ -8,6 +8,7 @@ from pathlib import Path
 from search_spaces.designs import arms, follows
 from search_spaces.spec import Fixed, Search, StudySpec
 from study.course import Course
+from study.damage import damage
 from study.data.clips import ClipIndex, assemble
 from study.ledger import Ledger
 from study.schema import has_begun, read_only
@@ -49,9 +50,14 @@ def _of_search(spec: StudySpec, stage: str, design: Search, ledger: Ledger) -> I
 
 
 def changed_data(index: ClipIndex, folder: Path) -> list[str]:
-    """What is different from the data with which a study began, in words: before anything is decoded for it."""
+    """What is different from the data with which a study began, in words: before anything is decoded for it.
+
+    Or what is damaged in its ledger, which then cannot tell.
+    """
     if not has_begun(folder):
         return []
+    if broken := damage(folder, orphans=False):
+        return broken
     with closing(read_only(folder)) as db:
         study = db.execute("select identity, description from study").fetchone()
         folds = db.execute("select predictions from fold group by held_out").fetchall()

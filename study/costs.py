@@ -150,7 +150,7 @@ def timed_in(storage: Path, threads: int, on_gpu: bool) -> Costs:
 def _add_timed(costs: Costs, folder: Path, threads: int, on_gpu: bool) -> None:
     query = """select configuration, arithmetic, count(*) as folds, avg(seconds) as seconds from fold
         where origin is null group by configuration, arithmetic"""
-    with closing(read_only(folder)) as db:
+    with closing(read_only(folder, of_another=True)) as db:
         study = db.execute("select description from study").fetchone()
         proposals = db.execute("select distinct key, configuration from proposal").fetchall()
         rows = db.execute(query).fetchall()

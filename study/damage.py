@@ -29,19 +29,24 @@ def damage(folder: Path, orphans: bool = True) -> list[str]:
 
     orphans: rows that belong to a row which is not there, too.
     """
-    with closing(sqlite3.connect(f"{ledger_path(folder).absolute().as_uri()}?mode=ro", uri=True, timeout=60)) as db:
+    if not (path := ledger_path(folder)).is_file():
+        return []
+    with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=60)) as db:
         db.row_factory = sqlite3.Row
         db.text_factory = lambda raw: raw.decode(errors="surrogateescape")
         try:
+            db.execute("begin")  # all of one moment, whatever a driver writes beside it
             found = list(_of_layout(db)) or [*_of_pages(db), *_of_rows(db, orphans)]
             whole = list(filter(whole_fold, db.execute("select * from fold"))) if found else []
         except sqlite3.DatabaseError as broken:
+            if broken.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+                return []  # locked, say: that is no damage
             found, whole = [f"its pages cannot be read ({broken})"], []
     if not found:
         return []
     saved = f"; under a new name the study is given its {len(whole)} whole folds" * bool(whole)
     remedy = f"is damaged: put a copy of it back in its place{saved}"
-    return [f"{ledger_path(folder)}: {text}" for text in (remedy, *found)]
+    return [f"{path}: {text}" for text in (remedy, *found)]
 
 
 def whole_fold(row: sqlite3.Row) -> bool:

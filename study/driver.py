@@ -19,7 +19,6 @@ from study.agenda import Agenda, Listed, Source
 from study.choosers import many_that_choose, settled
 from study.costs import Costs, timed_in
 from study.course import Course
-from study.damage import damage
 from study.data import building, cache, fitness, rates, readers
 from study.data.clips import ClipIndex, Clips, assemble
 from study.data.masters import region_of
@@ -74,8 +73,6 @@ def prepare(spec: StudySpec, file: str) -> Study:
 def begun(study: Study, clips: Clips, *, accept_code: bool = False, mixed: bool = False) -> Iterator[Ledger]:
     """The study's ledger, locked for this process. Raises UserError where the study is not the one that was begun."""
     with Ledger(study.folder, study.plan.choosers) as ledger:
-        if broken := damage(study.folder, orphans=False):
-            raise UserError(broken)
         if problems := continuity.problems(study.spec, ledger, Course.of(clips, study.plan.choosers)):
             raise UserError([f"{study.folder}: {problem}; give the changed study a new name" for problem in problems])
         ledger.begin(_record(study, clips, ledger), accept_code=accept_code, mixed=mixed)

@@ -54,7 +54,7 @@ class Library:
 
     def _add(self, folder: Path) -> None:
         try:
-            with closing(read_only(folder)) as db:
+            with closing(read_only(folder, of_another=True)) as db:
                 attempts = db.execute("select id, provenance from attempt").fetchall()
                 rows = db.execute("select key, arithmetic, attempt from fold").fetchall()
         except (UserError, DatabaseError):  # of another version, half made or damaged: its own commands say so
@@ -69,7 +69,7 @@ class Library:
         query = """select fold.*, attempt.node, attempt.provenance from fold join attempt on attempt.id = fold.attempt
             where key=?"""
         try:
-            with closing(read_only(self.storage / name)) as db:
+            with closing(read_only(self.storage / name, of_another=True)) as db:
                 rows = [row for key in keys for row in db.execute(query, (key,)).fetchall()]
         except (UserError, DatabaseError):
             return []

@@ -6,7 +6,7 @@ from pathlib import Path
 from search_spaces.errors import UserError
 
 SCHEMA_VERSION = 2
-opened: set[Path] = set()  # folders whose ledgers this process has opened: where an error may come from (study.damage)
+opened: set[Path] = set()  # folders of the studies that this process is about: an error may come from damage there
 SCHEMA = f"""
 create table study (
     name text not null, file text not null, resolved text not null, identity text not null, description text not null,
@@ -36,8 +36,10 @@ def ledger_path(folder: Path) -> Path:
     return folder / "ledger.sqlite"
 
 
-def read_only(folder: Path) -> sqlite3.Connection:
+def read_only(folder: Path, of_another: bool = False) -> sqlite3.Connection:
     """A reader's connection: all that it reads is of one moment, whatever a driver writes beside it.
+
+    of_another: the study is not what this process is about; who reads it bears with its damage.
 
     Fetch all, close, and only then do slow things: an open reader keeps the writer's log from being folded in.
     Raises UserError where no ledger is, or one of another version.
@@ -45,7 +47,8 @@ def read_only(folder: Path) -> sqlite3.Connection:
     path = ledger_path(folder)
     if not path.is_file():
         raise UserError(f"{folder}: there is no study here (no {path.name}); run one first, or give the folder of one")
-    opened.add(folder)
+    if not of_another:
+        opened.add(folder)
     db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=60)
     db.row_factory = sqlite3.Row
     db.execute("begin")
