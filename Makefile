@@ -18,7 +18,7 @@ soak: $(READY)  ## the long versions of simulations and of what is killed, with 
 	LOSOLAB_SOAK=1 $(BIN)/pytest -s tests/analysis/test_calibration.py tests/analysis/test_claims.py tests/analysis/test_leaks.py tests/study/test_chaos.py tests/study/test_disk.py tests/study/test_forecast.py tests/test_planted.py tests/test_null.py tests/cluster
 
 gpu:  ## on a machine with a GPU, torch, numpy and pyarrow: what must hold there, and what it takes; gpu.md, gpu.json
-	$(PYTHON) -m benchmarks.gpu
+	$(or $(wildcard $(BIN)/python),$(PYTHON)) -m benchmarks.gpu
 
 check: $(READY)  ## lint, format and types
 	$(BIN)/ruff check .
