@@ -5,7 +5,7 @@ from statistics import median
 
 from analysis.ablation import Ablation, Finding, counted_seeds, is_permuted, median_detectable
 from analysis.choice import NO_VOTE, ON_CHOOSERS
-from analysis.inference import LEVEL, RESAMPLES, chance_of_equivalent, every_swap
+from analysis.inference import RESAMPLES, chance_of_equivalent, every_swap, stands
 from analysis.power import least_p
 from analysis.results import Results
 
@@ -145,7 +145,7 @@ def limits(found: Ablation) -> list[str]:
             f"Without {lost} of the subjects a class is empty: the intervals rest on UF1 of fewer classes there."
         )
     rows = len(found.family)
-    if rows and least_p(found.tests) * rows > 1 - LEVEL + 1e-12:
+    if rows and not stands(least_p(found.tests) * rows):
         none = "the variant could not" if rows == 1 else f"none of the {rows} variants could"
         said.append(
             f"No verdict possible: with {found.tests} subjects that are compared no p is below "

@@ -86,11 +86,6 @@ class Comparison:
         """The largest difference that the 90 % interval leaves; None where there is no such interval."""
         return max(map(abs, self.narrow)) if _reached(self.smallest, 2 * LEVEL - 1) else None
 
-    @property
-    def possible(self) -> bool:
-        """Whether any result on these subjects, beside the other rows, could be called better or worse."""
-        return self.reach <= 1 - LEVEL + 1e-12
-
 
 @dataclass(frozen=True)
 class Swaps:
@@ -353,12 +348,17 @@ def _comparison(test: _Test, pair: Pair) -> Comparison:
     )
 
 
+def stands(p: float | None) -> bool:
+    """Whether a p is small enough for a finding; rounding may have left it a trifle above the level."""
+    return p is not None and p <= 1 - LEVEL + 1e-12
+
+
 def _verdict(compared: Comparison, margin: float) -> Verdict:
     """By the adjusted p where there is one; equivalent if the 90 % interval is within +-margin: two one-sided tests."""
     if not compared.differing:
         return "identical"
     p = compared.p if compared.p_adjusted is None else compared.p_adjusted
-    if p <= 1 - LEVEL + 1e-12:
+    if stands(p):
         return "better" if compared.difference > 0 else "worse"
     return "equivalent" if max(map(abs, compared.narrow)) <= margin else "inconclusive"
 

@@ -51,11 +51,7 @@ def _arms(found: Ablation) -> Iterator[tuple[str, str, str]]:
         if f.tested:
             numbers["UFtested"] = f"{f.tested.interval.estimate:.3f}"
         if seen:
-            shown = interval(seen.shown, signed=True).digits
-            numbers |= {
-                name: value.replace("-", "−") or "--"
-                for name, value in zip(("DUF", "DUFlow", "DUFhigh"), shown, strict=True)
-            } | {"p": number(seen.p, 4).text}
+            numbers |= _difference(("DUF", "DUFlow", "DUFhigh"), seen.shown) | {"p": number(seen.p, 4).text}
             if seen.p_adjusted is not None:
                 numbers["padj"] = number(seen.p_adjusted, 4).text
             numbers["WTL"] = tally((seen.wins, seen.ties, seen.losses)).text
@@ -69,10 +65,15 @@ def _selected(selection: Selection | None) -> Iterator[tuple[str, str]]:
         yield from ((name, f"{value:.3f}") for name, value in zip(names, selection.corrected, strict=True))
         yield "Ktried", str(len(selection.tried))
         if selection.difference and selection.p is not None:
-            shown = interval(selection.difference, signed=True).digits
             names = ("DUFcorrected", "DUFcorrectedlow", "DUFcorrectedhigh")
-            yield from ((name, value.replace("-", "−")) for name, value in zip(names, shown, strict=True))
+            yield from _difference(names, selection.difference).items()
             yield "pcorrected", number(selection.p, 4).text
+
+
+def _difference(names: Sequence[str], shown: tuple[float, float | None, float | None]) -> dict[str, str]:
+    """A difference and its ends with their signs; dashes for an end that there is not."""
+    digits = interval(shown, signed=True).digits
+    return {name: value.replace("-", "−") or "--" for name, value in zip(names, digits, strict=True)}
 
 
 def _letters(name: str) -> str:

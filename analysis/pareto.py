@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from analysis.confusion import Confusions
-from analysis.inference import LEVEL, Comparison, compare
+from analysis.inference import Comparison, compare, stands
 from analysis.metrics import uf1
 from analysis.results import Results, Trial
 from analysis.tables import Cell, Column, Row, Table, interval, number, probability
@@ -106,7 +106,7 @@ def answer(points: Sequence[Point], compared: Mapping[int, Comparison]) -> str:
     if small.trial == best.trial:
         return f"Nothing: trial {best.trial} has the highest UF1, {best.uf1:.3f}, and the fewest {words}."
     seen = compared.get(best.trial)
-    shown = seen is not None and seen.p_adjusted is not None and seen.p_adjusted <= 1 - LEVEL + 1e-12
+    shown = seen is not None and stands(seen.p_adjusted)
     return (
         f"The best, trial {best.trial}, reaches UF1 {best.uf1:.3f} with {best.sizes[name]:,} {words}; the smallest on "
         f"the front, trial {small.trial}, reaches {small.uf1:.3f} with {small.sizes[name]:,}; that the best "

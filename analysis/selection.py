@@ -11,7 +11,7 @@ import numpy as np
 
 from analysis.bbc import DRAWS, bbc, leave_subject_out, moved, recentred
 from analysis.confusion import Confusions, Counts
-from analysis.inference import LEVEL, RESAMPLES, Interval, compare, interval, swaps
+from analysis.inference import RESAMPLES, Interval, compare, interval, stands, swaps
 from analysis.ranking import states
 from analysis.results import Results, Trial
 from analysis.scores import Cost
@@ -72,10 +72,10 @@ def select(results: Results, counted: Confusions) -> Selection | None:
     every = every[:, (every.sum((2, 3, 4)) > 0).all(0)]  # searches of several studies may hold out other subjects
     if every.shape[1] < 2:
         return None
-    baseline = _baseline(tried, list(counts))
-    found = bbc(every, baseline)
-    winner, naive = list(counts)[found.best], interval(every[found.best])
     names = list(counts)
+    baseline = _baseline(tried, names)
+    found = bbc(every, baseline)
+    winner, naive = names[found.best], interval(every[found.best])
     difference, p, beating, made = _against(
         dict(zip(names, every, strict=True)),
         winner,
@@ -121,13 +121,9 @@ def _against(
     many = max(_FEWEST_SWAPS, min(RESAMPLES, RESAMPLES * _SWAPS_OF // len(every)))
     made = swaps(every[baseline].shape[0], many)
     seen = compare(every[baseline], others, others.keys(), made, missing)
-    beating = tuple(name for name, one in seen.items() if one.difference > 0 and _stands(one.p_adjusted))
+    beating = tuple(name for name, one in seen.items() if one.verdict == "better")
     low, high = moved(corrected, seen[best])
     return (corrected, low, high), seen[best].p_adjusted, beating, len(made.keep)
-
-
-def _stands(p: float | None) -> bool:
-    return p is not None and p <= 1 - LEVEL + 1e-12
 
 
 def table(found: Selection) -> Table:
@@ -230,7 +226,7 @@ def _beats(found: Selection) -> str:
     """Whether it beats the baseline, by the test over all candidates."""
     if found.p is None or found.difference is None:
         return ""
-    said = "it beats the search's baseline" if _stands(found.p) else "that it beats the search's baseline is not shown"
+    said = "it beats the search's baseline" if stands(found.p) else "that it beats the search's baseline is not shown"
     span = interval_cell(found.difference, signed=True).text
     return f"; {said} (max-T over all candidates: p {probability(found.p).text}; ΔUF1 corrected {span})"
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from analysis.ablation import Ablation, Finding
 from analysis.bootstrap import DRAWS, bootstrap_t, draws, expanded_percentile, wilcoxon
 from analysis.confusion import Counts
-from analysis.inference import LEVEL, Comparison, holm
+from analysis.inference import Comparison, holm, stands
 from analysis.tables import Column, Row, Table, interval, number, probability, text
 
 COLUMNS = (
@@ -78,7 +78,7 @@ def answer(found: Ablation, made: Table) -> str:
     if not found.family:
         return f"There is nothing to compare. {intervals}"
     p = {name: {arm: row[i].values[0] for arm, row in rows.items()} for name, i in at.items()}
-    holm = [f for f in found.family if _small(p["p_max_t"][f.arm.arm]) != _small(p["p_holm"][f.arm.arm])]
+    holm = [f for f in found.family if stands(p["p_max_t"][f.arm.arm]) != stands(p["p_holm"][f.arm.arm])]
     wilcoxon = [f for f in found.family if _otherwise(f, p["p_wilcoxon_holm"][f.arm.arm])]
     turned = {"Holm's correction": holm, "Wilcoxon's test": wilcoxon}
     said = [f"{how} would decide otherwise on {', '.join(f.arm.arm for f in of)}" for how, of in turned.items() if of]
@@ -92,10 +92,6 @@ def answer(found: Ablation, made: Table) -> str:
 def _otherwise(finding: Finding, p_wilcoxon: float | None) -> bool:
     """Whether Wilcoxon's test finds an arm better or worse where max-T does not, or the other way round."""
     seen = finding.comparison
-    if seen is None or _small(seen.p_adjusted) != _small(p_wilcoxon):
+    if seen is None or stands(seen.p_adjusted) != stands(p_wilcoxon):
         return True
-    return _small(p_wilcoxon) and seen.difference * (seen.wins - seen.losses) < 0
-
-
-def _small(p: float | None) -> bool:
-    return p is not None and p <= 1 - LEVEL + 1e-12
+    return stands(p_wilcoxon) and seen.difference * (seen.wins - seen.losses) < 0

@@ -18,9 +18,7 @@ tensors without values. --minutes: settings that begin later than this are left 
 """
 
 import argparse
-import dataclasses
 import json
-import statistics
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -35,8 +33,9 @@ from torch.profiler import ProfilerActivity, profile
 
 from benchmarks import gpu_checks, gpu_host, plain
 from benchmarks.loso_epoch import CLASSES, SETTINGS, Setting, flops
+from benchmarks.machine import matrix_product_peak, median_seconds
 from search_spaces.config import TrialConfig
-from study.memory import tune_malloc
+from study.memory import peak_memory, release_memory, reset_peak, tune_malloc
 from study.models import gpu
 from study.models.geometry import Block, geometry, training_bytes
 from study.models.networks import FoldedNetwork
@@ -138,8 +137,7 @@ def of_setting(letter: str, precision: str, device: str, card: Card) -> list[Fig
         found.append(figure)
         seconds = f"{1000 * figure.seconds:9.1f} ms" if figure.seconds else figure.why
         print(f"{letter} {precision:<9}{variant:<15} {seconds}", *(figure.dearest[:6]), flush=True)
-        if device == "cuda":
-            torch.cuda.empty_cache()
+        release_memory()
     return found
 
 
@@ -148,13 +146,13 @@ def ours(letter: str, setting: Setting, variant: str, device: str, card: Card) -
     config, graphs = setting.config, variant == "losolab" and device == "cuda"
     clips = plain.noise(config, setting.clips, setting.folds)
     folds, steps = loso(clips, 0), ceil(setting.clips / config.batch_size)
-    reset(device)
+    reset()
     with products(config.precision):
         names = [(fold.seed, fold.held_out) for fold in folds]
         network, material = FoldedNetwork(config, CLASSES, names, device), Material(config, clips, folds, device)
 
         def epochs(number: int) -> float:
-            return median_seconds(lambda: fit(network, material, replace(config, epochs=number), graphs), device, 3)
+            return median_seconds(lambda: fit(network, material, replace(config, epochs=number), graphs), 3, device)
 
         # The first epoch of a training is not recorded, the second is: what more of them take.
         seconds = (epochs(8) - epochs(2)) / 6 if graphs else epochs(1)
@@ -176,12 +174,12 @@ def rival(letter: str, setting: Setting, variant: str, device: str, card: Card) 
     """An epoch as it is usually written, from a few of the folds."""
     config, some = setting.config, 4 if variant == "vmap" or letter != "c" else 2
     clips = plain.noise(config, setting.clips, setting.folds)
-    reset(device)
+    reset()
     with products(config.precision):
         torch.backends.cudnn.benchmark, torch.backends.cudnn.deterministic = True, False
         work = plain.Work(config, clips, loso(clips, 0)[:some], device)
         epoch = plain.vmapped(work) if variant == "vmap" else plain.loop(work)
-        seconds = median_seconds(epoch, device, 3) * setting.folds / some
+        seconds = median_seconds(epoch, 3, device) * setting.folds / some
     return Figure(letter, config.precision, variant, seconds, peak=peak(device))
 
 
@@ -205,25 +203,12 @@ def measured(device: str) -> Card:
     rates = {}
     for precision in PRECISIONS:
         dtype = torch.bfloat16 if precision == "bfloat16" else torch.float32
-        a, b = (torch.randn(size, size, device=device).to(dtype) for _ in range(2))
         with products(precision):
-            rates[precision] = 2 * size**3 / median_seconds(lambda a=a, b=b: a @ b, device, 5)
+            rates[precision] = 1e9 * matrix_product_peak(dtype, size, device)
     x = torch.empty(copied, device=device)
     y = torch.empty_like(x)
     name = torch.cuda.get_device_name() if device == "cuda" else "CPU"
-    return Card(name, torch.__version__, rates, 2 * x.nbytes / median_seconds(lambda: y.copy_(x), device, 5))
-
-
-def median_seconds(work: Work, device: str, repetitions: int) -> float:
-    """Wall clock until the device has ended; the first time warms up."""
-    taken = []
-    for _ in range(repetitions + 1):
-        before = time.perf_counter()
-        work()
-        if device == "cuda":
-            torch.cuda.synchronize()
-        taken.append(time.perf_counter() - before)
-    return statistics.median(taken[1:])
+    return Card(name, torch.__version__, rates, 2 * x.nbytes / median_seconds(lambda: y.copy_(x), device=device))
 
 
 def profiled(work: Work, device: str) -> tuple[int, float, list[tuple[str, float]]]:
@@ -241,14 +226,13 @@ def profiled(work: Work, device: str) -> tuple[int, float, list[tuple[str, float
     return sum(row.count for row in rows), sum(spent.values()), dearest
 
 
-def reset(device: str) -> None:
-    if device == "cuda":
-        torch.cuda.empty_cache()
-        torch.cuda.reset_peak_memory_stats()
+def reset() -> None:
+    release_memory()
+    reset_peak()
 
 
 def peak(device: str) -> float | None:
-    return torch.cuda.max_memory_allocated() / 2**20 if device == "cuda" else None
+    return peak_memory(device) if device == "cuda" else None
 
 
 def table(card: Card, figures: Sequence[Figure]) -> str:
@@ -280,7 +264,7 @@ def written(value: float | None, form: str) -> str:
 def write(folder: Path, card: Card, checks: Sequence[gpu_checks.Check], figures: Sequence[Figure]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "gpu.md").write_text(table(card, figures) + "\n")
-    content = {"card": asdict(card), "checks": checks, "figures": [dataclasses.asdict(figure) for figure in figures]}
+    content = {"card": asdict(card), "checks": checks, "figures": [asdict(figure) for figure in figures]}
     (folder / "gpu.json").write_text(json.dumps(content, indent=1) + "\n")
 
 

@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from benchmarks import plain
 from search_spaces.config import TrialConfig
 from study.data.clips import Clips
+from study.memory import ran_out
 from study.models import counted
 from study.models.geometry import geometry
 from study.models.networks import FoldedNetwork
@@ -212,10 +213,8 @@ def memory(device: str) -> list[Check]:
     """Out of memory is told as such, and the process trains on."""
     if device == "cpu":
         return []
-    from study.memory import ran_out
-
     config = replace(SMALL, batch_size=4096, frames=96, crop=128, filters=64)
-    clips = plain.noise(replace(config, crop=128), 8, 4)
+    clips = plain.noise(config, 8, 4)
     torch.cuda.set_per_process_memory_fraction(0.005)
     try:
         train(replace(config, hidden=4096), clips, loso(clips, 0), device)

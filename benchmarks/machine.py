@@ -3,7 +3,9 @@
 import platform
 import statistics
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -23,10 +25,10 @@ def describe() -> str:
     )
 
 
-def matrix_product_peak(dtype: torch.dtype, size: int = 1536) -> float:
-    """GFLOP/s of a square matrix product by torch on this process's threads, the median of 5."""
-    a, b = (torch.randn(size, size).to(dtype) for _ in range(2))
-    return 2 * size**3 / median_seconds(lambda: a @ b) / 1e9
+def matrix_product_peak(dtype: torch.dtype, size: int = 1536, device: str = "cpu") -> float:
+    """GFLOP/s of a square matrix product by torch on this process's threads, or a GPU, the median of 5."""
+    a, b = (torch.randn(size, size, device=device).to(dtype) for _ in range(2))
+    return 2 * size**3 / median_seconds(lambda: a @ b, device=device) / 1e9
 
 
 def convolution_peak(dtype: torch.dtype) -> float:
@@ -37,11 +39,15 @@ def convolution_peak(dtype: torch.dtype) -> float:
     return flops / median_seconds(lambda: torch.nn.functional.conv2d(x, kernel, padding=1)) / 1e9
 
 
-def median_seconds(work) -> float:  # type: ignore[no-untyped-def]
+def median_seconds(work: Callable[[], Any], repetitions: int = 5, device: str = "cpu") -> float:
+    """Wall clock until the device has ended; the first time warms up."""
+
     def once() -> float:
         before = time.perf_counter()
         work()
+        if device == "cuda":
+            torch.cuda.synchronize()
         return time.perf_counter() - before
 
     once()
-    return statistics.median(once() for _ in range(5))
+    return statistics.median(once() for _ in range(repetitions))

@@ -20,10 +20,10 @@ import numpy as np
 import pyarrow as pa
 import torch
 import torch.nn.functional as F
-from decode import ENCODERS, encode, remux
 from torch.utils.data import DataLoader, Dataset
 
 from benchmarks import machine, plain
+from benchmarks.decode import ENCODERS, encode, remux
 from search_spaces.config import TrialConfig
 from study.data import cache
 from study.data.clips import CLIP_INDEX, ClipIndex

@@ -11,7 +11,7 @@ from typing import Any
 from search_spaces.config import BLOCKS
 from study.damage import damage
 from study.data.clips import Clips
-from study.identity import SAME_CODE, TRAINING_VERSION, Arithmetic
+from study.identity import SAME_CODE, TRAINING_VERSION, read_arithmetic
 from study.own_sources import source_name
 from study.records import Record, recorded
 from study.schema import read_only
@@ -112,7 +112,7 @@ def _notes(record: Record, folds: list[sqlite3.Row]) -> Iterator[str]:
 
 def marks(folds: list[sqlite3.Row]) -> Iterator[str]:
     """What --mixed and --accept-code let stand together; rows with the columns arithmetic and provenance."""
-    machines = Counter(str(Arithmetic(**json.loads(fold["arithmetic"])).machine()) for fold in folds)
+    machines = Counter(str(read_arithmetic(fold["arithmetic"]).machine()) for fold in folds)
     if len(machines) > 1:
         each = "; ".join(f"{number} folds by {machine}" for machine, number in machines.most_common())
         yield f"Folds of several arithmetics stand together, which --mixed allowed: {each}."

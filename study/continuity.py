@@ -60,10 +60,9 @@ def changed_data(index: ClipIndex, folder: Path) -> list[str]:
         return broken
     with closing(read_only(folder)) as db:
         study = db.execute("select identity, description from study").fetchone()
+        if study is None or json.loads(study["identity"])["data"].get("index") == assemble(index, {}).digests["index"]:
+            return []
         folds = db.execute("select predictions from fold group by held_out").fetchall()
-    now = assemble(index, {})
-    if study is None or json.loads(study["identity"])["data"].get("index") == now.digests["index"]:
-        return []
     description = json.loads(study["description"])
     names = {name: tuple(place) for name, *place in description["clips"]}
     labels = {names[clip]: true for own in folds for clip, true, *_ in json.loads(own["predictions"])}

@@ -10,10 +10,13 @@ from typing import Any
 from analysis.results import Metadata
 from search_spaces.config import TrialConfig
 from search_spaces.spec import StudySpec
-from study.identity import Arithmetic
+from study.identity import read_arithmetic
 from study.schema import SCHEMA, ledger_path
 
 _STATES = ("complete", "failed", "pruned")
+_KINDS = {
+    name: (int, float) if isinstance(default, float) else type(default) for name, default in vars(TrialConfig()).items()
+}
 _ROWS = {  # how a row of each table is named, and what it must belong to
     "study": ("name", {}),
     "proposal": ("trial", {}),
@@ -125,9 +128,7 @@ def _json(kind: type, check: Callable[[Any], object] = lambda value: True) -> Ca
 
 
 def _configuration(value: dict[str, Any]) -> bool:
-    config = TrialConfig(**value)
-    kinds = {name: type(default) for name, default in vars(TrialConfig()).items()}
-    return all(isinstance(level, (int, float) if kinds[n] is float else kinds[n]) for n, level in vars(config).items())
+    return all(isinstance(level, _KINDS[name]) for name, level in vars(TrialConfig(**value)).items())
 
 
 def _identity(value: dict[str, Any]) -> bool:
@@ -166,7 +167,7 @@ _CHECKS: dict[str, dict[str, Callable[[Any], object]]] = {
     },
     "attempt": {"node": _maybe(_text), "provenance": _PROVENANCE, "began": _number, "ended": _maybe(_number)},
     "fold": {
-        **{"key": _text, "arithmetic": _json(dict, lambda value: Arithmetic(**value)), "configuration": _text},
+        **{"key": _text, "arithmetic": read_arithmetic, "configuration": _text},
         **{"seed": _number, "held_out": _text, "predictions": _json(list, _predicted), "seconds": _number},
         **{"peak_memory": _number, "ended": _number, "origin": _maybe(_text)},
     },

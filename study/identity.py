@@ -1,6 +1,7 @@
 """Identity of a fold: the key that names it, the arithmetic that made it, and the code that did."""
 
 import hashlib
+import json
 import subprocess
 from dataclasses import dataclass
 from functools import cache
@@ -37,7 +38,7 @@ TRAINING_SOURCES = (
 SAME_CODE = frozenset(
     {
         "474b495b4746fa26ac7214a2f0e42b652a63884681e6f01502b9a1692455331c",  # commit e2f47eb
-        "ef692f25f9f6f80a6da38374f72ccd8594500c89dd572dee7b97c0b18879b15d",  # today
+        "cf14361c7e4acca746e5e5f8c02d288ef9ffa6c432ee2643c445e156976816f4",  # today
     }
 )
 _VERSIONS = ("losolab", "torch", "numpy", "ray", "optuna", "mlflow", "decord", "av")
@@ -57,6 +58,12 @@ class Arithmetic:
     def machine(self) -> tuple[str, str, int, str]:
         """The part that is one for a whole study; precision and group follow from the configuration."""
         return self.device, self.capability, self.threads, self.torch
+
+
+@cache
+def read_arithmetic(text: str) -> Arithmetic:
+    """An arithmetic as ledgers keep it (JSON): they have a handful, and ask for those of all folds, time and again."""
+    return Arithmetic(**json.loads(text))
 
 
 def fold_key(config: TrialConfig, clips: Clips, fold: Fold) -> str:

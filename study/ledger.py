@@ -6,7 +6,6 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from search_spaces.config import FACTORS, TrialConfig
 from search_spaces.errors import UserError
 from search_spaces.files import escaped
 from search_spaces.identity import digest
-from study.identity import Arithmetic, changed_code, code, provenance
+from study.identity import changed_code, code, provenance, read_arithmetic
 from study.library import Copy
 from study.lock import locked, refuse_network
 from study.schema import SCHEMA, check_version, is_blank, ledger_path, opened, read_only
@@ -244,7 +243,7 @@ class Ledger:
         first = self.db.execute("select arithmetic from fold limit 1").fetchone()
         for fold in folds:
             self.db.execute("update attempt set trained = trained + 1, node=? where id=?", (fold.node, attempt))
-            known = _arithmetic(first["arithmetic"]) if first else fold.arithmetic
+            known = read_arithmetic(first["arithmetic"]) if first else fold.arithmetic
             if known.machine() != fold.arithmetic.machine() and not self.mixed:
                 raise UserError(
                     f"{self.folder}: this study's folds were made by {known.machine()}, and these by "
@@ -275,7 +274,7 @@ class Ledger:
     def done(self, trial: Trial) -> dict[str, Done]:
         """A trial's folds that the ledger has, by key, and what made them: None in a mixed study, where any counts."""
         rows = self._folds(trial, "key, arithmetic, predictions")
-        made_by = (lambda row: None) if self.mixed else (lambda row: _arithmetic(row["arithmetic"]))
+        made_by = (lambda row: None) if self.mixed else (lambda row: read_arithmetic(row["arithmetic"]))
         return {row["key"]: Done(made_by(row), row["predictions"]) for row in rows}
 
     def predictions(self, trial: Trial) -> dict[tuple[int, str], str]:
@@ -329,12 +328,6 @@ def golden_digest(folder: Path) -> str:
     return digest(
         sorted([row["configuration"], row["seed"], row["held_out"], json.loads(row["predictions"])] for row in rows)
     )
-
-
-@cache
-def _arithmetic(text: str) -> Arithmetic:
-    """A study has a handful of them, and every block asks for those of all folds of its trial."""
-    return Arithmetic(**json.loads(text))
 
 
 def _proposal(row: sqlite3.Row, choosers: int | None) -> Proposal:

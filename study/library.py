@@ -5,13 +5,14 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from sqlite3 import DatabaseError
 
 from search_spaces.errors import UserError
 from search_spaces.identity import digest
 from study.damage import whole_fold
-from study.identity import Arithmetic, code, same_code
+from study.identity import Arithmetic, code, read_arithmetic, same_code
 from study.schema import read_only
 from study.trials import FoldResult
 
@@ -41,7 +42,7 @@ class Library:
     def study(self, key: str, arithmetic: Arithmetic | None) -> str | None:
         """The study that has a fold of this arithmetic, or of any; None where there is none."""
         found = self._where.get(key, ())
-        return next((name for name, made_by in found if arithmetic in (None, Arithmetic(**json.loads(made_by)))), None)
+        return next((name for name, made_by in found if arithmetic in (None, read_arithmetic(made_by))), None)
 
     def copies(self, keys: Iterable[str], arithmetic: Arithmetic | None) -> Iterator[Copy]:
         """The folds with these keys; one whose ledger has gone since is left out."""
@@ -62,7 +63,7 @@ class Library:
         codes, now = {row["id"]: _code(row["provenance"]) for row in attempts}, digest(code())
         for row in rows:
             made_by = codes.get(row["attempt"])
-            if made_by is not None and same_code(made_by, now) and _arithmetic(row["arithmetic"]):
+            if made_by is not None and same_code(made_by, now) and _readable(row["arithmetic"]):
                 self._where[row["key"]].append((folder.name, row["arithmetic"]))
 
     def _read(self, name: str, keys: list[str], arithmetic: Arithmetic | None) -> list[Copy]:
@@ -75,7 +76,7 @@ class Library:
             return []
         found: dict[str, Copy] = {}
         for row in filter(whole_fold, rows):
-            made_by = Arithmetic(**json.loads(row["arithmetic"]))
+            made_by = read_arithmetic(row["arithmetic"])
             if arithmetic in (None, made_by):
                 names = ("key", "configuration", "seed", "held_out", "predictions", "seconds", "peak_memory", "node")
                 fold = FoldResult(arithmetic=made_by, **{name: row[name] for name in names})
@@ -91,8 +92,9 @@ def _code(provenance: str) -> str | None:
         return None
 
 
-def _arithmetic(text: str) -> Arithmetic | None:
+@cache
+def _readable(arithmetic: str) -> bool:
     try:
-        return Arithmetic(**json.loads(text))
+        return bool(read_arithmetic(arithmetic))
     except (ValueError, TypeError):
-        return None
+        return False

@@ -279,9 +279,10 @@ def _card_here() -> int:
     """Bytes of this machine's GPU; 0 where it has none."""
     if not machine.here().gpus:
         return 0
-    from study.trials import gpus_here
+    import torch
 
-    return max((gpu.memory or 0 for gpu in gpus_here()), default=0)
+    cards = range(torch.cuda.device_count())
+    return max((torch.cuda.get_device_properties(number).total_memory for number in cards), default=0)
 
 
 def _card(resources: Resources) -> float:

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from study.models import gpu
-from study.models.geometry import Block, folds_at_once, part_frames
+from study.models.geometry import Block, folds_at_once, part_size
 
 _convolve = torch.ops.aten.convolution
 _differentiate = torch.ops.aten.convolution_backward
@@ -138,10 +138,7 @@ class LaterConvolution(torch.autograd.Function):
 
 def parts(block: Block, weight: Tensor, clips: int) -> Iterator[Part]:
     """A batch in parts of whole clips; where one clip is much, and the block has no padding, in parts of its frames."""
-    device = weight.device.type
-    frames = part_frames(block, folds_at_once(block, len(weight), device), device, weight.itemsize)
-    several = max(1, frames // block.shape[0])
-    step = block.shape[0] if block.padding else min(frames, block.shape[0])
+    several, step = part_size(block, len(weight), weight.device.type, weight.itemsize)
     for clip in range(0, clips, several):
         for start in range(0, block.shape[0], step):
             yield Part(slice(clip, clip + several), start, min(start + step, block.shape[0]))

@@ -181,10 +181,7 @@ def _bytes_on_gpu(config: TrialConfig, n_classes: int, folds: int) -> int:
 
 def _gpu_part(block: Block, folds: int, clips: int) -> int:
     """Values of a convolution's result that a GPU computes at a time."""
-    several = max(1, part_frames(block, folds, "cuda", 4) // block.shape[0])
-    frames = (
-        block.shape[0] if several > 1 or block.padding else min(part_frames(block, folds, "cuda", 4), block.shape[0])
-    )
+    several, frames = part_size(block, folds, "cuda", 4)
     positions = (block.convolved[0] if block.padding else frames * block.pool[0]) * prod(block.computed[1:])
     return min(several, clips) * positions * block.filters * folds
 
@@ -213,6 +210,12 @@ def part_frames(block: Block, folds: int, device: str, size: int) -> int:
     """Frames after pooling, of one clip or several, that are computed at a time; values have `size` bytes."""
     most = PART_ON_GPU if device != "cpu" else DOUBLE if size == 8 else PART
     return max(1, most // (block.pool[0] * prod(block.computed[1:]) * block.filters * folds))
+
+
+def part_size(block: Block, folds: int, device: str, size: int) -> tuple[int, int]:
+    """Clips, and frames after pooling of each, that are computed at a time; with padding a clip is not cut."""
+    frames = part_frames(block, folds_at_once(block, folds, device), device, size)
+    return max(1, frames // block.shape[0]), block.shape[0] if block.padding else min(frames, block.shape[0])
 
 
 def fold_group(config: TrialConfig, n_classes: int, memory_bytes: int, device: str, n_folds: int) -> int:

@@ -75,11 +75,11 @@ class Initial:
         weights = torch.empty((len(self.folds), *shape), dtype=self.dtype, device=self.device)
         seeds = [stream("weights", seed, held_out, layer) for seed, held_out in self.folds]
         if gpu.is_gpu(self.device):
-            for own, key in zip(weights, counted.keys(seeds, self.device), strict=True):
-                own.copy_(counted.uniform(key, own.numel()).view(shape))
+            drawn = (counted.uniform(key, prod(shape)).view(shape) for key in counted.keys(seeds, self.device))
         else:
-            for own, seed in zip(weights, seeds, strict=True):
-                own.copy_(torch.from_numpy(bits.uniform(seed, shape)))
+            drawn = (torch.from_numpy(bits.uniform(seed, shape)) for seed in seeds)
+        for own, numbers in zip(weights, drawn, strict=True):
+            own.copy_(numbers)
         return nn.Parameter(weights.mul_(sqrt(6 / fans)))
 
     def bias(self, shape: tuple[int, ...]) -> nn.Parameter:
