@@ -35,7 +35,7 @@ def submitted(script: Path, arguments: Sequence[str]) -> list[str]:
     `ray submit` copies the script alone (to the folder `script`) and runs it in the head's home; a job runs in a
     snapshot that ends with it. So files named relative to the checkout are found there, and results go to the home.
     """
-    if (script / Path(__file__).name).is_file() and _JOB not in os.environ:
+    if (script / "__init__.py").is_file() and _JOB not in os.environ:
         return list(arguments)
     os.environ.setdefault("RAY_ADDRESS", "auto")
     named = [next((p for p in (Path(text).absolute(), ROOT / text) if p.is_file()), text) for text in arguments]

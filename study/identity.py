@@ -38,6 +38,7 @@ TRAINING_SOURCES = (
 SAME_CODE = frozenset(
     {
         "474b495b4746fa26ac7214a2f0e42b652a63884681e6f01502b9a1692455331c",  # commit e2f47eb
+        "ef692f25f9f6f80a6da38374f72ccd8594500c89dd572dee7b97c0b18879b15d",  # commit 95bc9e8
         "cf14361c7e4acca746e5e5f8c02d288ef9ffa6c432ee2643c445e156976816f4",  # today
     }
 )

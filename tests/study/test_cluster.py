@@ -59,7 +59,7 @@ def test_a_copied_script_joins_and_finds_a_study_of_the_checkout(at_home):
 def test_a_script_in_another_checkout_is_not_submitted_either(at_home):
     """The package may be installed elsewhere, and not editable."""
     (at_home / "study").mkdir()
-    (at_home / "study/cluster.py").touch()
+    (at_home / "study/__init__.py").touch()
     assert cluster.submitted(at_home / "study", ["first.yaml"]) == ["first.yaml"]
     assert "RAY_ADDRESS" not in os.environ
 
