@@ -78,9 +78,9 @@ def loading(title: str, config: TrialConfig, clips: Clips) -> None:
     import torch  # here, or every process that decodes imported it, too
 
     from study.data.sampling import sample
-    from study.memory import tune_malloc
     from study.models.geometry import fold_group
     from study.protocol import loso
+    from study.system.memory import tune_malloc
     from study.training import train
 
     torch.set_num_threads(1)

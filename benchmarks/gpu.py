@@ -35,11 +35,11 @@ from benchmarks import gpu_checks, gpu_host, plain
 from benchmarks.loso_epoch import CLASSES, SETTINGS, Setting, flops
 from benchmarks.machine import matrix_product_peak, median_seconds
 from search_spaces.config import TrialConfig
-from study.memory import peak_memory, release_memory, reset_peak, tune_malloc
 from study.models import gpu
 from study.models.geometry import Block, geometry, training_bytes
 from study.models.networks import FoldedNetwork
 from study.protocol import loso
+from study.system.memory import peak_memory, release_memory, reset_peak, tune_malloc
 from study.training import Material, fit, products
 
 PRECISIONS = ("float32", "tf32", "bfloat16")

@@ -15,11 +15,11 @@ import torch.nn.functional as F
 from benchmarks import plain
 from search_spaces.config import TrialConfig
 from study.data.clips import Clips
-from study.memory import ran_out
 from study.models import counted
 from study.models.geometry import geometry
 from study.models.networks import FoldedNetwork
 from study.protocol import loso
+from study.system.memory import ran_out
 from study.training import Material, batches, fit, products, train
 
 SUBJECTS, CLIPS = 12, 48
@@ -159,7 +159,7 @@ def own(device: str) -> list[Check]:
 
 BREAKS = """
 import torch
-from study.memory import broke, ran_out
+from study.system.memory import broke, ran_out
 try:
     torch.zeros(2, device="cuda")[torch.tensor([5], device="cuda")]
     torch.cuda.synchronize()

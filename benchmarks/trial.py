@@ -27,10 +27,10 @@ from benchmarks.decode import ENCODERS, encode, remux
 from search_spaces.config import TrialConfig
 from study.data import cache
 from study.data.clips import CLIP_INDEX, ClipIndex
-from study.memory import tune_malloc
 from study.models.geometry import fold_group
 from study.models.networks import FoldedNetwork
 from study.protocol import loso
+from study.system.memory import tune_malloc
 from study.training import Material, fit
 
 CLIPS, FRAMES, SUBJECTS, EPOCHS = 48, 150, 8, 100

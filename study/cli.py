@@ -209,9 +209,9 @@ def run(
         resources=resources,
         tracking_uri=tracking_uri,
     )
-    from study import machine
+    from study.system import hardware
 
-    if serial and spec.resources.threads > (most := _OVERCOMMITTED * machine.here().cpus):
+    if serial and spec.resources.threads > (most := _OVERCOMMITTED * hardware.here().cpus):
         raise UserError(f"resources.cpu: {spec.resources.cpu:g} threads for a trial; on this machine at most {most}")
     from study import driver
 

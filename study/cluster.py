@@ -16,8 +16,8 @@ from search_spaces.identity import digest
 from search_spaces.spec import Resources
 from study.data.clips import Clips
 from study.identity import ROOT, code
-from study.machine import ray_folder
 from study.measuring import Tried, tried
+from study.system.hardware import ray_folder
 from study.trials import Device, device_here, gpus_here
 
 PACKAGES = ("search_spaces", "analysis", "study")

@@ -25,7 +25,7 @@ from search_spaces.errors import shown as quoted
 from search_spaces.yaml_file import read
 from study import cluster
 from study.cluster import Member, Node
-from study.machine import multiplies_bfloat16, ray_folder, ray_folder_problem
+from study.system.hardware import multiplies_bfloat16, ray_folder, ray_folder_problem
 from study.terminal import shown
 
 _COLOURS = {"good": "green", "note": "yellow", "bad": "red"}

@@ -28,7 +28,6 @@ from study.export import export
 from study.identity import TRAINING_VERSION
 from study.ledger import Ledger, StudyRecord
 from study.library import Library
-from study.machine import here
 from study.outlook import Outlook
 from study.own_sources import discovered, importable_places, keep
 from study.plan import Plan, configurations, fold_cost, make_plan, problems_of, unbuildable
@@ -37,6 +36,7 @@ from study.progress import Display
 from study.search import Proposals
 from study.space import combinations, configuration
 from study.stages import Following, Planned, arms_that_follow
+from study.system.hardware import here
 
 
 @dataclass(frozen=True)

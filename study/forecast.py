@@ -6,7 +6,7 @@ from functools import cache
 from typing import Any
 
 from search_spaces.network_inputs import data_parts
-from study import driver, machine
+from study import driver
 from study.costs import Work, makespan
 from study.data.clips import Clips
 from study.driver import Study
@@ -17,6 +17,7 @@ from study.outlook import Outlook
 from study.plan import Plan, planned
 from study.records import recorded
 from study.schema import ledger_path
+from study.system import hardware
 from study.trials import Trial, arithmetic_of, device_here, trial_keys
 
 
@@ -62,7 +63,7 @@ class Forecast:
 
 def forecast(study: Study, slots: int | None = None) -> Forecast:
     """What is left of a study and what it takes, as far as ledgers, the cache and a few steps here can tell."""
-    here = machine.here()
+    here = hardware.here()
     resources = study.spec.resources.where(here.gpus > 0)
     costs, works = study.plan.costs, _works(study.plan)
     timed = sum(costs.timed(work) for work in works)
@@ -139,7 +140,7 @@ class _There:
         return len(own)
 
     def _arithmetic(self, trial: Trial) -> Arithmetic:
-        resources = self.study.spec.resources.where(machine.here().gpus > 0)
+        resources = self.study.spec.resources.where(hardware.here().gpus > 0)
         assert self.clips is not None
         return arithmetic_of(trial, self._device(resources), self.clips, resources)
 

@@ -30,6 +30,7 @@ TRAINING_SOURCES = (
     "study/models/*.py",
     "study/data/sampling.py",
     "study/data/resize.py",
+    "study/system/random_bits.py",
     "search_spaces/identity.py",
     "search_spaces/network_inputs.py",
 )
@@ -39,7 +40,7 @@ SAME_CODE = frozenset(
     {
         "474b495b4746fa26ac7214a2f0e42b652a63884681e6f01502b9a1692455331c",  # commit e2f47eb
         "ef692f25f9f6f80a6da38374f72ccd8594500c89dd572dee7b97c0b18879b15d",  # commit 95bc9e8
-        "cf14361c7e4acca746e5e5f8c02d288ef9ffa6c432ee2643c445e156976816f4",  # today
+        "1b671790b21caaa2311328e08d9024184a70f8533ab87c5bfaba3d6b9d06e257",  # today
     }
 )
 _VERSIONS = ("losolab", "torch", "numpy", "ray", "optuna", "mlflow", "decord", "av")

@@ -15,9 +15,9 @@ from search_spaces.network_inputs import master, streams
 from search_spaces.spec import Resources
 from study.costs import Costs, Size, Work, computed
 from study.data.clips import Clips
-from study.memory import peak_memory, reset_peak
 from study.models.sizes import training_bytes
 from study.protocol import loso
+from study.system.memory import peak_memory, reset_peak
 from study.trials import arithmetic_on, device_here, prepare_process
 
 BUDGET = 0.2  # seconds for all of it, torch's import apart; 3 s moved the default plan no more than repeating it does

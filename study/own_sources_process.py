@@ -33,14 +33,14 @@ def main(out: Path) -> None:
     configs = [TrialConfig(**levels) for levels in asked]
     import torch
 
-    from study import dotted
     from study.models import own  # noqa: F401 torch and all of ours come before the watch
+    from study.system import dotted_path
 
     torch.set_num_threads(1)  # a pool of threads does not survive the fork
     watch = Watch()
     sys.addaudithook(watch)
     try:
-        dotted.found("network", configs[0].network)
+        dotted_path.found("network", configs[0].network)
         said = [_in_a_fork(config, n_classes, watch) for config in configs]
     except UserError as mistake:
         said = [{"problem": str(mistake)}]

@@ -10,13 +10,13 @@ from search_spaces.config import BLOCKS, TrialConfig
 from search_spaces.designs import Arm, Around, arms, arms_around, arms_of_best, follows
 from search_spaces.errors import UserError
 from search_spaces.spec import CARDS, UNNAMED, Fixed, Resources, Search, StudySpec, Top
-from study import machine
 from study.costs import Costs, Size, Work
 from study.data.clips import ClipIndex
-from study.machine import multiplies_bfloat16
 from study.models.geometry import infeasible
 from study.models.sizes import fold_group, gpu_problem, known_size, network_size, trial_bytes
 from study.space import configuration, known_levels, outside, sample_space
+from study.system import hardware
+from study.system.hardware import multiplies_bfloat16
 
 _SOME = 50  # configurations of a search's space that stand for it
 
@@ -271,13 +271,13 @@ def _cost_of_each(
 
 
 def _resources(spec: StudySpec) -> Resources:
-    return spec.resources.where(machine.here().gpus > 0)
+    return spec.resources.where(hardware.here().gpus > 0)
 
 
 @cache
 def _card_here() -> int:
     """Bytes of this machine's GPU; 0 where it has none."""
-    if not machine.here().gpus:
+    if not hardware.here().gpus:
         return 0
     import torch
 

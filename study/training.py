@@ -18,12 +18,12 @@ from study.data.clips import Clips
 from study.data.sampling import sample
 from study.graphs import Recorded
 from study.models import gpu, scaling
-from study.models.bits import permutation
 from study.models.networks import DTYPES, FoldedNetwork, Scaling
 from study.models.own import Alone, Stacked
 from study.models.probe import probe
 from study.optimisers import learning_rate, optimiser
 from study.protocol import Fold
+from study.system.random_bits import permutation
 
 
 class Diverged(ArithmeticError):

@@ -13,9 +13,9 @@ from search_spaces.spec import Resources
 from study.course import Course, Opponent
 from study.data.clips import Clips
 from study.identity import Arithmetic, fold_key
-from study.memory import broke, peak_memory, ran_out, release_memory, reset_peak, tune_malloc
 from study.models.sizes import fold_group, trial_bytes
 from study.protocol import Fold, loso
+from study.system.memory import broke, peak_memory, ran_out, release_memory, reset_peak, tune_malloc
 
 
 @dataclass(frozen=True)

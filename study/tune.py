@@ -22,9 +22,9 @@ from search_spaces.errors import UserError
 from search_spaces.spec import Resources
 from study.clock import Wait
 from study.data.clips import Clips
-from study.machine import ray_folder_problem
 from study.own_sources import Sources, discovered
-from study.stopping import Stop, say
+from study.system.hardware import ray_folder_problem
+from study.system.interrupts import Stop, say
 from study.trials import Device, Done, Trial, run_trial
 
 if TYPE_CHECKING:  # workers import this module and need neither pandas nor optuna
@@ -41,8 +41,8 @@ class RayTune:
 
     Without an address it starts a Ray of its own on this machine. A block, the unit of report and restart, holds groups
     of folds until `block_seconds` have passed: between two blocks Tune costs a slot some milliseconds. `modules` are
-    places of the user's own (study.dotted.place), which the nodes of a cluster are sent. Making one raises UserError
-    where a Ray of its own would not start: before anything is decoded for it.
+    places of the user's own (study.system.dotted_path.place), which the nodes of a cluster are sent. Making one raises
+    UserError where a Ray of its own would not start: before anything is decoded for it.
     """
 
     slots: int | None = None

@@ -40,7 +40,7 @@ from search_spaces.spec import Resources
 from study import cluster
 from study.data.clips import Clips
 from study.own_sources import adopt
-from study.stopping import Stop
+from study.system.interrupts import Stop
 from study.trials import BrokenProcess, Device, FoldResult, Trial, device_here, prepare_process
 from study.tune import LATER, WHICH_DEVICE, RayTune, Task
 

@@ -18,7 +18,7 @@ import numpy as np
 
 from search_spaces.errors import UserError
 from study.data.masters import Wanted, cut_source
-from study.memory import tune_malloc
+from study.system.memory import tune_malloc
 
 log = logging.getLogger("losolab")
 

@@ -11,7 +11,7 @@ from search_spaces.identity import stream
 from search_spaces.network_inputs import master, side, streams
 from study.data.clips import Clips, Seconds
 from study.data.resize import area_resize
-from study.models.bits import permutation
+from study.system.random_bits import permutation
 
 START = 72  # the paper's first frame on CAS(ME)^2 (arXiv 1904.01390)
 

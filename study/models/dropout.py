@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from search_spaces.identity import stream
-from study.models import bits, counted, gpu
+from study.models import counted, gpu
 from study.models.geometry import AT_ONCE
+from study.system import random_bits
 
 # Drops units of the activations [F, B, ...] after the layer of this name.
 Drop = Callable[[str, Tensor], Tensor]
@@ -35,7 +36,7 @@ class Dropout:
         def drop(layer: str, x: Tensor) -> Tensor:
             masks = torch.empty(x.shape, dtype=torch.bool)
             for mask, seed in zip(masks, self.seeds(layer), strict=True):
-                mask.copy_(torch.from_numpy(bits.keep(seed, step, self.kept, tuple(mask.shape))))
+                mask.copy_(torch.from_numpy(random_bits.keep(seed, step, self.kept, tuple(mask.shape))))
             return x * masks.to(x.dtype).mul_(1 / self.kept)
 
         if self.kept == 1:

@@ -15,10 +15,11 @@ from torch import Tensor, nn
 
 from search_spaces.config import TrialConfig
 from search_spaces.identity import stream
-from study.models import bits, counted, gpu
+from study.models import counted, gpu
 from study.models.convolution import FirstConvolution, LaterConvolution, ProductConvolution
 from study.models.dropout import Drop, Dropout, nothing
 from study.models.geometry import Block, Dense, Shape, Stream, geometry
+from study.system import random_bits
 
 # Of weights, and of what convolutions multiply; tf32 and bfloat16 let a GPU's matrix products use TF32 besides.
 DTYPES = {"float32": torch.float32, "float64": torch.float64, "bfloat16": torch.float32, "tf32": torch.float32}
@@ -77,7 +78,7 @@ class Initial:
         if gpu.is_gpu(self.device):
             drawn = (counted.uniform(key, prod(shape)).view(shape) for key in counted.keys(seeds, self.device))
         else:
-            drawn = (torch.from_numpy(bits.uniform(seed, shape)) for seed in seeds)
+            drawn = (torch.from_numpy(random_bits.uniform(seed, shape)) for seed in seeds)
         for own, numbers in zip(weights, drawn, strict=True):
             own.copy_(numbers)
         return nn.Parameter(weights.mul_(sqrt(6 / fans)))

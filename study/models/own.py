@@ -18,8 +18,8 @@ from search_spaces.config import TrialConfig
 from search_spaces.errors import UserError
 from search_spaces.identity import stream
 from search_spaces.network_inputs import side, streams
-from study import dotted
 from study.models.networks import DTYPES, Scaling
+from study.system import dotted_path
 
 Shapes = dict[str, tuple[int, int, int, int]]
 Name = tuple[int, str]  # of a fold: seed, held-out subject
@@ -81,7 +81,7 @@ class Stacked(nn.Module):
 
 def built(config: TrialConfig, n_classes: int, fold: Name) -> nn.Module:
     """A fold's network with its initial weights. Raises UserError where the factory gives none."""
-    factory, given = dotted.found("network", config.network), shapes(config)
+    factory, given = dotted_path.found("network", config.network), shapes(config)
     asked = f"network {config.network!r}, asked for {_words(given)} and {n_classes} classes"
     torch.manual_seed(stream("weights", *fold, "network"))
     try:

@@ -13,10 +13,10 @@ from torch import nn
 from search_spaces.identity import stream
 from study.augmentation import views
 from study.data.sampling import sample
-from study.models import bits
 from study.models.geometry import geometry
 from study.models.networks import DTYPES, FoldedNetwork
 from study.protocol import loso
+from study.system import random_bits
 from study.training import batches, fitted, train
 from tests import small_network
 
@@ -87,7 +87,7 @@ class Plain(nn.Module):
             return x
         kept = round((1 - self.config.dropout) * 65536) / 65536
         last = x.movedim(1, -1)
-        mask = bits.keep(stream("dropout", *self.name, name), step, kept, tuple(last.shape))
+        mask = random_bits.keep(stream("dropout", *self.name, name), step, kept, tuple(last.shape))
         return (last * torch.from_numpy(mask) / kept).movedim(-1, 1)
 
     def hidden(self, layers, x, step):
@@ -144,7 +144,7 @@ def told(config, clips, fold):
     if config.control == "shuffled_labels":
         order = np.lexsort((clips.ids, clips.subjects))
         rows = order[fold.train[order]]
-        labels[rows] = labels[rows[bits.permutation(stream("shuffled_labels", 1, fold.held_out), len(rows))]]
+        labels[rows] = labels[rows[random_bits.permutation(stream("shuffled_labels", 1, fold.held_out), len(rows))]]
     return labels
 
 

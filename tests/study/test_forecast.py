@@ -12,10 +12,10 @@ from study import executors
 from study.driver import cached_clips
 from study.forecast import forecast
 from study.ledger import ledger_path, read_only
-from study.machine import Machine
 from study.measuring import measure
 from study.plan_view import print_forecast
 from study.progress import Display
+from study.system.hardware import Machine
 
 WHOLE = bool(os.environ.get("LOSOLAB_SOAK"))
 ONE = {"ablate": {"design": "one_at_a_time", "seeds": 1, "vary": {"input": ["gray"]}}}

@@ -12,8 +12,9 @@ OUTSIDE = {
     "search_spaces/errors.py": "says what is wrong",
     "study/__init__.py": "is empty",
     "study/data/__init__.py": "is empty",
+    "study/system/__init__.py": "is empty",
     "study/data/clips.py": "what it holds is in the key by its digests",
-    "study/dotted.py": "finds a user's own network, whose source is in the key",
+    "study/system/dotted_path.py": "finds a user's own network, whose source is in the key",
     "study/own_sources.py": "says what a user's own network is made of, which is in the key",
 }
 

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from search_spaces.errors import UserError
-from study import dotted
 from study.data.clips import CLIP_INDEX, ClipIndex
 from study.data.readers import casme2, casme_squared, manifest, megc2019, samm, smic, smic_e, synthetic
 from study.data.readers.layout import unfit_sources
@@ -22,6 +21,7 @@ from study.data.readers.survey import (
     limited,
     together_problems,
 )
+from study.system import dotted_path
 
 SURVEYS: dict[str, Callable[[Path | None, Mapping[str, Any]], Survey]] = {
     "casme2": casme2.survey,
@@ -72,7 +72,7 @@ def imported(reader: str) -> Callable[[Path | None, Mapping[str, Any]], Any]:
     """
     if reader.partition(":")[0].partition(".")[0] in sys.stdlib_module_names:
         raise UserError(f"dataset reader {reader!r} is of Python's own library, and no reader; {EXPECTED}")
-    found = dotted.found("dataset reader", reader)
+    found = dotted_path.found("dataset reader", reader)
     called = getattr(found, "read", None) if isinstance(found, type) else found
     if called is None:
         raise UserError(f"dataset reader {reader!r} is a class without a method read; {EXPECTED}")

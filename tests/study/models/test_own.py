@@ -14,13 +14,13 @@ from search_spaces.config import TrialConfig
 from search_spaces.errors import UserError
 from search_spaces.identity import stream
 from search_spaces.study_file import load_study
-from study import dotted
 from study.data.sampling import sample
 from study.models.geometry import INTERPRETER
 from study.models.own import shapes
 from study.models.probe import probe
 from study.models.sizes import fold_group, training_bytes
 from study.protocol import loso
+from study.system import dotted_path
 from study.training import batches, train
 
 DOCS = Path(__file__).parents[3] / "docs/networks.md"
@@ -111,7 +111,7 @@ def plain_loop(config, clips, fold):
         own = pixels[fold.train].astype(np.float64)
         inputs.append(torch.from_numpy((pixels - own.mean()) / own.std())[:, None])
     torch.manual_seed(stream("weights", *name, "network"))
-    network = dotted.found("network", config.network)(shapes(config), 3)
+    network = dotted_path.found("network", config.network)(shapes(config), 3)
     if config.network.split(":")[1] != "TinyNet":
         modes = [(module, module.training) for module in network.modules()]
         with torch.no_grad():

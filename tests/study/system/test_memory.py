@@ -9,12 +9,12 @@ import pytest
 import torch
 
 from search_spaces.config import TrialConfig
-from study.memory import ran_out
 from study.models.sizes import fold_group, trial_bytes
+from study.system.memory import ran_out
 
 PROGRAM = """
 import numpy
-from study.memory import release_memory, tune_malloc
+from study.system.memory import release_memory, tune_malloc
 
 def resident():
     with open("/proc/self/statm") as file:
@@ -38,7 +38,7 @@ def test_freed_memory_is_kept_until_it_is_released():
     assert released < full - 150
 
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 def program_with_noise(program):
@@ -52,7 +52,7 @@ PEAK = """
 from dataclasses import replace
 import torch
 from search_spaces.config import TrialConfig
-from study.memory import peak_memory, tune_malloc
+from study.system.memory import peak_memory, tune_malloc
 from study.models.sizes import trial_bytes
 from study.protocol import loso
 from study.training import train

@@ -4,7 +4,7 @@ import signal
 
 import pytest
 
-from study.stopping import Stop
+from study.system.interrupts import Stop
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
