@@ -21,8 +21,8 @@ from study.costs import Costs, timed_in
 from study.course import Course
 from study.data import building, cache, fitness, rates, readers
 from study.data.clips import ClipIndex, Clips, assemble
-from study.data.masters import region_of
-from study.data.regions import MASTER
+from study.data.video.cropping import region_of
+from study.data.video.regions import MASTER
 from study.executors import Executor
 from study.export import export
 from study.identity import TRAINING_VERSION

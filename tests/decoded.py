@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from study.data.decode import Frame, Gray, by_pyav, check_end, frames, gray
+from study.data.video.decode import Frame, Gray, by_pyav, check_end, frames, gray
 
 
 def decode(path: Path, first: int, last: int, decoder: Callable[[Path], Iterator[Frame]] = by_pyav) -> Gray:

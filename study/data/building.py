@@ -17,7 +17,7 @@ from typing import BinaryIO
 import numpy as np
 
 from search_spaces.errors import UserError
-from study.data.masters import Wanted, cut_source
+from study.data.video.cropping import Wanted, cut_source
 from study.system.memory import tune_malloc
 
 log = logging.getLogger("losolab")

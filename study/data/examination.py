@@ -12,12 +12,13 @@ from typing import Any
 import numpy as np
 
 from search_spaces.errors import UserError
-from study.data import decode, rates
-from study.data.images import image_files
-from study.data.masters import attempt, cut_source, wanted_of
+from study.data import rates
 from study.data.readers.layout import numbers, too_short
 from study.data.readers.survey import SHOWN, Finding
-from study.data.videos import Held, held, readable
+from study.data.video import decode
+from study.data.video.cropping import attempt, cut_source, wanted_of
+from study.data.video.images import image_files
+from study.data.video.video_files import Held, held, readable
 
 REGIONS = ("face", "eyes", "mouth", "frame")  # masters of the configurations that change nothing
 

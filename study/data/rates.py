@@ -9,13 +9,13 @@ from pathlib import Path
 
 from search_spaces.config import TrialConfig
 from search_spaces.errors import UserError
-from study.data import videos
 from study.data.building import cores
 from study.data.clips import ClipIndex
 from study.data.digests import Contents
-from study.data.masters import attempt
 from study.data.readers.survey import SHOWN
-from study.data.videos import Times
+from study.data.video import video_files
+from study.data.video.cropping import attempt
+from study.data.video.video_files import Times
 
 
 def timed(configs: Iterable[TrialConfig], index: ClipIndex, contents: Contents) -> ClipIndex:
@@ -67,7 +67,7 @@ def known(index: ClipIndex, contents: Contents) -> dict[str, tuple[int, Times]]:
 
 def _known(contents: Contents, video: Path) -> tuple[int, Times]:
     def find() -> str:
-        held = videos.held(video)
+        held = video_files.held(video)
         return json.dumps([held.lost, held.times])
 
     about = f"{video.resolve()}: frames lost, times"

@@ -11,7 +11,7 @@ from search_spaces.errors import UserError
 from search_spaces.identity import stream
 from study.data.clips import ClipIndex, Clips, assemble, table_of
 from study.data.faces import BORDER, FACE, Motion, Subject, render
-from study.data.regions import Box, cut
+from study.data.video.regions import Box, cut
 
 CLASSES = ("negative", "positive", "surprise")
 SHARES = (0.45, 0.30, 0.25)

@@ -129,7 +129,7 @@ def test_a_plan_says_it_too(folder, name):
 @pytest.mark.parametrize("count", [1, 3, 5, 8])
 @pytest.mark.parametrize("form", ["csv", "npy"])
 def test_landmarks_of_another_length_are_found_without_decoding(folder, form, count):
-    """Of a folder of files, tests/study/data/test_landmarks.py."""
+    """Of a folder of files, tests/study/data/video/test_landmarks.py."""
     file = folder / f"points{count}.{form}"
     if form == "npy":
         np.save(file, np.ones((count, 68, 2)))

@@ -111,7 +111,7 @@ def test_what_is_no_file_is_refused_before_it_is_opened(tmp_path, command):
 
 @pytest.mark.parametrize("name", ["08:15:30.avi", "file:a.avi", "concat:a|b.avi", "a%03d.avi", "http:a.avi", "-i.avi"])
 def test_no_name_is_taken_for_a_protocol(tmp_path, name, monkeypatch):
-    from study.data.decode import count
+    from study.data.video.decode import count
 
     film(tmp_path / "a.avi").rename(tmp_path / name)
     monkeypatch.chdir(tmp_path)

@@ -11,10 +11,10 @@ from zipfile import ZipFile
 
 from search_spaces.errors import UserError
 from search_spaces.files import require_file
-from study.data import tables
+from study.data import csv_tables
 from study.data.readers.survey import limited
 
-NOTHING = frozenset({"", "/", "-", "none"}) | tables.NOTHING  # how annotations write that there is no value
+NOTHING = frozenset({"", "/", "-", "none"}) | csv_tables.NOTHING  # how annotations write that there is no value
 
 LIMIT = 2**31  # of frames' numbers: no video has as many
 LARGEST = 2**26  # bytes of a workbook once unpacked: the datasets' have some hundred thousand
@@ -57,7 +57,7 @@ def find(root: Path, pattern: str, chosen: str | None, example: str) -> Path:
 def raw_rows(file: Path, sheet: str | None = None) -> list[tuple[str, list[str]]]:
     """Where each row that is not empty stands, and its cells as text. The first sheet where none is named."""
     if file.suffix.lower() == ".csv":
-        return [(f"{file}, row {line}", row) for line, row in tables.cells(file)]
+        return [(f"{file}, row {line}", row) for line, row in csv_tables.cells(file)]
     with _workbook(file) as book:
         chosen = book[sheet] if sheet else book.worksheets[0]
         rows = chosen.iter_rows(values_only=True, max_col=min(chosen.max_column or MOST_COLUMNS, MOST_COLUMNS))
@@ -130,7 +130,7 @@ def table(
 
 def check_width(rows: Sequence[tuple[str, list[str]]], width: int) -> None:
     """Raise UserError with the rows of a CSV that have more cells than there are columns: theirs have shifted."""
-    problems = [f"{where}: {tables.misfit(row, [''] * width)}" for where, row in rows if any(row[width:])]
+    problems = [f"{where}: {csv_tables.misfit(row, [''] * width)}" for where, row in rows if any(row[width:])]
     if problems:
         raise UserError(limited(problems))
 
@@ -149,7 +149,7 @@ def frame(cell: str) -> int | None:
     """A frame's number; None where the cell says that there is none. Raises ValueError."""
     if cell.lower() in NOTHING:
         return None
-    value = tables.number(cell)
+    value = csv_tables.number(cell)
     if not value.is_integer() or abs(value) >= LIMIT:
         raise ValueError(cell)
     return int(value)

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from search_spaces.errors import UserError
-from study.data import videos
-from study.data.images import SUFFIXES, frame_number, image_files
-from study.data.landmarks import check_length
 from study.data.readers.survey import Finding, Findings
+from study.data.video import video_files
+from study.data.video.images import SUFFIXES, frame_number, image_files
+from study.data.video.landmarks import check_length
 
 VIDEOS = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm", ".wmv")
 DEPTH = 5  # folders between a dataset's folder and its subjects'
@@ -113,10 +113,10 @@ def sources(parent: Path) -> list[Path]:
     """What may be a clip in a folder: folders of images, then videos; none of macOS's companions `._EP01_01f.avi`."""
     there = sorted(path for path in parent.iterdir() if not path.name.startswith("."))
     folders = [path for path in there if path.is_dir()]
-    videos = [path for path in there if path.suffix.lower() in VIDEOS and path.is_file()]
+    video_files = [path for path in there if path.suffix.lower() in VIDEOS and path.is_file()]
     # A folder beside a video of its name may hold something else of the clip, such as landmarks.
-    beside = {path.stem for path in videos}
-    return [path for path in folders if path.name not in beside or _holds_images(path)] + videos
+    beside = {path.stem for path in video_files}
+    return [path for path in folders if path.name not in beside or _holds_images(path)] + video_files
 
 
 def _holds_images(folder: Path) -> bool:
@@ -132,7 +132,7 @@ def numbers(source: Path) -> Sequence[int]:
     """The numbers of a source's frames, ascending: of a folder its images', of a video from 1. Raises UserError."""
     if source.is_dir():
         return [number for number in map(frame_number, image_files(source)) if number is not None]
-    return range(1, videos.length(source) + 1)
+    return range(1, video_files.length(source) + 1)
 
 
 def unfit_sources(rows: Sequence[Mapping[str, Any]], root: Path) -> Iterator[Finding]:
@@ -167,4 +167,4 @@ def too_short(source: str, length: int, clips: Iterable[Mapping[str, Any]]) -> I
 
 def _quick_length(source: Path) -> int:
     """Frames of a source, of a video as its header says; 0 where it says nothing. Raises UserError."""
-    return len(image_files(source)) if source.is_dir() else videos.promised(source)
+    return len(image_files(source)) if source.is_dir() else video_files.promised(source)

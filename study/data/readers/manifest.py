@@ -14,11 +14,11 @@ import pyarrow.parquet as pq
 from search_spaces.errors import UserError
 from search_spaces.files import require_file, wrong_kind
 from search_spaces.yaml_file import unprintable
-from study.data import tables
+from study.data import csv_tables
 from study.data.clips import CLIP_INDEX, ClipIndex
+from study.data.csv_tables import misfit
 from study.data.readers.layout import unfit_sources
 from study.data.readers.survey import Findings, Survey, index_of, survey_of
-from study.data.tables import misfit
 from study.data.truth import planted
 
 REQUIRED = ("clip_id", "subject", "label", "onset", "offset", "source")
@@ -102,7 +102,7 @@ def raw_rows(file: Path) -> Iterator[tuple[str, Row, str | None]]:
     if file.suffix == ".parquet":
         yield from _parquet(file)
         return
-    rows = tables.cells(file)
+    rows = csv_tables.cells(file)
     header = next(rows, (0, []))[1]
     _check_header(file, header)
     for line, row in rows:
@@ -148,7 +148,7 @@ def typed(row: Row, root: Path) -> tuple[Row, list[str]]:
     problems = []
     for name, kind in KINDS.items():
         text = row.get(name)
-        if text is not None and text.lower() in tables.NOTHING:
+        if text is not None and text.lower() in csv_tables.NOTHING:
             problems += [f"{name} is {text!r}, no value; write one"] if name in REQUIRED else []
             text = None
         elif text is None and name in REQUIRED:
@@ -159,7 +159,7 @@ def typed(row: Row, root: Path) -> tuple[Row, list[str]]:
         if kind is str and (wrong := unprintable(text) or _several_lines(text)):
             problems.append(f"{name} is {text!r}: {wrong}")
         try:
-            values[name] = text if kind is str else whole(text) if kind is int else tables.number(text)
+            values[name] = text if kind is str else whole(text) if kind is int else csv_tables.number(text)
         except ValueError:
             values[name] = None
             valid = "a whole number below 2^31" if kind is int else "a number with a decimal point"
@@ -173,7 +173,7 @@ def _several_lines(text: str) -> str | None:
 
 def whole(text: str) -> int:
     """A cell's whole number; `12.0` is 12, as spreadsheets write it. Raises ValueError."""
-    value = tables.number(text)
+    value = csv_tables.number(text)
     if not value.is_integer() or abs(value) >= LIMIT:
         raise ValueError(text)
     return int(value)

@@ -11,12 +11,12 @@ from pathlib import Path
 
 from search_spaces.errors import UserError
 from study.data.labels import WORDS, LabelMap, normal
-from study.data.landmarks import check_length
-from study.data.masters import attempt
 from study.data.readers import layout
 from study.data.readers.landmark_files import landmarks_of
 from study.data.readers.options import Correction, Options
 from study.data.readers.survey import SHOWN, Findings, LeftOut, Row, Survey, survey_of
+from study.data.video.cropping import attempt
+from study.data.video.landmarks import check_length
 
 FRAMES = "frames of the source"  # a row's entry until its window is known
 

@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 
 from search_spaces.errors import UserError
-from study.data import building, cache, decode
+from study.data import building, cache
 from study.data.building import BUILDING
 from study.data.readers import manifest
+from study.data.video import decode
 
 REGIONS = ("face", "eyes", "mouth")
 BUILD = """

@@ -8,9 +8,10 @@ import pytest
 from PIL import Image
 
 from search_spaces.errors import UserError
-from study.data import cache, decode, digests, stored
+from study.data import cache, digests, stored
 from study.data.readers import manifest
 from study.data.synthetic import in_memory
+from study.data.video import decode
 
 REGIONS = ("face", "eyes", "mouth", "frame")
 

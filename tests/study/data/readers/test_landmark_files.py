@@ -8,9 +8,10 @@ from PIL import Image
 
 from search_spaces.config import TrialConfig
 from search_spaces.errors import UserError
-from study.data import cache, fitness, readers, regions
-from study.data.landmarks import mean_face
+from study.data import cache, fitness, readers
 from study.data.readers.landmark_files import landmarks_of
+from study.data.video import regions
+from study.data.video.landmarks import mean_face
 
 CLIPS = {"EP01_01": ("sub01", 8, 11, "disgust"), "EP02_01": ("sub02", 8, 11, "surprise")}
 EP = "CASME2_RAW_selected/sub01/EP01_01"

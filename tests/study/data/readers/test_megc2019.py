@@ -5,8 +5,8 @@ import pytest
 
 from search_spaces.errors import UserError
 from study.data import readers
-from study.data.images import image_files
 from study.data.readers import megc2019
+from study.data.video.images import image_files
 
 LIST = [
     ["casme2", "sub01", "EP02_01f", 1],

@@ -8,11 +8,11 @@ import pytest
 from av.stream import Disposition
 
 from search_spaces.errors import UserError
-from study.data import decode, videos
-from study.data.decode import by_pyav, count
 from study.data.examination import cross_check
+from study.data.video import decode, video_files
+from study.data.video.decode import by_pyav, count
 from tests.films import film
-from tests.study.data.test_frame_numbers import trimmed, write
+from tests.study.data.video.test_frame_numbers import trimmed, write
 
 
 def first(path):
@@ -32,7 +32,7 @@ def first(path):
 )
 def test_videos_of_more_than_8_bits_are_refused_before_they_are_decoded(tmp_path, codec, pixels, suffix):
     path = film(tmp_path / f"deep{suffix}", codec, frames=2, pixels=pixels)
-    for ask in (videos.length, count):
+    for ask in (video_files.length, count):
         with pytest.raises(UserError, match=rf"deep\{suffix}: has pixels of more than 8 bits \({pixels}\); convert"):
             ask(path)
 
@@ -60,14 +60,14 @@ def test_pictures_are_turned_to_the_nearest_quarter_and_mirrored(tmp_path):
 
 def test_a_cover_is_not_the_film(tmp_path):
     path = film(tmp_path / "cover.mp4", sizes=((32, 32), (64, 48)), beside=Disposition.attached_pic)
-    assert (count(path), videos.length(path), first(path).shape) == (12, 12, (48, 64, 3))
+    assert (count(path), video_files.length(path), first(path).shape) == (12, 12, (48, 64, 3))
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".avi"])
 def test_of_several_films_none_is_chosen(tmp_path, suffix):
     path = film(tmp_path / f"proxy{suffix}", sizes=((32, 24), (64, 48)))
     words = r"holds 2 films \(stream 0: mpeg4 32 x 24, stream 1: mpeg4 64 x 48\), .* ffmpeg -i FILE -map 0:0"
-    for ask in (videos.length, count):
+    for ask in (video_files.length, count):
         with pytest.raises(UserError, match=words):
             ask(path)
 
@@ -81,8 +81,8 @@ def test_what_an_edit_list_leaves_out_is_not_missing(tmp_path):
     (tmp_path / "ended.mp4").write_bytes(content)
     for path, frames in ((trimmed(tmp_path / "begun.mp4", whole, 0.6), 45), (tmp_path / "ended.mp4", 25)):
         assert len(list(decode.frames(path, 0, 59))) == frames
-        assert videos.length(path) == frames
-        assert videos.held(path).lost == 0
+        assert video_files.length(path) == frames
+        assert video_files.held(path).lost == 0
         assert list(cross_check(path)) == []
 
 
@@ -102,14 +102,14 @@ UNEVEN = [0, 30, 40, 50, 90, 150, 160, 170, 200, 210, 220, 400]
 @pytest.mark.parametrize(("name", "codec"), [("v.mp4", "libx264"), ("v.mkv", "mpeg4"), ("v.mov", "mjpeg")])
 def test_uneven_times_are_known_without_decoding(tmp_path, name, codec):
     path = film(tmp_path / name, codec, times=UNEVEN)
-    assert videos.held(path).times == pytest.approx([time / 1000 for time in UNEVEN])
+    assert video_files.held(path).times == pytest.approx([time / 1000 for time in UNEVEN])
     with av.open(str(path)) as container:
         decoded = [frame.time for frame in container.decode(video=0)]
-    assert videos.held(path).times == pytest.approx([time - decoded[0] for time in decoded])
+    assert video_files.held(path).times == pytest.approx([time - decoded[0] for time in decoded])
 
 
 @pytest.mark.parametrize(("name", "codec"), [("s.mp4", "libx264"), ("s.mkv", "libx264"), ("s.avi", "mjpeg")])
 def test_a_steady_rate_has_no_times_however_they_are_rounded(tmp_path, name, codec):
-    assert videos.held(film(tmp_path / name, codec, frames=40)).times == ()
+    assert video_files.held(film(tmp_path / name, codec, frames=40)).times == ()
     thirds = [round(number * 100 / 3) for number in range(40)]
-    assert videos.held(film(tmp_path / f"r{name}", codec, frames=40, times=thirds)).times == ()
+    assert video_files.held(film(tmp_path / f"r{name}", codec, frames=40, times=thirds)).times == ()

@@ -7,8 +7,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from study.data.landmarks import Points, on_canvas, similarity, warped
 from study.data.resize import area_resize
+from study.data.video.landmarks import Points, on_canvas, similarity, warped
 
 # Side of a region's master pixels. Eyes and mouth are squashed to a square, as in the paper (arXiv 1904.01390).
 MASTER = {"face": 128, "eyes": 64, "mouth": 64, "frame": 128}

@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from search_spaces.errors import UserError
-from study.data.images import image_files, read_image
-from study.data.videos import film, held, require_8_bits
+from study.data.video.images import image_files, read_image
+from study.data.video.video_files import film, held, require_8_bits
 
 VERSION = 3  # counts up when the same file would give other pixels
 _LUMA = np.array([77, 150, 29], np.float32) / 256

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from study.data.landmarks import mean_face
-from study.data.regions import MASTER, Box, cut, cut_aligned, cut_unaligned, runs, within
 from study.data.resize import area_resize
+from study.data.video.landmarks import mean_face
+from study.data.video.regions import MASTER, Box, cut, cut_aligned, cut_unaligned, runs, within
 
 
 def test_boxes_are_fixed_shares_of_the_face():

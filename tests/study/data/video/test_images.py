@@ -6,9 +6,9 @@ import pytest
 from PIL import ExifTags, Image
 
 from search_spaces.errors import UserError
-from study.data.decode import count
-from study.data.images import frame_number, image_files
-from study.data.masters import Wanted, cut_source
+from study.data.video.cropping import Wanted, cut_source
+from study.data.video.decode import count
+from study.data.video.images import frame_number, image_files
 from tests.decoded import decode
 
 

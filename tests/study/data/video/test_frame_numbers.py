@@ -15,12 +15,13 @@ from search_spaces.config import TrialConfig
 from search_spaces.errors import UserError
 from search_spaces.network_inputs import data_parts
 from study.check import check, facts
-from study.data import cache, digests, rates, videos
-from study.data.decode import by_decord, by_pyav, count
+from study.data import cache, digests, rates
 from study.data.digests import Contents
 from study.data.readers import manifest
 from study.data.sampling import sample
-from study.data.videos import held
+from study.data.video import video_files
+from study.data.video.decode import by_decord, by_pyav, count
+from study.data.video.video_files import held
 from tests.decoded import decode
 
 SIZE, BITS, CELL = 128, 8, 16
@@ -181,8 +182,8 @@ def test_a_video_that_lacks_a_frame_is_taken_and_noted_and_not_read_again(source
     (tmp_path / "clips.csv").write_text("clip_id,subject,label,onset,offset,source\n" + "\n".join(rows))
     index = manifest.read(tmp_path, {})
     monkeypatch.setattr(digests, "SETTLED", -1.0)  # a file may be new and known
-    read, asked = videos.held, []
-    monkeypatch.setattr(videos, "held", lambda path: asked.append(path) or read(path))
+    read, asked = video_files.held, []
+    monkeypatch.setattr(video_files, "held", lambda path: asked.append(path) or read(path))
     (note,) = rates.notes(index, Contents(tmp_path / "contents.json"))
     assert len(asked) == 2
     assert rates.notes(index, Contents(tmp_path / "contents.json")) == [note]

@@ -15,8 +15,9 @@ import numpy.typing as npt
 
 from search_spaces.errors import UserError
 from search_spaces.files import require_file
-from study.data import decode, tables, videos
-from study.data.images import frame_number, image_files
+from study.data import csv_tables
+from study.data.video import decode, video_files
+from study.data.video.images import frame_number, image_files
 
 POINTS = 68
 MOST = 1000  # frames that a table may tell of for each of its rows
@@ -139,7 +140,7 @@ def _at_a_glance(path: Path, source: Path) -> int | None:
         header, first = file.readline(), file.readline()
         file.seek(max(0, path.stat().st_size - _TAIL))
         last = file.read().rstrip().rpartition(b"\n")[2]
-    separator = max(tables.DELIMITERS, key=lambda sign: header.count(sign.encode())).encode()
+    separator = max(csv_tables.DELIMITERS, key=lambda sign: header.count(sign.encode())).encode()
     names = [name.strip() for name in header.removeprefix(b"\xef\xbb\xbf").split(separator)]
     with suppress(ValueError, IndexError):
         start, end = (int(float(row.split(separator)[names.index(b"frame")])) for row in (first, last))
@@ -169,7 +170,7 @@ def _other_length(count: int, source: Path) -> str | None:
     """
     if source.is_dir():
         own = len(image_files(source))
-    elif not source.is_file() or count == videos.promised(source):
+    elif not source.is_file() or count == video_files.promised(source):
         return None
     else:
         own = decode.count(source)
@@ -261,7 +262,7 @@ def _from_csv(path: Path, source: Path) -> Points:
     _in_order_of_names(path, source)
     require_file(path, "a table of landmarks")
     try:
-        options = csv.ParseOptions(delimiter=tables.delimiter(path))
+        options = csv.ParseOptions(delimiter=csv_tables.delimiter(path))
         table = csv.read_csv(path, parse_options=options)
     except (pa.ArrowInvalid, UnicodeDecodeError, ValueError) as error:
         raise UserError(f"{path}: not readable as CSV ({error}); expected: a table as OpenFace writes it") from error
@@ -299,7 +300,7 @@ def _numbers(column: Any, where: str) -> npt.NDArray[np.float64]:
     found = []
     for text in (str(cell or "").strip() for cell in column.to_pylist()):
         try:
-            found.append(np.nan if not text or text.lower() in tables.NOTHING else tables.number(text))
+            found.append(np.nan if not text or text.lower() in csv_tables.NOTHING else csv_tables.number(text))
         except ValueError as error:
             raise UserError(f"{where}: {text!r} is no number; valid: numbers with a decimal point") from error
     return np.array(found, np.float64)

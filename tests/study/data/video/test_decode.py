@@ -3,9 +3,9 @@ import numpy as np
 import pytest
 
 from search_spaces.errors import UserError
-from study.data.decode import by_decord, by_pyav, count, gray
 from study.data.faces import render
 from study.data.synthetic import clips
+from study.data.video.decode import by_decord, by_pyav, count, gray
 from tests.decoded import decode
 
 FRAMES = {"again": 77, "eat": 47, "help": 58, "milk": 51, "sorry": 73, "thanks": 51}  # as the clips' README has it

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from search_spaces.errors import UserError
 from search_spaces.files import require_file, wrong_kind
 from search_spaces.spelling import spelling
-from study.data.videos import DEEP, LARGEST, too_large
+from study.data.video.video_files import DEEP, LARGEST, too_large
 
 SUFFIXES = (".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".tif", ".tiff")
 

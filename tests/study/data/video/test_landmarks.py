@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from search_spaces.errors import UserError
-from study.data import landmarks
-from study.data.landmarks import mean_face, on_canvas, similarity, warped
+from study.data.video import landmarks
+from study.data.video.landmarks import mean_face, on_canvas, similarity, warped
 
 VIDEO = Path("video.mp4")  # the source: only a folder is looked at
 PLACES = st.tuples(st.floats(0.2, 5), st.floats(-3, 3), st.floats(-500, 500), st.floats(-500, 500))

@@ -7,7 +7,7 @@ import pytest
 
 from study.cli import main
 
-MEDIA = Path(__file__).parents[3] / "shared" / "media"
+MEDIA = Path(__file__).parents[5] / "shared" / "media"
 FRAMES = {"again": 77, "eat": 47, "help": 58, "milk": 51, "sorry": 73, "thanks": 51}
 STUDY = """
 name: real

@@ -9,9 +9,10 @@ from PIL import Image
 from search_spaces.config import TrialConfig
 from search_spaces.errors import UserError
 from search_spaces.network_inputs import master
-from study.data import cache, regions
-from study.data.landmarks import mean_face
+from study.data import cache
 from study.data.readers import manifest
+from study.data.video import regions
+from study.data.video.landmarks import mean_face
 
 FRAMES = 80  # more than a cutter holds at a time
 LEVELS = [(landmarks, alignment) for landmarks in ("onset", "per_frame") for alignment in ("similarity", "none")]

@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from search_spaces.errors import UserError
-from study.data import decode, landmarks
-from study.data.regions import Box, box, crop, cut_aligned, cut_unaligned, union
+from study.data.video import decode, landmarks
+from study.data.video.regions import Box, box, crop, cut_aligned, cut_unaligned, union
 
 CHUNK = 8  # frames that a clip holds at a time: they stay in the processor's cache
 
