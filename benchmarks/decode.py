@@ -21,7 +21,7 @@ import numpy as np
 import pyarrow as pa
 
 from search_spaces.config import TrialConfig
-from study.data import cache
+from study.data.cache import store
 from study.data.clips import CLIP_INDEX, ClipIndex, Clips
 from study.data.resize import area_resize
 
@@ -58,7 +58,7 @@ def building(index: ClipIndex, folder: Path) -> None:
     alone, built = [], []
     for turn in range(TURNS):
         alone.append(seconds(lambda: by_decord_alone(paths)))
-        built.append(seconds(lambda turn=turn: cache.load(index, REGIONS, folder / f"cache{turn}", processes=2)))
+        built.append(seconds(lambda turn=turn: store.load(index, REGIONS, folder / f"cache{turn}", processes=2)))
     for kind, name in enumerate(("wall clock", "CPU")):
         ratio = statistics.median(b[kind] / a[kind] for a, b in zip(alone, built, strict=True))
         a, b = (statistics.median(one[kind] for one in times) for times in (alone, built))
@@ -67,7 +67,7 @@ def building(index: ClipIndex, folder: Path) -> None:
 
 def reading(index: ClipIndex, folder: Path) -> Clips:
     found: list[Clips] = []
-    times = [seconds(lambda: found.append(cache.load(index, REGIONS, folder)))[0] for _ in range(5)]
+    times = [seconds(lambda: found.append(store.load(index, REGIONS, folder)))[0] for _ in range(5)]
     size = sum(pixels.nbytes for pixels in found[0].pixels.values()) / 2**20
     print(f"reading back: {size:.0f} MiB in {1000 * statistics.median(times):.0f} ms")
     return replace(found[0], pixels={region: pixels.copy() for region, pixels in found[0].pixels.items()})

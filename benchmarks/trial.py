@@ -25,7 +25,7 @@ from torch.utils.data import DataLoader, Dataset
 from benchmarks import machine, plain
 from benchmarks.decode import ENCODERS, encode, remux
 from search_spaces.config import TrialConfig
-from study.data import cache
+from study.data.cache import store
 from study.data.clips import CLIP_INDEX, ClipIndex
 from study.models.geometry import fold_group
 from study.models.networks import FoldedNetwork
@@ -49,7 +49,7 @@ def main() -> None:
         config = replace(TrialConfig(), precision=given.precision, epochs=1)
         rival = usual(config, index)
         tune_malloc()  # after the rival has its networks; it runs in the same process, and profits
-        clips = cache.load(index, ("face",), Path(name) / "warm", processes=1)
+        clips = store.load(index, ("face",), Path(name) / "warm", processes=1)
         once, epoch, theirs = [], [], []
         group = loso(clips, 0)[: fold_group(config, 3, 2 * 2**30, "cpu", SUBJECTS)]
         names = [(fold.seed, fold.held_out) for fold in group]
@@ -57,7 +57,7 @@ def main() -> None:
         for turn in range(given.repetitions):
             theirs.append(seconds(rival))
             target = Path(name) / f"cache{turn}"
-            decoded = seconds(lambda target=target: cache.load(index, ("face",), target, processes=1))
+            decoded = seconds(lambda target=target: store.load(index, ("face",), target, processes=1))
             made: list[Material] = []
             sampled = seconds(lambda made=made: made.append(Material(config, clips, group, "cpu")))
             once.append(decoded + sampled * SUBJECTS / len(group))

@@ -40,8 +40,9 @@ def look(
 ) -> None:
     """Write a page that shows each clip as the networks will see it, the worst alignments first."""
     from study.check import options_of
-    from study.data import building, fitness, readers
-    from study.data import cache as cached
+    from study.data import fitness, readers
+    from study.data.cache import build
+    from study.data.cache import store as cached
     from study.data.look import write
 
     index = readers.read(reader, path, options_of(labels, option))
@@ -54,7 +55,7 @@ def look(
         with console.status("reading videos") as line:
             clips = cached.load(there, masters, storage / "cache", _counted(line.update))
     except KeyboardInterrupt:
-        typer.echo(building.STOPPED, err=True)
+        typer.echo(build.STOPPED, err=True)
         raise typer.Exit(130) from None
     page = write(there, clips, masters, storage / "look" / index.name)
     typer.echo(f"{page}\nIt shows faces, which datasets' licences forbid to pass on: it stays on this computer.")
@@ -63,14 +64,14 @@ def look(
 @cache.command("list")
 def list_(storage: Storage = DEFAULT) -> None:
     """List what the cache holds, and how much of it belongs to builds that have not ended."""
-    from study.data import stored
+    from study.data.cache import listing
 
     rows = []
-    for one in stored.stored(storage / "cache"):
+    for one in listing.stored(storage / "cache"):
         size, made = f"{one.size / 2**20:.1f}", f"{one.made:%Y-%m-%d %H:%M}"
         rows.append((one.name, one.dataset, one.master, str(one.clips), str(one.frames), size, made))
     console.print(TextTable("", _COLUMNS, rows))
-    if parts := stored.unfinished(storage / "cache"):
+    if parts := listing.unfinished(storage / "cache"):
         left = sum(part.stat().st_size for part in parts) / 2**20
         say(console, f"{len(parts)} decoded parts of builds that have not ended, {left:.1f} MiB")
 
@@ -78,9 +79,9 @@ def list_(storage: Storage = DEFAULT) -> None:
 @cache.command("check")
 def check(storage: Storage = DEFAULT) -> None:
     """Hold every file against the digest it was written with; exit code 2 where one is damaged."""
-    from study.data import stored
+    from study.data.cache import listing
 
-    if found := stored.damaged(storage / "cache"):
+    if found := listing.damaged(storage / "cache"):
         raise UserError(found)
     typer.echo("every file of the cache is what was written")
 
@@ -91,11 +92,11 @@ def remove(
     storage: Storage = DEFAULT,
 ) -> None:
     """Remove files of the cache, and the parts of builds that have not ended. Studies decode again what they need."""
-    from study.data import stored
+    from study.data.cache import listing
 
     folder = storage / "cache"
-    chosen = [file.stem for file in stored.files(folder)] if names == ["all"] else names
-    gone = stored.remove(folder, chosen)
+    chosen = [file.stem for file in listing.files(folder)] if names == ["all"] else names
+    gone = listing.remove(folder, chosen)
     typer.echo(f"removed {len(gone)} files")
 
 

@@ -19,7 +19,8 @@ from study.agenda import Agenda, Listed, Source
 from study.choosers import many_that_choose, settled
 from study.costs import Costs, timed_in
 from study.course import Course
-from study.data import building, cache, fitness, rates, readers
+from study.data import fitness, rates, readers
+from study.data.cache import build, store
 from study.data.clips import ClipIndex, Clips, assemble
 from study.data.video.cropping import region_of
 from study.data.video.regions import MASTER
@@ -60,7 +61,7 @@ def prepare(spec: StudySpec, file: str) -> Study:
     except UserError as mistake:
         raise UserError([*unbuildable(spec), *mistake.problems]) from None
     named = replace(read, name=spec.dataset.name or read.name)
-    timed = rates.timed(configurations(spec), named, cache.known(spec.storage / "cache"))
+    timed = rates.timed(configurations(spec), named, store.known(spec.storage / "cache"))
     index = fitness.without_short(configurations(spec), timed)
     without_pixels = assemble(index, {})
     spec = settled(spec, without_pixels, spec.storage / spec.name)
@@ -118,9 +119,9 @@ def load_clips(study: Study, console: Console) -> Clips:
             index = replace(there, table=study.index.table)  # without the clips that the plan leaves out
             preparing.begin("reading")(0, len(index.table))
             decoding = preparing.begin("decoding")
-            return cache.load(index, _masters(study), study.spec.storage / "cache", decoding)
+            return store.load(index, _masters(study), study.spec.storage / "cache", decoding)
     except KeyboardInterrupt:
-        raise KeyboardInterrupt(building.STOPPED) from None
+        raise KeyboardInterrupt(build.STOPPED) from None
 
 
 def cached_clips(study: Study) -> Clips | None:
@@ -129,7 +130,7 @@ def cached_clips(study: Study) -> Clips | None:
     if not folder.is_dir() or not readers.is_there(study.index, study.spec.storage / "data"):
         return None
     there = readers.materialise(study.index, study.spec.storage / "data")
-    return cache.cached(replace(there, table=study.index.table), _masters(study), folder)
+    return store.cached(replace(there, table=study.index.table), _masters(study), folder)
 
 
 def _record(study: Study, clips: Clips, ledger: Ledger) -> StudyRecord:
@@ -152,7 +153,7 @@ def _description(study: Study, clips: Clips, ledger: Ledger) -> dict[str, Any]:
     for stage, design in study.spec.stages.items():
         planned += arms_that_follow(stage, study.spec, ledger, course) if follows(design) else []
     made_up = fitness.notes([arm.config for arm, _ in planned], study.index)
-    of_videos = rates.notes(study.index, cache.known(study.spec.storage / "cache"))
+    of_videos = rates.notes(study.index, store.known(study.spec.storage / "cache"))
     place = {name: (row["dataset"], row["subject"]) for name, row in zip(clips.subjects.tolist(), rows, strict=True)}
     return {
         "question": study.spec.question,

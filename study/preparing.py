@@ -7,7 +7,7 @@ from types import TracebackType
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from study.data import building
+from study.data.cache import build
 
 SECONDS = 10.0  # between two lines where there is no bar
 
@@ -30,7 +30,7 @@ class Preparing:
     ) -> None:
         self.bar.stop()
 
-    def begin(self, doing: str) -> building.Progress:
+    def begin(self, doing: str) -> build.Progress:
         """A part begins, e.g. `decoding`; what it returns is told how many of all clips are done."""
         self.bar.reset(self.shown, description=f"{doing} clips", total=None)
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from search_spaces.config import TrialConfig
 from search_spaces.errors import UserError
-from study.data.building import cores
+from study.data.cache.build import cores
+from study.data.cache.content_digests import Contents
 from study.data.clips import ClipIndex
-from study.data.digests import Contents
 from study.data.readers.survey import SHOWN
 from study.data.video import video_files
 from study.data.video.cropping import attempt

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from search_spaces.spec import Resources
-from study.data.building import cores
+from study.data.cache.build import cores
 
 # Below its folder, the longest name of a socket of Ray's: date, microseconds, and the number of a process.
 _SOCKET = "/session_2026-01-31_23-59-59_999999_4194304/sockets/plasma_store"

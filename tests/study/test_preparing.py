@@ -12,7 +12,7 @@ from rich.console import Console
 from search_spaces.errors import UserError
 from study import doctor
 from study.cluster import node_here
-from study.data.building import STOPPED
+from study.data.cache.build import STOPPED
 from study.preparing import SECONDS, Preparing
 from study.tune import RayTune
 from tests.films import film

@@ -7,11 +7,12 @@ import pytest
 from PIL import Image
 
 from study.cli import main
-from study.data import cache, look
+from study.data import look
+from study.data.cache import store
 
 
 def test_every_clip_is_shown_the_worst_alignment_first(index, tmp_path):
-    clips = cache.load(index, ("face", "eyes"), tmp_path / "cache")
+    clips = store.load(index, ("face", "eyes"), tmp_path / "cache")
     pixels = {name: own.copy() for name, own in clips.pixels.items()}
     last = clips.first[5] + clips.frames[5] - 1
     pixels["face"][last] = np.roll(pixels["face"][last], 30, axis=1)  # the head jumps in the last frame of clip 5

@@ -8,7 +8,8 @@ from PIL import Image
 
 from search_spaces.config import TrialConfig
 from search_spaces.errors import UserError
-from study.data import cache, fitness, readers
+from study.data import fitness, readers
+from study.data.cache import store
 from study.data.readers.landmark_files import landmarks_of
 from study.data.video import regions
 from study.data.video.landmarks import mean_face
@@ -92,7 +93,7 @@ def test_alignment_and_landmarks_as_factors(casme, tmp_path):
     assert fitness.problems([config, replace(config, landmarks="onset")], index) == []
     (without,) = fitness.problems([config], readers.read("casme2", tree.root, OPTIONS | {"landmarks": None}))
     assert "needs landmarks" in without
-    found = cache.load(index, ("eyes.per_frame.none",), tmp_path / "cache").pixels["eyes.per_frame.none"]
+    found = store.load(index, ("eyes.per_frame.none",), tmp_path / "cache").pixels["eyes.per_frame.none"]
     for clip, (name, (subject, *_)) in enumerate(CLIPS.items()):
         images = sorted((tree.root / f"CASME2_RAW_selected/{subject}/{name}").iterdir())[1:3]
         frames = np.stack([np.asarray(Image.open(image)) for image in images])
@@ -116,4 +117,4 @@ def test_openfaces_order_of_images_is_not_ours(casme, tmp_path):
     (tree.root / EP / "img09.png").rename(tree.root / EP / "img9.png")
     index = readers.read("casme2", tree.root, OPTIONS)
     with pytest.raises(UserError, match=r"counts images by their names, in which img10\.png precedes img9\.png"):
-        cache.load(index, ("eyes",), tmp_path / "cache")
+        store.load(index, ("eyes",), tmp_path / "cache")

@@ -9,7 +9,7 @@ from PIL import Image
 from search_spaces.config import TrialConfig
 from search_spaces.errors import UserError
 from search_spaces.network_inputs import master
-from study.data import cache
+from study.data.cache import store
 from study.data.readers import manifest
 from study.data.video import regions
 from study.data.video.landmarks import mean_face
@@ -38,7 +38,7 @@ def test_each_level_has_a_master_of_its_own(faces, tmp_path):
     config = TrialConfig(regions="eyes")
     names = [master(replace(config, landmarks=a, alignment=b), "eyes") for a, b in LEVELS]
     assert names == ["eyes", "eyes.none", "eyes.per_frame", "eyes.per_frame.none"]
-    clips = cache.load(manifest.read(folder, {}), [*names, "frame"], tmp_path)
+    clips = store.load(manifest.read(folder, {}), [*names, "frame"], tmp_path)
     assert len({clips.digests[name] for name in names}) == 4
     own, fixed = points[40:75], np.broadcast_to(points[40], (35, 68, 2))
     expected = {
@@ -55,9 +55,9 @@ def test_each_level_has_a_master_of_its_own(faces, tmp_path):
 def test_other_landmarks_give_other_files_but_the_same_frame(faces, tmp_path):
     folder, _, points = faces
     index = manifest.read(folder, {})
-    cache.load(index, ("eyes", "frame"), tmp_path)
+    store.load(index, ("eyes", "frame"), tmp_path)
     np.save(folder / "points.npy", points + 1)
-    cache.load(index, ("eyes", "frame"), tmp_path)
+    store.load(index, ("eyes", "frame"), tmp_path)
     np.save(folder / "points.npy", points)
     assert sorted(file.name.partition("-")[0] for file in tmp_path.glob("*.arrow")) == ["eyes", "eyes", "frame"]
 
@@ -67,7 +67,7 @@ def test_missing_landmarks_are_told(faces, tmp_path):
     index = manifest.read(folder, {})
     np.save(folder / "points.npy", np.where(np.arange(FRAMES)[:, None, None] == 42, np.nan, points))
     with pytest.raises(UserError, match=r"clip cb: .*points.npy: no face was found in 1 frames of the clip \(42"):
-        cache.load(index, ("eyes",), tmp_path)
+        store.load(index, ("eyes",), tmp_path)
     np.save(folder / "points.npy", points)
 
 
@@ -87,7 +87,7 @@ def test_landmarks_beside_the_images_do_not_stand_for_them(tmp_path, landmarks):
     (tmp_path / "clips.csv").write_text("clip_id,subject,label,onset,offset,source,landmarks\n" + "\n".join(rows))
 
     def digest():
-        return cache.load(manifest.read(tmp_path, {}), ("eyes",), tmp_path / "cache").digests["eyes"]
+        return store.load(manifest.read(tmp_path, {}), ("eyes",), tmp_path / "cache").digests["eyes"]
 
     seen = [digest()]
     write(2)

@@ -15,8 +15,9 @@ from search_spaces.config import TrialConfig
 from search_spaces.errors import UserError
 from search_spaces.network_inputs import data_parts
 from study.check import check, facts
-from study.data import cache, digests, rates
-from study.data.digests import Contents
+from study.data import rates
+from study.data.cache import content_digests, store
+from study.data.cache.content_digests import Contents
 from study.data.readers import manifest
 from study.data.sampling import sample
 from study.data.video import video_files
@@ -181,7 +182,7 @@ def test_a_video_that_lacks_a_frame_is_taken_and_noted_and_not_read_again(source
     ]
     (tmp_path / "clips.csv").write_text("clip_id,subject,label,onset,offset,source\n" + "\n".join(rows))
     index = manifest.read(tmp_path, {})
-    monkeypatch.setattr(digests, "SETTLED", -1.0)  # a file may be new and known
+    monkeypatch.setattr(content_digests, "SETTLED", -1.0)  # a file may be new and known
     read, asked = video_files.held, []
     monkeypatch.setattr(video_files, "held", lambda path: asked.append(path) or read(path))
     (note,) = rates.notes(index, Contents(tmp_path / "contents.json"))
@@ -255,7 +256,7 @@ def test_a_rate_goes_by_the_times_of_a_video_whose_own_varies(sources, tmp_path)
     config = TrialConfig(frames=6, crop=64, kernel_time=3, sampling="rate", rate=10.0)
     plain = loaded(path, tmp_path, apex=20, first=onset)
     index = rates.timed([config], manifest.read(tmp_path, {}), Contents(tmp_path / "contents.json"))
-    clips = cache.load(index, ("face",), tmp_path / "cache")
+    clips = store.load(index, ("face",), tmp_path / "cache")
     with av.open(str(path)) as container:
         times = np.array([frame.time for frame in container.decode(video=0)][onset:])
     apart = [np.abs(times - times[0] - step / 10).round(9) for step in range(6)]
@@ -285,7 +286,7 @@ def loaded(source: Path, folder: Path, apex: int, last: int = LENGTH - 1, first:
     rows = [f"clipa,a,x,{first},{apex},{last},25,{source}", "clipb,b,y,0,1,1,25,other"]
     table = folder / "clips.csv"
     table.write_text("clip_id,subject,label,onset,apex,offset,fps,source\n" + "\n".join(rows))
-    return cache.load(manifest.read(table, {}), ("face",), folder / "cache")
+    return store.load(manifest.read(table, {}), ("face",), folder / "cache")
 
 
 def sampled(clips, config: TrialConfig) -> list[int]:

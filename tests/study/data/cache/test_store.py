@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from search_spaces.errors import UserError
-from study.data import cache, digests, stored
+from study.data.cache import content_digests, listing, store
 from study.data.readers import manifest
 from study.data.synthetic import in_memory
 from study.data.video import decode
@@ -30,14 +30,14 @@ def no_decoding(monkeypatch):
 
 
 def test_videos_hold_what_was_rendered(index, spec, tmp_path):
-    found, rendered = cache.load(index, REGIONS, tmp_path), in_memory(spec, REGIONS)
+    found, rendered = store.load(index, REGIONS, tmp_path), in_memory(spec, REGIONS)
     assert found.digests["index"] == rendered.digests["index"]
     for region in REGIONS:
         assert np.abs(found.pixels[region].astype(int) - rendered.pixels[region]).mean() < 3
 
 
 def test_files_are_arrow_tensors_read_without_a_copy(index, tmp_path):
-    found = cache.load(index, ("eyes",), tmp_path)
+    found = store.load(index, ("eyes",), tmp_path)
     pixels = found.pixels["eyes"]
     assert not pixels.flags.writeable and not pixels.flags.owndata
     (file,) = tmp_path.glob("*.arrow")
@@ -48,15 +48,15 @@ def test_files_are_arrow_tensors_read_without_a_copy(index, tmp_path):
 
 
 def test_a_second_load_decodes_nothing(index, tmp_path, no_decoding):
-    first = cache.load(index, ("eyes", "mouth"), tmp_path)
+    first = store.load(index, ("eyes", "mouth"), tmp_path)
     no_decoding()
-    assert cache.load(index, ("mouth", "eyes"), tmp_path).digests == first.digests
+    assert store.load(index, ("mouth", "eyes"), tmp_path).digests == first.digests
 
 
 def test_only_missing_regions_are_built(index, tmp_path):
-    cache.load(index, ("eyes",), tmp_path)
+    store.load(index, ("eyes",), tmp_path)
     before = {path: path.stat().st_mtime_ns for path in tmp_path.glob("*.arrow")}
-    cache.load(index, ("eyes", "mouth"), tmp_path)
+    store.load(index, ("eyes", "mouth"), tmp_path)
     assert len(list(tmp_path.glob("*.arrow"))) == 2
     assert all(path.stat().st_mtime_ns == time for path, time in before.items())
 
@@ -64,27 +64,27 @@ def test_only_missing_regions_are_built(index, tmp_path):
 def test_digests_depend_on_neither_path_nor_row_order(index, copy, tmp_path, no_decoding):
     header, *lines = (copy / "clips.csv").read_text().splitlines()
     (copy / "clips.csv").write_text("\n".join([header, *reversed(lines)]))
-    first = cache.load(index, ("eyes",), tmp_path / "cache")
+    first = store.load(index, ("eyes",), tmp_path / "cache")
     no_decoding()
-    assert cache.load(manifest.read(copy, {}), ("eyes",), tmp_path / "cache").digests == first.digests
+    assert store.load(manifest.read(copy, {}), ("eyes",), tmp_path / "cache").digests == first.digests
 
 
 def test_another_label_changes_the_index_but_not_the_pixels(index, copy, tmp_path, no_decoding):
-    first = cache.load(index, ("eyes",), tmp_path / "cache")
+    first = store.load(index, ("eyes",), tmp_path / "cache")
     text = (copy / "clips.csv").read_text()
     (copy / "clips.csv").write_text(text.replace('"negative"', '"surprise"', 1))
     no_decoding()
-    other = cache.load(manifest.read(copy, {}), ("eyes",), tmp_path / "cache")
+    other = store.load(manifest.read(copy, {}), ("eyes",), tmp_path / "cache")
     assert other.digests["eyes"] == first.digests["eyes"]
     assert other.digests["index"] != first.digests["index"]
 
 
 def test_another_video_under_the_same_name_is_decoded(index, copy, tmp_path):
     rows = index.table.to_pylist()
-    first = cache.load(index, ("eyes",), tmp_path / "cache")
+    first = store.load(index, ("eyes",), tmp_path / "cache")
     long, short = sorted(rows[:2], key=lambda row: -row["offset"])
     shutil.copy(copy / long["source"], copy / short["source"])
-    assert cache.load(manifest.read(copy, {}), ("eyes",), tmp_path / "cache").digests != first.digests
+    assert store.load(manifest.read(copy, {}), ("eyes",), tmp_path / "cache").digests != first.digests
     assert len(list((tmp_path / "cache").glob("*.arrow"))) == 2
 
 
@@ -93,7 +93,7 @@ def test_all_bad_videos_at_once_and_nothing_written(index, copy, tmp_path):
     (copy / rows[0]["source"]).write_bytes(b"")
     (copy / rows[3]["source"]).write_text("no video" * 100)
     with pytest.raises(UserError) as error:
-        cache.load(manifest.read(copy, {}), ("eyes", "face"), tmp_path / "cache")
+        store.load(manifest.read(copy, {}), ("eyes", "face"), tmp_path / "cache")
     assert len(error.value.problems) == 2
     for problem, row, words in zip(error.value.problems, (rows[0], rows[3]), ("0 bytes", "not readable"), strict=True):
         assert row["clip_id"] in problem and words in problem
@@ -104,7 +104,7 @@ def test_a_face_outside_the_frame_is_named(copy, tmp_path):
     text = (copy / "clips.csv").read_text()
     (copy / "clips.csv").write_text(text.replace(",24,24,128,128", ",24,90,128,128", 1))
     with pytest.raises(UserError, match=r"clip s01_01: .*176 x 176"):
-        cache.load(manifest.read(copy, {}), ("face",), tmp_path / "cache")
+        store.load(manifest.read(copy, {}), ("face",), tmp_path / "cache")
 
 
 def test_a_crash_leaves_nothing_under_the_name(index, tmp_path, monkeypatch):
@@ -113,7 +113,7 @@ def test_a_crash_leaves_nothing_under_the_name(index, tmp_path, monkeypatch):
 
     monkeypatch.setattr(pa.RecordBatchFileWriter, "write_batch", full)
     with pytest.raises(OSError, match="no space"):
-        cache.load(index, ("eyes",), tmp_path)
+        store.load(index, ("eyes",), tmp_path)
     assert list(tmp_path.glob("*.arrow")) == []
 
 
@@ -150,19 +150,19 @@ def test_frames_of_two_subjects_are_refused(dataset, index, tmp_path, first, sec
             Image.new("L", (40, 40), number).save(tmp_path / folder / f"img{number}.png")
     there = two(tmp_path, first, second)
     if not told:
-        assert len(cache.load(there, ("face",), tmp_path / "cache")) == 2
+        assert len(store.load(there, ("face",), tmp_path / "cache")) == 2
         return
     with pytest.raises(UserError, match=r"clips ca \(subject a of manifest\) and cb \(.*\) hold the same frames"):
-        cache.load(there, ("face",), tmp_path / "cache")
+        store.load(there, ("face",), tmp_path / "cache")
 
 
 @pytest.mark.parametrize("left", [0, 50, 3000])
 def test_a_truncated_file_is_told_with_its_remedy(index, tmp_path, left):
-    cache.load(index, ("eyes",), tmp_path / "cache")
+    store.load(index, ("eyes",), tmp_path / "cache")
     (file,) = (tmp_path / "cache").glob("*.arrow")
     file.write_bytes(file.read_bytes()[:left])
     with pytest.raises(UserError, match=f"losolab cache remove {file.stem} --storage {tmp_path}$"):
-        cache.load(index, ("eyes",), tmp_path / "cache")
+        store.load(index, ("eyes",), tmp_path / "cache")
 
 
 DAMAGE = {
@@ -180,17 +180,17 @@ DAMAGE = {
 def test_what_the_cache_remembers_is_found_again_where_it_is_damaged(
     index, tmp_path, monkeypatch, caplog, no_decoding, damage
 ):
-    monkeypatch.setattr(digests, "SETTLED", -1.0)
-    first = cache.load(index, ("eyes",), tmp_path)
+    monkeypatch.setattr(content_digests, "SETTLED", -1.0)
+    first = store.load(index, ("eyes",), tmp_path)
     file = tmp_path / ".building/contents.json"
     whole = file.read_bytes()
     file.write_bytes(DAMAGE[damage](whole))
     no_decoding()
-    assert cache.load(index, ("eyes",), tmp_path).digests == first.digests
+    assert store.load(index, ("eyes",), tmp_path).digests == first.digests
     assert f"{file} was damaged: what it no longer knows of videos and images is found again" in caplog.text
     caplog.clear()
     assert json.loads(file.read_bytes()).keys() >= json.loads(whole).keys()
-    cache.load(index, ("eyes",), tmp_path)
+    store.load(index, ("eyes",), tmp_path)
     assert caplog.text == ""
 
 
@@ -199,21 +199,21 @@ def test_a_damaged_part_of_a_build_is_decoded_again(index, copy, tmp_path, caplo
     copied = manifest.read(copy, {})
     (copy / index.table["source"][0].as_py()).write_bytes(b"")  # so that the build ends with an error
     with pytest.raises(UserError, match="0 bytes"):
-        cache.load(copied, ("eyes",), tmp_path / "cache")
+        store.load(copied, ("eyes",), tmp_path / "cache")
     part = next((tmp_path / "cache/.building").glob("*.npy"))
     part.write_bytes(damage(part.read_bytes()))
-    found = cache.load(index, ("eyes",), tmp_path / "cache")
+    found = store.load(index, ("eyes",), tmp_path / "cache")
     assert f"{part} was damaged: its clip is decoded again" in caplog.text
-    assert found.digests == cache.load(index, ("eyes",), tmp_path / "another").digests
+    assert found.digests == store.load(index, ("eyes",), tmp_path / "another").digests
 
 
 def test_a_file_of_the_cache_that_says_nothing_sound_is_told(index, tmp_path):
-    cache.load(index, ("eyes",), tmp_path)
+    store.load(index, ("eyes",), tmp_path)
     (file,) = tmp_path.glob("*.arrow")
     whole = file.read_bytes()
     for damage in (b'{"dataset": 0x', b"\xff" * 13, b'{"data": "fa"', b"[" * 13, b'{"\x00": 1, "'):
         file.write_bytes(whole.replace(b'{"dataset": "', damage[:13].ljust(13)))
         assert file.read_bytes() != whole
-        for use in (lambda: cache.load(index, ("eyes",), tmp_path), lambda: stored.stored(tmp_path)):
+        for use in (lambda: store.load(index, ("eyes",), tmp_path), lambda: listing.stored(tmp_path)):
             with pytest.raises(UserError, match=f"not whole .* losolab cache remove {file.stem}"):
                 use()

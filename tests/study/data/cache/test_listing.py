@@ -4,12 +4,12 @@ import pytest
 
 from search_spaces.errors import UserError
 from study.cli import main
-from study.data import cache, stored
+from study.data.cache import listing, store
 
 
 @pytest.fixture
 def storage(index, tmp_path):
-    cache.load(index, ("eyes", "mouth"), tmp_path / "cache")
+    store.load(index, ("eyes", "mouth"), tmp_path / "cache")
     return tmp_path
 
 
@@ -22,7 +22,7 @@ def losolab(capsys, monkeypatch, *arguments):
 
 
 def test_a_cache_is_listed(storage, index):
-    eyes, mouth = stored.stored(storage / "cache")
+    eyes, mouth = listing.stored(storage / "cache")
     assert (eyes.master, mouth.master) == ("eyes", "mouth")
     assert (eyes.dataset, eyes.clips) == (index.name, len(index.table))
     assert eyes.frames == sum(row["offset"] - row["onset"] + 1 for row in index.table.to_pylist())
@@ -39,23 +39,23 @@ def test_a_damaged_file_is_found_and_removed_and_built_again(storage, index, cap
     remedy = re.search(r"losolab (cache remove \S+)", err).group(1)
     assert losolab(capsys, monkeypatch, *remedy.split(), "--storage", storage)[0] == 0
     assert not file.exists()
-    cache.load(index, ("eyes",), storage / "cache")
-    assert stored.damaged(storage / "cache") == []
+    store.load(index, ("eyes",), storage / "cache")
+    assert listing.damaged(storage / "cache") == []
 
 
 def test_all_is_removed_with_what_builds_left(storage, capsys, monkeypatch):
-    (storage / "cache" / cache.BUILDING / "left.npy").write_bytes(b"part")
+    (storage / "cache" / store.BUILDING / "left.npy").write_bytes(b"part")
     assert "1 decoded parts" in losolab(capsys, monkeypatch, "cache", "list", "--storage", storage)[1]
     assert "removed 3 files" in losolab(capsys, monkeypatch, "cache", "remove", "all", "--storage", storage)[1]
-    assert stored.stored(storage / "cache") == [] == stored.unfinished(storage / "cache")
+    assert listing.stored(storage / "cache") == [] == listing.unfinished(storage / "cache")
 
 
 def test_mistakes_are_told(storage):
     with pytest.raises(UserError, match="holds no nose; there are: eyes-"):
-        stored.remove(storage / "cache", ["nose"])
+        listing.remove(storage / "cache", ["nose"])
     with pytest.raises(UserError, match="there is no cache; give the storage"):
-        stored.stored(storage / "nowhere")
+        listing.stored(storage / "nowhere")
     (storage / "cache/other.arrow").write_text("something else")
     with pytest.raises(UserError, match=r"other.arrow: is not of the cache"):
-        stored.stored(storage / "cache")
-    assert any("other.arrow" in problem for problem in stored.damaged(storage / "cache"))
+        listing.stored(storage / "cache")
+    assert any("other.arrow" in problem for problem in listing.damaged(storage / "cache"))

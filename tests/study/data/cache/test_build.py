@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from search_spaces.errors import UserError
-from study.data import building, cache
-from study.data.building import BUILDING
+from study.data.cache import build, store
+from study.data.cache.build import BUILDING
 from study.data.readers import manifest
 from study.data.video import decode
 
@@ -48,7 +48,7 @@ def start(dataset, tmp_path):
 def whole(index, tmp_path_factory) -> dict[str, bytes]:
     """The files of a build in one go, by one process."""
     folder = tmp_path_factory.mktemp("whole")
-    cache.load(index, REGIONS, folder, processes=1)
+    store.load(index, REGIONS, folder, processes=1)
     return contents(folder)
 
 
@@ -62,7 +62,7 @@ def parts(folder: Path) -> list[Path]:
 
 def test_several_processes_give_the_same_bytes(index, whole, tmp_path):
     seen = []
-    cache.load(index, REGIONS, tmp_path, lambda done, total: seen.append((done, total)), 2)
+    store.load(index, REGIONS, tmp_path, lambda done, total: seen.append((done, total)), 2)
     assert contents(tmp_path) == whole
     assert parts(tmp_path) == []
     assert seen[0] == (0, len(index.table)) and seen[-1] == (len(index.table),) * 2
@@ -82,12 +82,12 @@ def test_what_was_decoded_before_an_error_is_kept(dataset, index, whole, tmp_pat
     good = bad.read_bytes()
     bad.write_bytes(good[: len(good) // 3])
     with pytest.raises(UserError):
-        cache.load(manifest.read(copy, {}), REGIONS, tmp_path / "cache")
+        store.load(manifest.read(copy, {}), REGIONS, tmp_path / "cache")
     assert contents(tmp_path / "cache") == {}
     bad.write_bytes(good)
     decoded, frames = [], decode.frames
     monkeypatch.setattr(decode, "frames", lambda path, *rest: decoded.append(path) or frames(path, *rest))
-    cache.load(manifest.read(copy, {}), REGIONS, tmp_path / "cache")
+    store.load(manifest.read(copy, {}), REGIONS, tmp_path / "cache")
     assert decoded == [bad]
     assert contents(tmp_path / "cache") == whole
 
@@ -102,7 +102,7 @@ def test_clips_of_one_video_are_decoded_together(dataset, index, tmp_path, monke
     shutil.copy(dataset / row["source"], tmp_path / row["source"])
     asked, frames = [], decode.frames
     monkeypatch.setattr(decode, "frames", lambda path, *rest: asked.append(rest[:2]) or frames(path, *rest))
-    clips = cache.load(manifest.read(tmp_path, {}), ("frame",), tmp_path / "cache")
+    clips = store.load(manifest.read(tmp_path, {}), ("frame",), tmp_path / "cache")
     assert asked == [(0, 2 * third + 3)]
     both = clips.pixels["frame"]
     assert (both[third : third + 2] == both[clips.first[1] : clips.first[1] + 2]).all(), (
@@ -149,4 +149,4 @@ def wait_for_the_end_of(group: int) -> None:
 
 
 def test_cores_are_those_that_this_process_may_use():
-    assert 1 <= building.cores() <= os.cpu_count()
+    assert 1 <= build.cores() <= os.cpu_count()

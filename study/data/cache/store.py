@@ -22,10 +22,10 @@ import pyarrow as pa
 from search_spaces.errors import UserError
 from search_spaces.files import require_file
 from search_spaces.identity import digest
-from study.data import building
-from study.data.building import BUILDING, Progress, Task
+from study.data.cache import build as building
+from study.data.cache.build import BUILDING, Progress, Task
+from study.data.cache.content_digests import Contents
 from study.data.clips import ClipIndex, Clips, assemble, pixel_state
-from study.data.digests import Contents
 from study.data.video import decode, landmarks
 from study.data.video.cropping import Wanted, attempt, region_of, wanted_of
 from study.data.video.images import image_files

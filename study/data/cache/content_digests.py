@@ -11,7 +11,7 @@ from typing import Any
 from search_spaces.errors import UserError
 from search_spaces.files import require_file
 from search_spaces.identity import digest
-from study.data.building import whole
+from study.data.cache.build import whole
 
 log = logging.getLogger("losolab")
 

@@ -6,8 +6,8 @@ from datetime import datetime
 from pathlib import Path
 
 from search_spaces.errors import UserError
-from study.data import cache
-from study.data.building import BUILDING, locked
+from study.data.cache import store
+from study.data.cache.build import BUILDING, locked
 from study.data.clips import pixel_digest
 
 
@@ -29,7 +29,7 @@ def stored(folder: Path) -> list[Stored]:
     problems, found = [], []
     for file in files(folder):
         try:
-            pixels, said = cache.opened(file)
+            pixels, said = store.opened(file)
         except UserError as error:
             problems += error.problems
             continue
@@ -50,12 +50,12 @@ def damaged(folder: Path) -> list[str]:
     problems = []
     for file in files(folder):
         try:
-            pixels, own = cache.read(file)
+            pixels, own = store.read(file)
         except UserError as error:
             problems += error.problems
             continue
         if pixel_digest(pixels) != own:
-            problems.append(f"{file}: its pixels are not what was written; {cache.remedy(file)}")
+            problems.append(f"{file}: its pixels are not what was written; {store.remedy(file)}")
     return problems
 
 
