@@ -14,7 +14,7 @@ from rich.console import Console
 from search_spaces.errors import UserError
 from search_spaces.yaml_file import parse
 from study.data import examination, readers
-from study.data.readers.survey import Finding, Survey
+from study.data.readers.findings import Finding, Survey
 from study.terminal import say
 from study.text_table import Column, Facts, TextTable
 

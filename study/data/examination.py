@@ -13,8 +13,8 @@ import numpy as np
 
 from search_spaces.errors import UserError
 from study.data import rates
-from study.data.readers.layout import numbers, too_short
-from study.data.readers.survey import SHOWN, Finding
+from study.data.readers.findings import SHOWN, Finding
+from study.data.readers.folders import numbers, too_short
 from study.data.video import decode
 from study.data.video.cropping import attempt, cut_source, wanted_of
 from study.data.video.images import image_files

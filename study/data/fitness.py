@@ -9,7 +9,7 @@ import numpy as np
 from search_spaces.config import FACTORS, TrialConfig
 from search_spaces.errors import UserError
 from study.data.clips import ClipIndex, table_of
-from study.data.readers.survey import SHOWN, classes_of_one_subject
+from study.data.readers.findings import SHOWN, classes_of_one_subject
 from study.data.sampling import START, is_short
 
 Row = dict[str, Any]

@@ -12,7 +12,7 @@ from search_spaces.errors import UserError
 from study.data.cache.build import cores
 from study.data.cache.content_digests import Contents
 from study.data.clips import ClipIndex
-from study.data.readers.survey import SHOWN
+from study.data.readers.findings import SHOWN
 from study.data.video import video_files
 from study.data.video.cropping import attempt
 from study.data.video.video_files import Times

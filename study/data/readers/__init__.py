@@ -12,15 +12,8 @@ from typing import Any
 from search_spaces.errors import UserError
 from study.data.clips import CLIP_INDEX, ClipIndex
 from study.data.readers import casme2, casme_squared, manifest, megc2019, samm, smic, smic_e, synthetic
-from study.data.readers.layout import unfit_sources
-from study.data.readers.survey import (
-    Finding,
-    Survey,
-    classes_of_one_subject,
-    index_of,
-    limited,
-    together_problems,
-)
+from study.data.readers.findings import Finding, Survey, classes_of_one_subject, index_of, limited, together_problems
+from study.data.readers.folders import unfit_sources
 from study.system import dotted_path
 
 SURVEYS: dict[str, Callable[[Path | None, Mapping[str, Any]], Survey]] = {

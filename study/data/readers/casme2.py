@@ -6,13 +6,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from study.data.labels import label_map, roman
-from study.data.readers import annotation, options
-from study.data.readers.annotation import Line
-from study.data.readers.layout import Layout, clip_sources, dataset_folder, home, source_name, subject_folders
-from study.data.readers.lines import clip_lines, subject_number, subject_of, whole
-from study.data.readers.samples import Sample, survey_samples
-from study.data.readers.survey import Findings, Survey
+from study.data.readers import annotation_files, options
+from study.data.readers.annotated_clips import Sample, survey_samples
+from study.data.readers.annotation_files import Line
+from study.data.readers.annotation_rows import clip_lines, subject_number, subject_of, whole
+from study.data.readers.findings import Findings, Survey
+from study.data.readers.folders import Layout, clip_sources, dataset_folder, home, source_name, subject_folders
+from study.data.readers.label_maps import label_map, roman
 
 NAME = "casme2"
 FPS = 200.0
@@ -60,8 +60,8 @@ def survey(path: Path | None, given: Mapping[str, Any]) -> Survey:
 
 def samples(root: Path, chosen: options.Options, found: Findings) -> list[Sample]:
     """Every annotated clip. Folders on disk without an annotation (sub09/EP02_02f, sub24/EP02_07) are left out."""
-    file = annotation.find(root, r"casme.*coding", chosen.annotation, "CASME2-coding-20140508")
-    lines = annotation.table(annotation.raw_rows(file), "subject", COLUMNS, file)
+    file = annotation_files.find(root, r"casme.*coding", chosen.annotation, "CASME2-coding-20140508")
+    lines = annotation_files.table(annotation_files.raw_rows(file), "subject", COLUMNS, file)
     images = home(root, LAYOUT, chosen.images, found)
     folders = clip_sources(subject_folders(images, LAYOUT, found))
     clips, used = [], set()
@@ -94,8 +94,8 @@ def as_in_megc2019(clips: list[Sample], found: Findings) -> list[Sample]:
 
 def with_objective_class(clips: list[Sample], root: Path, found: Findings) -> list[Sample]:
     """The clips with their objective classes, which CASME II has in a file of their own."""
-    file = annotation.find(root, r"casme.*objective", None, "CASME2-ObjectiveClasses")
-    lines = annotation.table(annotation.raw_rows(file), "subject", OBJECTIVE_COLUMNS, file)
+    file = annotation_files.find(root, r"casme.*objective", None, "CASME2-ObjectiveClasses")
+    lines = annotation_files.table(annotation_files.raw_rows(file), "subject", OBJECTIVE_COLUMNS, file)
     classes = {(subject_number(line["subject"]), line["filename"].lower()): line["objective"] for line in lines}
     classed = []
     for clip in clips:

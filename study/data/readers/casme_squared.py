@@ -6,21 +6,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 from search_spaces.errors import UserError
-from study.data.labels import label_map
-from study.data.readers import annotation, layout, options
-from study.data.readers.annotation import Line, cell_at
-from study.data.readers.layout import (
-    Home,
-    Layout,
-    clip_sources,
-    dataset_folder,
-    home,
-    source_name,
-    subject_folders,
-)
-from study.data.readers.lines import Frames, clip_lines, frames_of
-from study.data.readers.samples import Sample, survey_samples
-from study.data.readers.survey import Findings, LeftOut, Survey
+from study.data.readers import annotation_files, folders, options
+from study.data.readers.annotated_clips import Sample, survey_samples
+from study.data.readers.annotation_files import Line, cell_at
+from study.data.readers.annotation_rows import Frames, clip_lines, frames_of
+from study.data.readers.findings import Findings, LeftOut, Survey
+from study.data.readers.folders import Home, Layout, clip_sources, dataset_folder, home, source_name, subject_folders
+from study.data.readers.label_maps import label_map
 
 NAME = "casme_squared"
 FPS = 30.0
@@ -73,7 +65,7 @@ def survey(path: Path | None, given: Mapping[str, Any]) -> Survey:
     chosen = options.parsed(Options, given, NAME)
     labels = label_map(chosen.labels, chosen.labels_from, NAME)
     root, found = dataset_folder(path, NAME), Findings()
-    file = annotation.find(root, r"code_?final", chosen.annotation, "CAS(ME)^2code_final")
+    file = annotation_files.find(root, r"code_?final", chosen.annotation, "CAS(ME)^2code_final")
     listed = clip_lines(sheet(file), is_clip, LIKE, found)
     lines = of_expressions(listed, chosen.expressions, found)
     images = home(root, LAYOUT, chosen.images, found)
@@ -85,9 +77,9 @@ def survey(path: Path | None, given: Mapping[str, Any]) -> Survey:
 
 def sheet(file: Path) -> list[Line]:
     """The sheet's rows; it has no header."""
-    rows = annotation.raw_rows(file)
+    rows = annotation_files.raw_rows(file)
     if file.suffix.lower() == ".csv":
-        annotation.check_width(rows, len(COLUMNS))
+        annotation_files.check_width(rows, len(COLUMNS))
     return [Line(where, {name: cell_at(row, at) for at, name in enumerate(COLUMNS)}) for where, row in rows]
 
 
@@ -132,7 +124,7 @@ def by_film(images: Home, found: Findings) -> dict[tuple[int, str], Path]:
     """
     sources: dict[tuple[int, str], Path] = {}
     for subject, folder in subject_folders(images, LAYOUT, found):
-        for path in layout.sources(folder):
+        for path in folders.sources(folder):
             if named := re.match(r"(\d+)_(\d{4})", path.name, re.ASCII):
                 sources[int(named[1]), named[2]] = path
                 if int(named[1]) != subject:
@@ -201,6 +193,6 @@ def ending(clip: str, frames: Frames, source: Path | None, rule: str, line: Line
     if rule == "apex" or source is None:
         return frames.apex
     try:
-        return max(frames.apex, min(mirrored, layout.numbers(source)[-1]))
+        return max(frames.apex, min(mirrored, folders.numbers(source)[-1]))
     except UserError:
         return mirrored  # told where the clip's frames are looked for

@@ -17,8 +17,8 @@ from search_spaces.yaml_file import unprintable
 from study.data import csv_tables
 from study.data.clips import CLIP_INDEX, ClipIndex
 from study.data.csv_tables import misfit
-from study.data.readers.layout import unfit_sources
-from study.data.readers.survey import Findings, Survey, index_of, survey_of
+from study.data.readers.findings import Findings, Survey, index_of, survey_of
+from study.data.readers.folders import unfit_sources
 from study.data.truth import planted
 
 REQUIRED = ("clip_id", "subject", "label", "onset", "offset", "source")

@@ -11,13 +11,13 @@ from typing import Any, NamedTuple
 from pydantic import BaseModel, ConfigDict
 
 from search_spaces.errors import UserError
-from study.data.labels import MAPS, label_map, normal
 from study.data.readers import casme2, options, samm, smic
-from study.data.readers.annotation import find, raw_rows
-from study.data.readers.layout import dataset_folder
-from study.data.readers.lines import subject_number
-from study.data.readers.samples import Sample, survey_samples
-from study.data.readers.survey import Findings, Survey
+from study.data.readers.annotated_clips import Sample, survey_samples
+from study.data.readers.annotation_files import find, raw_rows
+from study.data.readers.annotation_rows import subject_number
+from study.data.readers.findings import Findings, Survey
+from study.data.readers.folders import dataset_folder
+from study.data.readers.label_maps import MAPS, label_map, normal
 
 NAME = "megc2019"
 CLASSES = ("negative", "positive", "surprise")  # 0, 1, 2 in the list

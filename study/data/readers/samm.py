@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from search_spaces.errors import UserError
-from study.data.labels import label_map, roman
-from study.data.readers import annotation, options
-from study.data.readers.annotation import Line
-from study.data.readers.layout import Layout, clip_sources, dataset_folder, home, numbers, subject_folders
-from study.data.readers.lines import clip_lines, subject_of, whole
-from study.data.readers.samples import Sample, survey_samples
-from study.data.readers.survey import Findings, Survey
+from study.data.readers import annotation_files, options
+from study.data.readers.annotated_clips import Sample, survey_samples
+from study.data.readers.annotation_files import Line
+from study.data.readers.annotation_rows import clip_lines, subject_of, whole
+from study.data.readers.findings import Findings, Survey
+from study.data.readers.folders import Layout, clip_sources, dataset_folder, home, numbers, subject_folders
+from study.data.readers.label_maps import label_map, roman
 
 NAME = "samm"
 FPS = 200.0
@@ -51,8 +51,8 @@ def survey(path: Path | None, given: Mapping[str, Any]) -> Survey:
 
 def samples(root: Path, chosen: options.Options, found: Findings) -> list[Sample]:
     """Every annotated clip. Folders on disk without an annotation are left out."""
-    file = annotation.find(root, r"samm(?!.*long)", chosen.annotation, "SAMM_Micro_FACS_Codes_v2")
-    lines = annotation.table(micro_rows(file), "subject", COLUMNS, file)
+    file = annotation_files.find(root, r"samm(?!.*long)", chosen.annotation, "SAMM_Micro_FACS_Codes_v2")
+    lines = annotation_files.table(micro_rows(file), "subject", COLUMNS, file)
     folders = clip_sources(subject_folders(home(root, LAYOUT, chosen.images, found), LAYOUT, found))
     clips, used = [], set()
     for line in clip_lines(lines, is_clip, "a Filename like 006_1_2", found):
@@ -73,8 +73,8 @@ def samples(root: Path, chosen: options.Options, found: Findings) -> list[Sample
 
 def micro_rows(file: Path) -> list[tuple[str, list[str]]]:
     """Rows of the sheet MICRO_ONLY, or of the first sheet where there is none of that name."""
-    names = annotation.sheets(file)
-    return annotation.raw_rows(file, "MICRO_ONLY" if "MICRO_ONLY" in names else None)
+    names = annotation_files.sheets(file)
+    return annotation_files.raw_rows(file, "MICRO_ONLY" if "MICRO_ONLY" in names else None)
 
 
 def is_clip(line: Line) -> bool:

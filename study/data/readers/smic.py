@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from search_spaces.errors import UserError
-from study.data.labels import label_map
 from study.data.readers import options
-from study.data.readers.layout import Layout, dataset_folder, home, numbers, source_name, sources, subject_folders
-from study.data.readers.samples import Sample, survey_samples
-from study.data.readers.survey import Findings, Survey
+from study.data.readers.annotated_clips import Sample, survey_samples
+from study.data.readers.findings import Findings, Survey
+from study.data.readers.folders import Layout, dataset_folder, home, numbers, source_name, sources, subject_folders
+from study.data.readers.label_maps import label_map
 
 NAME = "smic"
 FPS = {"HS": 100.0, "VIS": 25.0, "NIR": 25.0}

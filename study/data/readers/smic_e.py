@@ -6,15 +6,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from study.data.labels import label_map
-from study.data.readers import annotation
-from study.data.readers.annotation import Line
-from study.data.readers.layout import Layout, dataset_folder, home, source_name, sources, subject_folders
-from study.data.readers.lines import clip_lines, whole
+from study.data.readers import annotation_files
+from study.data.readers.annotated_clips import Sample, survey_samples
+from study.data.readers.annotation_files import Line
+from study.data.readers.annotation_rows import clip_lines, whole
+from study.data.readers.findings import Findings, Survey
+from study.data.readers.folders import Layout, dataset_folder, home, source_name, sources, subject_folders
+from study.data.readers.label_maps import label_map
 from study.data.readers.options import parsed
-from study.data.readers.samples import Sample, survey_samples
 from study.data.readers.smic import CLIP, EMOTIONS, EXTENDED, FPS, Options, clip_name
-from study.data.readers.survey import Findings, Survey
 
 NAME = "smic_e"
 SEVERAL = ("", "2", "3")  # what follows Onset and Offset in the columns of a video's first, second and third clip
@@ -36,9 +36,9 @@ def survey(path: Path | None, given: Mapping[str, Any]) -> Survey:
 def samples(root: Path, chosen: Options, found: Findings) -> list[Sample]:
     """Every annotated clip. Onset and offset are numbers of files; there is no apex."""
     example = f"SMIC-{chosen.camera}-E_annotation"
-    file = annotation.find(root, rf"smic-{chosen.camera.lower()}-e.*annotation", chosen.annotation, example)
-    sheet = next((name for name in annotation.sheets(file) if name == chosen.camera), None)
-    lines = annotation.table(annotation.raw_rows(file, sheet), "subject", COLUMNS, file)
+    file = annotation_files.find(root, rf"smic-{chosen.camera.lower()}-e.*annotation", chosen.annotation, example)
+    sheet = next((name for name in annotation_files.sheets(file) if name == chosen.camera), None)
+    lines = annotation_files.table(annotation_files.raw_rows(file, sheet), "subject", COLUMNS, file)
     folders = video_folders(root, chosen, found)
     clips, used = [], set()
     for line in clip_lines(lines, is_clip, "a Filename like s1_ne_01", found):
@@ -78,7 +78,7 @@ def is_clip(line: Line) -> bool:
 
 def clips_of(line: Line) -> list[Line]:
     """A line for each clip of a video: its first, and those whose further onsets are given."""
-    given = [n for n in SEVERAL if not n or line[f"onset{n}"].lower() not in annotation.NOTHING]
+    given = [n for n in SEVERAL if not n or line[f"onset{n}"].lower() not in annotation_files.NOTHING]
     return [replace(line, cells={"onset": line[f"onset{n}"], "offset": line[f"offset{n}"]}) for n in given]
 
 

@@ -10,7 +10,7 @@ from search_spaces.identity import digest
 from study.data.clips import ClipIndex
 from study.data.faces import RENDERER
 from study.data.readers import manifest
-from study.data.readers.survey import classes_of_one_subject
+from study.data.readers.findings import classes_of_one_subject
 from study.data.synthesis import make
 from study.data.synthetic import Synthetic, index_of
 from study.data.truth import truth

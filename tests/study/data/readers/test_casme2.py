@@ -9,7 +9,7 @@ import pytest
 from search_spaces.errors import UserError
 from study.data import readers
 from study.data.readers import casme2
-from study.data.readers.survey import index_of
+from study.data.readers.findings import index_of
 
 HEADER = [
     "Subject",

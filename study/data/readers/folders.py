@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from search_spaces.errors import UserError
-from study.data.readers.survey import Finding, Findings
+from study.data.readers.findings import Finding, Findings
 from study.data.video import video_files
 from study.data.video.images import SUFFIXES, frame_number, image_files
 from study.data.video.landmarks import check_length

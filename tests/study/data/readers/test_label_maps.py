@@ -3,7 +3,7 @@
 import pytest
 
 from search_spaces.errors import UserError
-from study.data.labels import MAPS, WORDS, label_map, normal, roman
+from study.data.readers.label_maps import MAPS, WORDS, label_map, normal, roman
 
 CASME2 = {"others": 99, "disgust": 63, "happiness": 32, "repression": 27, "surprise": 25, "sadness": 7, "fear": 2}
 SAMM = {

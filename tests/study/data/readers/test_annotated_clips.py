@@ -5,9 +5,9 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
+from study.data.readers.annotated_clips import Sample, gaps, placed, widened
 from study.data.readers.casme2 import Options
-from study.data.readers.samples import Sample, gaps, placed, widened
-from study.data.readers.survey import Findings
+from study.data.readers.findings import Findings
 
 folders = st.sets(st.integers(0, 60), min_size=1).map(sorted)
 

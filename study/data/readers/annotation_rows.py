@@ -5,9 +5,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-from study.data.readers.annotation import Line, frame, zero_is_none
+from study.data.readers.annotation_files import Line, frame, zero_is_none
+from study.data.readers.findings import Findings
 from study.data.readers.options import Correction
-from study.data.readers.survey import Findings
 
 Corrections = Mapping[str, Correction]  # by clip
 

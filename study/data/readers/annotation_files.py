@@ -12,7 +12,7 @@ from zipfile import ZipFile
 from search_spaces.errors import UserError
 from search_spaces.files import require_file
 from study.data import csv_tables
-from study.data.readers.survey import limited
+from study.data.readers.findings import limited
 
 NOTHING = frozenset({"", "/", "-", "none"}) | csv_tables.NOTHING  # how annotations write that there is no value
 

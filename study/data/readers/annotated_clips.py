@@ -10,11 +10,11 @@ from os.path import relpath
 from pathlib import Path
 
 from search_spaces.errors import UserError
-from study.data.labels import WORDS, LabelMap, normal
-from study.data.readers import layout
+from study.data.readers import folders
+from study.data.readers.findings import SHOWN, Findings, LeftOut, Row, Survey, survey_of
+from study.data.readers.label_maps import WORDS, LabelMap, normal
 from study.data.readers.landmark_files import landmarks_of
 from study.data.readers.options import Correction, Options
-from study.data.readers.survey import SHOWN, Findings, LeftOut, Row, Survey, survey_of
 from study.data.video.cropping import attempt
 from study.data.video.landmarks import check_length
 
@@ -46,7 +46,7 @@ def survey_samples(
 ) -> Survey:
     """The survey of a dataset's samples under the study's options."""
     named = corrected(distinct(samples, found), options.corrections, chosen.kind, found)
-    listed = cache(layout.numbers)  # several clips may lie in one video of thousands of frames
+    listed = cache(folders.numbers)  # several clips may lie in one video of thousands of frames
     rows = []
     for sample in labelled(named, name, chosen, found):
         if is_in_order(sample, found) and (row := placed(sample, root, listed, options, found)):
