@@ -380,8 +380,8 @@ def synthesize(
     motion: Annotated[float, typer.Option(min=0, help="pixels on a face of 128 pixels")] = 5.0,
 ) -> None:
     """Render a dataset of synthetic faces as video files, with an annotation table and its planted answer."""
-    from study.data.synthesis import synthesize as write
-    from study.data.synthetic import Synthetic
+    from study.data.synthetic.dataset import Synthetic
+    from study.data.synthetic.writer import synthesize as write
 
     spec = Synthetic(subjects=subjects, clips=clips, seed=seed, mislabelled=mislabelled, motion=motion)
     with console.status("rendering"):

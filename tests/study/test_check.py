@@ -137,8 +137,8 @@ def test_subjects_with_one_class_only(casme2):
 @pytest.fixture
 def manifest(tmp_path):
     """Videos with a table: a dataset of the user's own."""
-    from study.data.synthesis import synthesize
-    from study.data.synthetic import Synthetic
+    from study.data.synthetic.dataset import Synthetic
+    from study.data.synthetic.writer import synthesize
 
     synthesize(tmp_path / "faces", Synthetic(subjects=3, clips=3))
     return tmp_path / "faces"

@@ -19,7 +19,7 @@ from study.data.clips import CLIP_INDEX, ClipIndex
 from study.data.csv_tables import misfit
 from study.data.readers.findings import Findings, Survey, index_of, survey_of
 from study.data.readers.folders import unfit_sources
-from study.data.truth import planted
+from study.data.synthetic.planted_answer import planted
 
 REQUIRED = ("clip_id", "subject", "label", "onset", "offset", "source")
 FACE = ("face_left", "face_top", "face_width", "face_height")

@@ -8,12 +8,12 @@ from typing import Any
 from search_spaces.errors import UserError
 from search_spaces.identity import digest
 from study.data.clips import ClipIndex
-from study.data.faces import RENDERER
 from study.data.readers import manifest
 from study.data.readers.findings import classes_of_one_subject
-from study.data.synthesis import make
-from study.data.synthetic import Synthetic, index_of
-from study.data.truth import truth
+from study.data.synthetic.dataset import Synthetic, index_of
+from study.data.synthetic.planted_answer import truth
+from study.data.synthetic.renderer import RENDERER
+from study.data.synthetic.writer import make
 
 PLANNED = Path("<synthetic, not written yet>")  # root of an index whose videos need not be there
 

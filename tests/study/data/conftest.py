@@ -6,8 +6,8 @@ import pytest
 
 from study.data.clips import ClipIndex
 from study.data.readers import manifest
-from study.data.synthesis import synthesize
-from study.data.synthetic import Synthetic
+from study.data.synthetic.dataset import Synthetic
+from study.data.synthetic.writer import synthesize
 
 SMALL = Synthetic(subjects=3, clips=4, seed=7)
 

@@ -10,7 +10,7 @@ from PIL import Image
 from search_spaces.errors import UserError
 from study.data.cache import content_digests, listing, store
 from study.data.readers import manifest
-from study.data.synthetic import in_memory
+from study.data.synthetic.dataset import in_memory
 from study.data.video import decode
 
 REGIONS = ("face", "eyes", "mouth", "frame")

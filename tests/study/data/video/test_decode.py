@@ -3,8 +3,8 @@ import numpy as np
 import pytest
 
 from search_spaces.errors import UserError
-from study.data.faces import render
-from study.data.synthetic import clips
+from study.data.synthetic.dataset import clips
+from study.data.synthetic.renderer import render
 from study.data.video.decode import by_decord, by_pyav, count, gray
 from tests.decoded import decode
 

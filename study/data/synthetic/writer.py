@@ -11,9 +11,9 @@ import numpy.typing as npt
 import pyarrow.csv
 
 from search_spaces.errors import UserError
-from study.data.faces import FRAME, render
-from study.data.synthetic import FPS, Synthetic, clips, index_of
-from study.data.truth import truth
+from study.data.synthetic.dataset import FPS, Synthetic, clips, index_of
+from study.data.synthetic.planted_answer import truth
+from study.data.synthetic.renderer import FRAME, render
 
 Progress = Callable[[int, int], None]  # clips done, clips in all
 

@@ -1,9 +1,9 @@
 import pytest
 
 from search_spaces.errors import UserError
-from study.data import synthesis
-from study.data.synthesis import synthesize
-from study.data.synthetic import clips
+from study.data.synthetic import writer
+from study.data.synthetic.dataset import clips
+from study.data.synthetic.writer import synthesize
 
 
 def test_the_folder_is_shaped_like_a_real_dataset(dataset, spec):
@@ -20,7 +20,7 @@ def test_nothing_half_written_remains(tmp_path, spec, monkeypatch):
         if len(done) == 3:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(synthesis, "encode", fail)
+    monkeypatch.setattr(writer, "encode", fail)
     with pytest.raises(KeyboardInterrupt):
         synthesize(tmp_path / "faces", spec)
     assert list(tmp_path.iterdir()) == []

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from search_spaces.errors import UserError
 from search_spaces.identity import stream
 from study.data.clips import ClipIndex, Clips, assemble, table_of
-from study.data.faces import BORDER, FACE, Motion, Subject, render
+from study.data.synthetic.renderer import BORDER, FACE, Motion, Subject, render
 from study.data.video.regions import Box, cut
 
 CLASSES = ("negative", "positive", "surprise")

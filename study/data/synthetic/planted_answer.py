@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from search_spaces.errors import UserError
 from search_spaces.files import require_file
-from study.data.synthetic import BROW, CLASSES, MOUTH, Clip, Synthetic, clips
+from study.data.synthetic.dataset import BROW, CLASSES, MOUTH, Clip, Synthetic, clips
 
 # Which of (brow, mouth) a level of `regions` shows.
 SEEN = {

@@ -2,8 +2,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from study.data.faces import Motion, pulse, render
-from study.data.synthetic import Synthetic, subject
+from study.data.synthetic.dataset import Synthetic, subject
+from study.data.synthetic.renderer import Motion, pulse, render
 
 PERSON = subject(Synthetic(), 0)
 REST = Motion(length=40, onset=4, apex=15, offset=35, brow=0, pull=0, press=0, blink=None, exposure=1, seed=5)

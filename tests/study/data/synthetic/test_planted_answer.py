@@ -3,8 +3,8 @@ from fractions import Fraction
 
 import pytest
 
-from study.data.synthetic import Synthetic
-from study.data.truth import SEEN, balanced, best_uf1, ideal_uf1, marginal, truth, weigh
+from study.data.synthetic.dataset import Synthetic
+from study.data.synthetic.planted_answer import SEEN, balanced, best_uf1, ideal_uf1, marginal, truth, weigh
 
 
 @pytest.mark.parametrize("level, expected", [("eyes", 2 / 3), ("mouth", 8 / 15), ("face", 1), ("eyes+mouth", 1)])

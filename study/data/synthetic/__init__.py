@@ -1,0 +1,1 @@
+"""A dataset of rendered faces whose answer is known."""
