@@ -297,7 +297,7 @@ def check(
     json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
 ) -> None:
     """Say what a dataset holds, everything that is wrong with it, and what would be left out. Ends with 2 if wrong."""
-    from study import check as checking
+    from study.data.inspection import dataset_check as checking
 
     options = checking.options_of(labels, option or [])
     try:

@@ -39,15 +39,16 @@ def look(
     storage: Storage = DEFAULT,
 ) -> None:
     """Write a page that shows each clip as the networks will see it, the worst alignments first."""
-    from study.check import options_of
-    from study.data import fitness, readers
+    from study.data import readers
     from study.data.cache import build
     from study.data.cache import store as cached
-    from study.data.look import write
+    from study.data.inspection import requirements
+    from study.data.inspection.contact_sheet import write
+    from study.data.inspection.dataset_check import options_of
 
     index = readers.read(reader, path, options_of(labels, option))
     configs = [_shown(region.strip(), landmarks, alignment) for region in regions.split(",")]
-    if found := fitness.problems(configs, index):
+    if found := requirements.problems(configs, index):
         raise UserError(found)
     masters = [master(config, config.regions) for config in configs]
     there = readers.materialise(index, storage / "data")

@@ -19,9 +19,10 @@ from study.agenda import Agenda, Listed, Source
 from study.choosers import many_that_choose, settled
 from study.costs import Costs, timed_in
 from study.course import Course
-from study.data import fitness, rates, readers
+from study.data import readers
 from study.data.cache import build, store
 from study.data.clips import ClipIndex, Clips, assemble
+from study.data.inspection import frame_rates, requirements
 from study.data.video.cropping import region_of
 from study.data.video.regions import MASTER
 from study.executors import Executor
@@ -61,8 +62,8 @@ def prepare(spec: StudySpec, file: str) -> Study:
     except UserError as mistake:
         raise UserError([*unbuildable(spec), *mistake.problems]) from None
     named = replace(read, name=spec.dataset.name or read.name)
-    timed = rates.timed(configurations(spec), named, store.known(spec.storage / "cache"))
-    index = fitness.without_short(configurations(spec), timed)
+    timed = frame_rates.timed(configurations(spec), named, store.known(spec.storage / "cache"))
+    index = requirements.without_short(configurations(spec), timed)
     without_pixels = assemble(index, {})
     spec = settled(spec, without_pixels, spec.storage / spec.name)
     on_gpu = bool(spec.resources.where(here().gpus > 0).gpu)
@@ -152,8 +153,8 @@ def _description(study: Study, clips: Clips, ledger: Ledger) -> dict[str, Any]:
     course = Course.of(clips, study.plan.choosers)
     for stage, design in study.spec.stages.items():
         planned += arms_that_follow(stage, study.spec, ledger, course) if follows(design) else []
-    made_up = fitness.notes([arm.config for arm, _ in planned], study.index)
-    of_videos = rates.notes(study.index, store.known(study.spec.storage / "cache"))
+    made_up = requirements.notes([arm.config for arm, _ in planned], study.index)
+    of_videos = frame_rates.notes(study.index, store.known(study.spec.storage / "cache"))
     place = {name: (row["dataset"], row["subject"]) for name, row in zip(clips.subjects.tolist(), rows, strict=True)}
     return {
         "question": study.spec.question,

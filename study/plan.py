@@ -120,12 +120,12 @@ class Plan:
 
 def make_plan(spec: StudySpec, index: ClipIndex, costs: Costs, choosers: int | None = None) -> Plan:
     """The plan of a study on a dataset. Raises UserError with every arm that cannot be built, naming the factor."""
-    from study.data import fitness  # with all readers: the status of a study plans without them
+    from study.data.inspection import requirements  # with all readers: the status of a study plans without them
 
     subjects = len(set(zip(*(index.table[column].to_pylist() for column in ("dataset", "subject")), strict=True)))
     configs = configurations(spec)
     unfit = _unfit_networks(configs, len(index.classes), bool(_resources(spec).gpu))
-    if problems := unbuildable(spec) + unfit + fitness.problems(configs, index):
+    if problems := unbuildable(spec) + unfit + requirements.problems(configs, index):
         raise UserError(problems)
     return planned(spec, Size(subjects, index.table.num_rows, len(index.classes)), costs, choosers)
 

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-import study.check
+import study.data.inspection.dataset_check
 import study.driver  # noqa: F401
 from study.data import readers
 from tests.malformed.command import refused, run

@@ -8,7 +8,7 @@ import pytest
 from openpyxl import Workbook
 from PIL import Image
 
-import study.check  # noqa: F401 (in this process once, not in every fork of it)
+import study.data.inspection.dataset_check  # noqa: F401 (in this process once, not in every fork of it)
 from tests.malformed.command import refused, run
 
 SHEET = "xl/worksheets/sheet1.xml"

@@ -197,7 +197,7 @@ def test_synthesize_makes_a_dataset_once(command, tmp_path):
 
 
 def test_ctrl_c_in_a_check_says_so_and_ends_with_130(command, tmp_path):
-    import study.check  # noqa: F401 (what is stopped is the decoding)
+    import study.data.inspection.dataset_check  # noqa: F401 (what is stopped is the decoding)
 
     film(tmp_path / "a.avi", "mjpeg", frames=3000)
     header, rows = "clip_id,subject,label,onset,offset,source", ("a,s1,x,0,2999,a.avi", "b,s2,y,0,2999,a.avi")

@@ -8,8 +8,9 @@ from PIL import Image
 
 from search_spaces.config import TrialConfig
 from search_spaces.errors import UserError
-from study.data import fitness, readers
+from study.data import readers
 from study.data.cache import store
+from study.data.inspection import requirements
 from study.data.readers.landmark_files import landmarks_of
 from study.data.video import regions
 from study.data.video.landmarks import mean_face
@@ -90,8 +91,8 @@ def test_alignment_and_landmarks_as_factors(casme, tmp_path):
     index = readers.read("casme2", tree.root, OPTIONS)
     assert index.table["landmarks"].to_pylist() == ["marks/sub01/EP01_01.csv", "marks/sub02/EP02_01.npy"]
     config = TrialConfig(regions="eyes", landmarks="per_frame", alignment="none", frames=2)
-    assert fitness.problems([config, replace(config, landmarks="onset")], index) == []
-    (without,) = fitness.problems([config], readers.read("casme2", tree.root, OPTIONS | {"landmarks": None}))
+    assert requirements.problems([config, replace(config, landmarks="onset")], index) == []
+    (without,) = requirements.problems([config], readers.read("casme2", tree.root, OPTIONS | {"landmarks": None}))
     assert "needs landmarks" in without
     found = store.load(index, ("eyes.per_frame.none",), tmp_path / "cache").pixels["eyes.per_frame.none"]
     for clip, (name, (subject, *_)) in enumerate(CLIPS.items()):

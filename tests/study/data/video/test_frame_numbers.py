@@ -14,10 +14,10 @@ from PIL import Image
 from search_spaces.config import TrialConfig
 from search_spaces.errors import UserError
 from search_spaces.network_inputs import data_parts
-from study.check import check, facts
-from study.data import rates
 from study.data.cache import content_digests, store
 from study.data.cache.content_digests import Contents
+from study.data.inspection import frame_rates
+from study.data.inspection.dataset_check import check, facts
 from study.data.readers import manifest
 from study.data.sampling import sample
 from study.data.video import video_files
@@ -185,12 +185,12 @@ def test_a_video_that_lacks_a_frame_is_taken_and_noted_and_not_read_again(source
     monkeypatch.setattr(content_digests, "SETTLED", -1.0)  # a file may be new and known
     read, asked = video_files.held, []
     monkeypatch.setattr(video_files, "held", lambda path: asked.append(path) or read(path))
-    (note,) = rates.notes(index, Contents(tmp_path / "contents.json"))
+    (note,) = frame_rates.notes(index, Contents(tmp_path / "contents.json"))
     assert len(asked) == 2
-    assert rates.notes(index, Contents(tmp_path / "contents.json")) == [note]
+    assert frame_rates.notes(index, Contents(tmp_path / "contents.json")) == [note]
     assert len(asked) == 2, "a second run reads no video"
     (tmp_path / "lacks.avi").write_bytes(sources["mjpeg.avi"][0].read_bytes())
-    assert rates.notes(index, Contents(tmp_path / "contents.json")) == []
+    assert frame_rates.notes(index, Contents(tmp_path / "contents.json")) == []
     (tmp_path / "lacks.avi").write_bytes(content)
     assert "1 of 2 videos hold fewer frames than their headers promise (lacks.avi 1)" in note
     assert numbers(decode(tmp_path / "lacks.avi", 0, LENGTH - 1)) == list(range(LENGTH))
@@ -255,7 +255,7 @@ def test_a_rate_goes_by_the_times_of_a_video_whose_own_varies(sources, tmp_path)
     path, onset = sources["varying.mp4"][0], 5
     config = TrialConfig(frames=6, crop=64, kernel_time=3, sampling="rate", rate=10.0)
     plain = loaded(path, tmp_path, apex=20, first=onset)
-    index = rates.timed([config], manifest.read(tmp_path, {}), Contents(tmp_path / "contents.json"))
+    index = frame_rates.timed([config], manifest.read(tmp_path, {}), Contents(tmp_path / "contents.json"))
     clips = store.load(index, ("face",), tmp_path / "cache")
     with av.open(str(path)) as container:
         times = np.array([frame.time for frame in container.decode(video=0)][onset:])
@@ -267,7 +267,7 @@ def test_a_rate_goes_by_the_times_of_a_video_whose_own_varies(sources, tmp_path)
     assert clips.digests.keys() - plain.digests.keys() == {"times"}
     assert clips.data_digest(data_parts(config)) != plain.data_digest(data_parts(config))
     assert clips.data_digest(data_parts(uniform)) == plain.data_digest(data_parts(uniform))
-    (note,) = rates.notes(index, Contents(tmp_path / "contents.json"))
+    (note,) = frame_rates.notes(index, Contents(tmp_path / "contents.json"))
     assert "1 of 1 videos have a frame rate that varies" in note and "varying.mp4" in note
     assert note in facts(check("manifest", tmp_path, {}))["notes"]
 

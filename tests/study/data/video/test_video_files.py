@@ -8,7 +8,7 @@ import pytest
 from av.stream import Disposition
 
 from search_spaces.errors import UserError
-from study.data.examination import cross_check
+from study.data.inspection.file_checks import cross_check
 from study.data.video import decode, video_files
 from study.data.video.decode import by_pyav, count
 from tests.films import film

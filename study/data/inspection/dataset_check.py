@@ -13,7 +13,8 @@ from rich.console import Console
 
 from search_spaces.errors import UserError
 from search_spaces.yaml_file import parse
-from study.data import examination, readers
+from study.data import readers
+from study.data.inspection import file_checks
 from study.data.readers.findings import Finding, Survey
 from study.terminal import say
 from study.text_table import Column, Facts, TextTable
@@ -55,16 +56,16 @@ def check(
     if reader == PLANNED:
         return Check(reader, path, survey, survey.problems, 0)
     rows, root = survey.rows, survey.root
-    survey = replace(survey, notes=(*survey.notes, *examination.notes(rows, root)))
-    frames, problems = examination.source_frames(rows, root)
-    problems += [*examination.empty_files(rows, root), *examination.duplicates(rows, root)]
-    sources = examination.by_source(rows)
+    survey = replace(survey, notes=(*survey.notes, *file_checks.notes(rows, root)))
+    frames, problems = file_checks.source_frames(rows, root)
+    problems += [*file_checks.empty_files(rows, root), *file_checks.duplicates(rows, root)]
+    sources = file_checks.by_source(rows)
     for number, (source, clips) in enumerate(sources.items() if decode else (), 1):
-        problems += examination.decoded(source, clips, root)
+        problems += file_checks.decoded(source, clips, root)
         if progress:
             progress(number, len(sources))
     told = tuple(dict.fromkeys((*survey.problems, *problems)))
-    return Check(reader, path, survey, told, examination.extra_frames(rows, frames))
+    return Check(reader, path, survey, told, file_checks.extra_frames(rows, frames))
 
 
 def options_of(labels: str | None, given: Sequence[str]) -> dict[str, Any]:

@@ -7,8 +7,8 @@ import pytest
 
 from search_spaces.config import TrialConfig
 from search_spaces.errors import UserError
-from study.data import fitness
 from study.data.clips import CLIP_INDEX, ClipIndex
+from study.data.inspection import requirements
 
 BLANK = {field.name: None for field in CLIP_INDEX}
 CONFIG = TrialConfig(frames=8)
@@ -27,7 +27,7 @@ def index(lengths=(5, 8, 9, 30, 7, 40), **columns) -> ClipIndex:
 
 def test_what_a_dataset_does_not_have_is_refused():
     def of(data, **levels):
-        return fitness.problems([replace(CONFIG, **levels)], data)
+        return requirements.problems([replace(CONFIG, **levels)], data)
 
     assert of(index()) == []
     assert "6 of 6 clips have no fps" in of(index(fps=None), sampling="rate")[0]
@@ -43,33 +43,33 @@ def test_what_a_dataset_does_not_have_is_refused():
 
 def test_start_72_of_clips_none_of_which_has_as_many():
     config = replace(CONFIG, sampling="start_72")
-    (problem,) = fitness.problems([config], index((20, 72)))
+    (problem,) = requirements.problems([config], index((20, 72)))
     assert "the longest has 72" in problem and "window: 80 and window_from: onset" in problem
-    assert fitness.problems([config], index((20, 73))) == []
+    assert requirements.problems([config], index((20, 73))) == []
 
 
 def test_the_middle_of_a_window_is_no_apex():
     data = replace(index(), widened=2)
     asks = {"sampling": "onset_apex_offset"}
-    (problem,) = fitness.problems([replace(CONFIG, apex="midpoint", **asks), replace(CONFIG, **asks)], data)
+    (problem,) = requirements.problems([replace(CONFIG, apex="midpoint", **asks), replace(CONFIG, **asks)], data)
     assert "the 2 clips that the option window widened" in problem
-    assert fitness.problems([replace(CONFIG, apex="midpoint", **asks)], index()) == []
-    assert fitness.problems([replace(CONFIG, apex="max_difference", **asks), CONFIG], data) == []
+    assert requirements.problems([replace(CONFIG, apex="midpoint", **asks)], index()) == []
+    assert requirements.problems([replace(CONFIG, apex="max_difference", **asks), CONFIG], data) == []
 
 
 def test_clips_too_short_for_any_configuration_are_dropped_for_all():
     data = index()
-    assert fitness.without_short([CONFIG, replace(CONFIG, short="repeat_last")], data) is data
-    kept = fitness.without_short([replace(CONFIG, short="drop"), replace(CONFIG, frames=40)], data)
+    assert requirements.without_short([CONFIG, replace(CONFIG, short="repeat_last")], data) is data
+    kept = requirements.without_short([replace(CONFIG, short="drop"), replace(CONFIG, frames=40)], data)
     assert kept.table["clip_id"].to_pylist() == ["c1", "c2", "c3", "c5"]
     assert kept.notes[0] == "short: drop leaves out 2 of 6 clips, in every configuration."
     assert kept.notes[1].startswith("classes that one subject alone shows: a (subject s2 of d).")
-    assert fitness.without_short([replace(CONFIG, short="drop", sampling="interpolate")], data) is data
+    assert requirements.without_short([replace(CONFIG, short="drop", sampling="interpolate")], data) is data
 
 
 def test_nothing_left_is_refused():
     with pytest.raises(UserError, match=r"leaves out 5 of 6 clips.*class a has no clips"):
-        fitness.without_short([replace(CONFIG, short="drop", frames=36)], index())
+        requirements.without_short([replace(CONFIG, short="drop", frames=36)], index())
 
 
 @pytest.mark.parametrize(
@@ -85,22 +85,22 @@ def test_nothing_left_is_refused():
 )
 def test_short_clips_are_counted(levels, needed):
     data = index((needed - 1 or 1, needed, needed + 1, 2 * needed))
-    assert fitness.short_clips(replace(CONFIG, **levels), data.table.to_pylist(), data) == (needed > 1)
+    assert requirements.short_clips(replace(CONFIG, **levels), data.table.to_pylist(), data) == (needed > 1)
 
 
 def test_where_frames_come_unevenly_their_times_say_what_is_short():
     data = index((10, 10), fps=100.0)
     slow_at_the_end = [0.01 * number for number in range(7)] + [0.1 * number for number in range(1, 9)]
     rate = replace(CONFIG, sampling="rate", rate=50.0)
-    assert fitness.short_clips(rate, data.table.to_pylist(), data) == 2
+    assert requirements.short_clips(rate, data.table.to_pylist(), data) == 2
     timed = replace(data, times={"none": slow_at_the_end})
-    assert fitness.short_clips(rate, data.table.to_pylist(), timed) == 0
+    assert requirements.short_clips(rate, data.table.to_pylist(), timed) == 0
     dropping = replace(rate, short="drop", frames=40)
     with pytest.raises(UserError, match="leaves out 2 of 2 clips"):
-        fitness.without_short([dropping], timed)
-    assert fitness.problems([rate], timed) == []
+        requirements.without_short([dropping], timed)
+    assert requirements.problems([rate], timed) == []
     in_slow_motion = replace(data, times={"none": [10 * time for time in slow_at_the_end]})
-    (problem,) = fitness.problems([rate], in_slow_motion)
+    (problem,) = requirements.problems([rate], in_slow_motion)
     assert (
         "frames of 2 of 2 clips (c0, c1) come unevenly, and all over 3 times faster or slower than fps says" in problem
     )
@@ -108,14 +108,14 @@ def test_where_frames_come_unevenly_their_times_say_what_is_short():
 
 def test_what_is_made_up_is_noted():
     data = index(apex=None)
-    told = fitness.notes([CONFIG, replace(CONFIG, frames=36, short="repeat_last"), CONFIG], data)
+    told = requirements.notes([CONFIG, replace(CONFIG, frames=36, short="repeat_last"), CONFIG], data)
     assert told == [
         "2 of 6 clips have fewer frames than a configuration asks for (sampling: uniform, frames: 8); "
         "short: repeat_evenly fills up.",
         "5 of 6 clips have fewer frames than a configuration asks for (sampling: uniform, frames: 36); "
         "short: repeat_last fills up.",
     ]
-    (told,) = fitness.notes([replace(CONFIG, frames=2, control="single_frame")], data)
+    (told,) = requirements.notes([replace(CONFIG, frames=2, control="single_frame")], data)
     assert told == "6 of 6 clips have no annotated apex; their middle frame stands for it."
 
 

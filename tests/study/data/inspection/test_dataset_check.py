@@ -9,8 +9,8 @@ import pytest
 from openpyxl import Workbook
 from PIL import Image
 
-from study.check import check, facts
 from study.cli import main
+from study.data.inspection.dataset_check import check, facts
 
 HEADER = ["Subject", "Filename", "OnsetFrame", "ApexFrame", "OffsetFrame", "Estimated Emotion"]
 EMOTIONS = ("happiness", "disgust", "surprise", "others")

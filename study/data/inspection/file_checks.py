@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from search_spaces.errors import UserError
-from study.data import rates
+from study.data.inspection import frame_rates
 from study.data.readers.findings import SHOWN, Finding
 from study.data.readers.folders import numbers, too_short
 from study.data.video import decode
@@ -43,7 +43,7 @@ def notes(rows: Rows, root: Path) -> list[str]:
     """What to know of the clips' videos, of those that can be read: whose frame rate varies."""
     files = {source: root / source for source in by_source(rows) if (root / source).is_file()}
     found = {source: attempt(partial(held, path)) for source, path in files.items()}
-    return rates.varying([s for s, one in found.items() if isinstance(one, Held) and one.times], len(files))
+    return frame_rates.varying([s for s, one in found.items() if isinstance(one, Held) and one.times], len(files))
 
 
 def extra_frames(rows: Rows, frames: Mapping[str, int]) -> int:
