@@ -11,7 +11,7 @@ from scipy.special import expit, logit, stdtrit
 from analysis.confusion import Counts
 from analysis.inference import LEVEL, Comparison, Interval
 from analysis.metrics import parts, uf1, uf1_of
-from search_spaces.identity import stream
+from search_spaces.digests import stream
 
 DRAWS = 2_000
 _AT_ONCE = 200  # candidates

@@ -13,7 +13,7 @@ from scipy.special import ndtr, stdtrit
 from analysis.confusion import Counts
 from analysis.inference import LEVEL, TINY, swaps
 from analysis.metrics import Floats, accuracy, parts, uf1_of
-from search_spaces.identity import stream
+from search_spaces.digests import stream
 
 DRAWS = 2_000
 

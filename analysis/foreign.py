@@ -13,9 +13,9 @@ import pyarrow.parquet as pq
 from analysis import sheets
 from analysis.results import ELSEWHERE, Arm, Metadata, Results, Trial
 from analysis.sheets import columns_problems, cut, shown
+from search_spaces.digests import digest
 from search_spaces.errors import UserError
 from search_spaces.files import require_file
-from search_spaces.identity import digest
 from search_spaces.spelling import spelt_twice
 
 SUFFIXES = (".csv", ".parquet")

@@ -16,7 +16,7 @@ from analysis.fanova import Space, shares
 from analysis.metrics import Array, Floats, parts, uf1, uf1_of
 from analysis.results import Results
 from analysis.tables import Column, Row, Table, interval, number, text
-from search_spaces.identity import stream
+from search_spaces.digests import stream
 
 TREES = 32
 DRAWS = 19  # of subjects

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from analysis.confusion import Counts
 from analysis.metrics import empty, parts, uf1
-from search_spaces.identity import stream
+from search_spaces.digests import stream
 
 Floats = npt.NDArray[np.float64]
 Verdict = Literal["better", "worse", "equivalent", "inconclusive", "identical"]

@@ -36,8 +36,8 @@ from benchmarks.loso_epoch import CLASSES, SETTINGS, Setting, flops
 from benchmarks.machine import matrix_product_peak, median_seconds
 from search_spaces.config import TrialConfig
 from study.models import gpu
+from study.models.folded_network import FoldedNetwork
 from study.models.geometry import Block, geometry, training_bytes
-from study.models.networks import FoldedNetwork
 from study.protocol import loso
 from study.system.memory import peak_memory, release_memory, reset_peak, tune_malloc
 from study.training import Material, fit, products

@@ -15,9 +15,9 @@ import torch.nn.functional as F
 from benchmarks import plain
 from search_spaces.config import TrialConfig
 from study.data.clips import Clips
-from study.models import counted
+from study.models import counter_bits
+from study.models.folded_network import FoldedNetwork
 from study.models.geometry import geometry
-from study.models.networks import FoldedNetwork
 from study.protocol import loso
 from study.system.memory import ran_out
 from study.training import Material, batches, fit, products, train
@@ -63,9 +63,9 @@ def run(device: str) -> list[Check]:
 def masks(device: str) -> list[Check]:
     """Bits drawn on the device are those of the CPU, and a fold's do not hang on its place."""
     seeds, there = [3, 2**64 - 5, 77], torch.device(device)
-    here = counted.keep(counted.keys(seeds, torch.device("cpu")), 10_000, 0.7, first=123)
-    drawn = counted.keep(counted.keys(seeds, there), 10_000, 0.7, first=123).cpu()
-    alone = counted.keep(counted.keys(seeds[1:2], there), 9_000, 0.7, first=1_123).cpu()
+    here = counter_bits.keep(counter_bits.keys(seeds, torch.device("cpu")), 10_000, 0.7, first=123)
+    drawn = counter_bits.keep(counter_bits.keys(seeds, there), 10_000, 0.7, first=123).cpu()
+    alone = counter_bits.keep(counter_bits.keys(seeds[1:2], there), 9_000, 0.7, first=1_123).cpu()
     same = torch.equal(here, drawn) and torch.equal(alone[0], drawn[1, 4_000:])
     return [Check("masks are the CPU's, at any place", same, f"{drawn.float().mean():.4f} kept of .7")]
 

@@ -15,7 +15,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from benchmarks import plain
 from benchmarks.loso_epoch import CLASSES, SETTINGS
-from study.models.networks import FoldedNetwork
+from study.models.folded_network import FoldedNetwork
 from study.protocol import loso
 from study.training import Material, fit
 

@@ -15,8 +15,8 @@ from search_spaces.config import TrialConfig
 from search_spaces.network_inputs import master, streams
 from study.data.clips import Clips
 from study.data.sampling import sample
+from study.models.folded_network import DTYPES
 from study.models.geometry import Dense, Stream, geometry
-from study.models.networks import DTYPES
 from study.protocol import Fold
 from study.training import batches
 

@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from search_spaces.config import TrialConfig, architecture
-from search_spaces.levels import Levels, Space
+from search_spaces.factor_schema import Levels, Space
 from search_spaces.spec import Dataset, Search, StudySpec
 from study.course import Course
 from study.ledger import Ledger, Outcome

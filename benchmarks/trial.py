@@ -27,8 +27,8 @@ from benchmarks.decode import ENCODERS, encode, remux
 from search_spaces.config import TrialConfig
 from study.data.cache import store
 from study.data.clips import CLIP_INDEX, ClipIndex
+from study.models.folded_network import FoldedNetwork
 from study.models.geometry import fold_group
-from study.models.networks import FoldedNetwork
 from study.protocol import loso
 from study.system.memory import tune_malloc
 from study.training import Material, fit

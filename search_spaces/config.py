@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Any, Literal, get_args, get_origin
 
-from search_spaces.identity import digest
+from search_spaces.digests import digest
 from search_spaces.network_inputs import side, streams
 
 Regions = Literal["face", "eyes", "mouth", "eyes+mouth", "face+eyes+mouth", "frame"]

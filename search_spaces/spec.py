@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Discriminator, Field, Tag, field_validator, model_validator
 
 from search_spaces.config import TrialConfig, resolve
-from search_spaces.levels import LevelLists, Levels, Shorthand, Space, Strict, real, whole
+from search_spaces.factor_schema import LevelLists, Levels, Shorthand, Space, Strict, real, whole
 
 Stage = Literal["search", "confirm", "ablate"]
 Centre = Literal["baseline", "winner"]  # of the stages before: the configuration that arms change

@@ -11,8 +11,8 @@ from search_spaces import READY
 from search_spaces.config import FACTORS
 from search_spaces.designs import conflicts
 from search_spaces.errors import UserError, first_of, shown
+from search_spaces.factor_schema import Levels, Strict, range_of
 from search_spaces.files import wrong_kind
-from search_spaces.levels import Levels, Strict, range_of
 from search_spaces.spec import (
     Dataset,
     Design,

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from search_spaces.config import TrialConfig
-from search_spaces.identity import stream
+from search_spaces.digests import stream
 from study.models import gpu
 
 

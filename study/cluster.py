@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from search_spaces.config import TrialConfig
+from search_spaces.digests import digest
 from search_spaces.errors import UserError
-from search_spaces.identity import digest
 from search_spaces.spec import Resources
 from study.data.clips import Clips
 from study.identity import ROOT, code

@@ -9,7 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from search_spaces.config import BLOCKS, TrialConfig
-from search_spaces.identity import digest
+from search_spaces.digests import digest
 from search_spaces.network_inputs import data_parts
 from study.data.clips import Clips
 from study.own_sources import source_name, sources
@@ -31,7 +31,7 @@ TRAINING_SOURCES = (
     "study/data/sampling.py",
     "study/data/resize.py",
     "study/system/random_bits.py",
-    "search_spaces/identity.py",
+    "search_spaces/digests.py",
     "search_spaces/network_inputs.py",
 )
 # Digests of the training code whose folds are the same bytes, which the golden digests and the ledger in
@@ -40,7 +40,7 @@ SAME_CODE = frozenset(
     {
         "474b495b4746fa26ac7214a2f0e42b652a63884681e6f01502b9a1692455331c",  # commit e2f47eb
         "ef692f25f9f6f80a6da38374f72ccd8594500c89dd572dee7b97c0b18879b15d",  # commit 95bc9e8
-        "1b671790b21caaa2311328e08d9024184a70f8533ab87c5bfaba3d6b9d06e257",  # today
+        "8fc38fb7bc8e75559cf0b43214669d9a8d0643d65b311ea463bcc0c8394a977c",  # today
     }
 )
 _VERSIONS = ("losolab", "torch", "numpy", "ray", "optuna", "mlflow", "decord", "av")

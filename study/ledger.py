@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from search_spaces.config import FACTORS, TrialConfig
+from search_spaces.digests import digest
 from search_spaces.errors import UserError
 from search_spaces.files import escaped
-from search_spaces.identity import digest
 from study.identity import changed_code, code, provenance, read_arithmetic
 from study.library import Copy
 from study.lock import locked, refuse_network

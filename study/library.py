@@ -9,8 +9,8 @@ from functools import cache
 from pathlib import Path
 from sqlite3 import DatabaseError
 
+from search_spaces.digests import digest
 from search_spaces.errors import UserError
-from search_spaces.identity import digest
 from study.damage import whole_fold
 from study.identity import Arithmetic, code, read_arithmetic, same_code
 from study.schema import read_only

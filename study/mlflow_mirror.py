@@ -28,8 +28,8 @@ os.environ |= {
 from mlflow import MlflowClient
 from mlflow.entities import Dataset, DatasetInput, Experiment, Metric, Param, Run, RunTag, ViewType
 
+from search_spaces.digests import digest
 from search_spaces.errors import UserError
-from search_spaces.identity import digest
 from study.mlflow_runs import STATUS, StudyRuns, study_runs
 from study.mlflow_runs import Run as Wanted
 from study.mlflow_scores import counts, picture, scored

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from search_spaces.config import FACTORS, TrialConfig, architecture
-from search_spaces.identity import digest
+from search_spaces.digests import digest
 from study.ledger import read_only
 from study.models.sizes import known_size
 from study.schema import is_blank, ledger_path

@@ -16,8 +16,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from search_spaces.config import BLOCKS, TrialConfig
+from search_spaces.digests import digest
 from search_spaces.errors import UserError
-from search_spaces.identity import digest
 from search_spaces.network_inputs import side, streams
 
 _ENTERS = ("network", "regions", "frames", "crop")  # the factors that decide what the factory is called with

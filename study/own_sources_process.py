@@ -33,7 +33,7 @@ def main(out: Path) -> None:
     configs = [TrialConfig(**levels) for levels in asked]
     import torch
 
-    from study.models import own  # noqa: F401 torch and all of ours come before the watch
+    from study.models import user_network  # noqa: F401 torch and all of ours come before the watch
     from study.system import dotted_path
 
     torch.set_num_threads(1)  # a pool of threads does not survive the fork
@@ -89,7 +89,7 @@ def _in_a_fork(config: TrialConfig, n_classes: int, watch: Watch) -> dict[str, A
 
 
 def _built(config: TrialConfig, n_classes: int, watch: Watch) -> dict[str, Any]:
-    from study.models.own import built
+    from study.models.user_network import built
 
     networks = [built(config, n_classes, fold) for fold in ((0, "a"), (0, "b"))]
     modules = dict(sorted(_modules()))
@@ -133,10 +133,10 @@ def _source(path: Path) -> Path:
 
 def _distributions(modules: Mapping[str, Path]) -> dict[str, str]:
     """Versions of the installed distributions that these modules import by name."""
-    own = {name.partition("/")[0].partition(".")[0] for name in modules}
+    user_network = {name.partition("/")[0].partition(".")[0] for name in modules}
     known = packages_distributions()
     tops = {top for path in modules.values() if path.suffix == ".py" for top in _imports(path)}
-    names = {name for top in tops - own - _LOSOLAB - {"torch"} for name in known.get(top, ())}
+    names = {name for top in tops - user_network - _LOSOLAB - {"torch"} for name in known.get(top, ())}
     return {name: version(name) for name in sorted(names - {"torch"})}
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from search_spaces.identity import digest
+from search_spaces.digests import digest
 from study.data.clips import Clips
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from search_spaces.config import TrialConfig
-from search_spaces.identity import digest
+from search_spaces.digests import digest
 from search_spaces.spec import StudySpec
 from study.course import Course
 from study.data.clips import Clips

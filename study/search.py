@@ -12,7 +12,7 @@ from optuna.trial import TrialState
 
 from search_spaces.config import TrialConfig
 from search_spaces.designs import seeds
-from search_spaces.identity import digest, stream
+from search_spaces.digests import digest, stream
 from search_spaces.spec import Race, Search, StudySpec
 from study.clock import VirtualClock
 from study.course import Course, Opponent

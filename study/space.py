@@ -12,7 +12,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.study import StudyDirection
 
 from search_spaces.config import FACTORS, TrialConfig, architecture, resolve
-from search_spaces.levels import Range, WholeRange
+from search_spaces.factor_schema import Range, WholeRange
 from search_spaces.spec import Search
 from study.models.geometry import geometry
 

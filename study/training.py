@@ -12,15 +12,15 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from search_spaces.config import BLOCKS, TrialConfig
-from search_spaces.identity import stream
+from search_spaces.digests import stream
 from study.augmentation import Views, views
 from study.data.clips import Clips
 from study.data.sampling import sample
 from study.graphs import Recorded
-from study.models import gpu, scaling
-from study.models.networks import DTYPES, FoldedNetwork, Scaling
-from study.models.own import Alone, Stacked
-from study.models.probe import probe
+from study.models import gpu, normalisation
+from study.models.folded_network import DTYPES, FoldedNetwork, Scaling
+from study.models.user_network import Alone, Stacked
+from study.models.user_network_probe import probe
 from study.optimisers import learning_rate, optimiser
 from study.protocol import Fold
 from study.system.random_bits import permutation
@@ -128,13 +128,14 @@ class Material:
         for region, frames in sample(clips, config, self.seed).items():
             ordered = frames[self.order]
             self.pixels[region] = torch.from_numpy(ordered).to(device)
-            moments = scaling.moments(ordered, self.difference)
+            moments = normalisation.moments(ordered, self.difference)
             if config.normalisation == "clip":
-                self.clip_scaling[region] = self._scaling(scaling.table([one[None] for one in moments], "standard"))
+                of_clips = normalisation.table([one[None] for one in moments], "standard")
+                self.clip_scaling[region] = self._scaling(of_clips)
                 self.scaling[region] = self._scaling(np.array([[0.0], [1.0]]).repeat(len(folds), axis=1))
             else:
                 sets = [moments[mask] for mask in self.trained_on]
-                self.scaling[region] = self._scaling(scaling.table(sets, config.normalisation))
+                self.scaling[region] = self._scaling(normalisation.table(sets, config.normalisation))
 
     def inputs(self, rows: Tensor, shown: Views | None = None) -> dict[str, Tensor]:
         """What the network reads of these clips: a region's pixels, or their signed difference to the onset frame."""

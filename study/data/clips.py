@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 from pyarrow.json import ParseOptions, ReadOptions, read_json
 
-from search_spaces.identity import digest
+from search_spaces.digests import digest
 
 Seconds = npt.NDArray[np.float64]
 

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from search_spaces.config import TrialConfig
-from search_spaces.identity import stream
+from search_spaces.digests import stream
 from search_spaces.network_inputs import master, side, streams
 from study.data.clips import Clips, Seconds
 from study.data.resize import area_resize

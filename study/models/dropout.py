@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from search_spaces.identity import stream
-from study.models import counted, gpu
+from search_spaces.digests import stream
+from study.models import counter_bits, gpu
 from study.models.geometry import AT_ONCE
 from study.system import random_bits
 
@@ -55,7 +55,7 @@ class Drawn:
         self, folds: Sequence[tuple[int, str]], kept: float, units: Mapping[str, int], batch: int, device: torch.device
     ) -> None:
         self.kept = kept
-        self.keys = counted.keys((stream("dropout", *fold, "counted") for fold in folds), device)
+        self.keys = counter_bits.keys((stream("dropout", *fold, "counted") for fold in folds), device)
         words = [-(-batch * count // 4) for count in units.values()]  # 16 bits a unit
         self.first = dict(zip(units, accumulate(words, initial=0), strict=False))  # of a step's words, a layer's
         self.words = sum(words)  # of a step
@@ -72,7 +72,7 @@ class Drawn:
         if together != self.together:
             self.masks = torch.empty(0)  # so that there is room for the next
             first, count = together * self.steps * self.words, self.steps * self.words
-            self.together, self.masks = together, counted.keep(self.keys, count, self.kept, first, self.since)
+            self.together, self.masks = together, counter_bits.keep(self.keys, count, self.kept, first, self.since)
 
         def drop(layer: str, x: Tensor) -> Tensor:
             first = 4 * (number * self.words + self.first[layer])

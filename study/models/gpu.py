@@ -23,7 +23,7 @@ def sums() -> Callable[[Tensor, Tensor, Tensor], Tensor] | None:
     if not torch.cuda.is_available():
         return None
     try:
-        from study.models import sums as by_triton
+        from study.models import kernel_gradients as by_triton
     except ImportError:  # torch brings Triton along on Linux only
         return None
     return by_triton.sums if by_triton.works() else None

@@ -9,7 +9,7 @@ from study.models import geometry
 from study.models.geometry import Geometry
 
 if TYPE_CHECKING:  # the plan of a study of losolab's network needs no torch
-    from study.models.probe import Probe
+    from study.models.user_network_probe import Probe
 
 
 def network_size(config: TrialConfig, n_classes: int) -> "Geometry | Probe":
@@ -61,12 +61,12 @@ def fold_group(config: TrialConfig, n_classes: int, memory_bytes: int, device: s
 
 def gpu_problem(config: TrialConfig, n_classes: int) -> str | None:
     """Why a user's own network would fail on a GPU; None where nothing is known against it."""
-    from study.models import probe
+    from study.models import user_network_probe
 
-    return probe.gpu_problem(config, n_classes)
+    return user_network_probe.gpu_problem(config, n_classes)
 
 
 def _probe(config: TrialConfig, n_classes: int) -> "Probe":
-    from study.models.probe import probe
+    from study.models.user_network_probe import probe
 
     return probe(config, n_classes)

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from analysis.results import METADATA_KEY, PREDICTIONS, TRIALS, Metadata, Results
-from search_spaces.identity import stream
+from search_spaces.digests import stream
 
 CLASSES = ("negative", "positive", "surprise")
 

@@ -8,7 +8,7 @@ from analysis.confusion import confusions
 from analysis.inference import Interval, compare
 from analysis.metrics import uf1
 from analysis.selection import answer, select, table
-from search_spaces.identity import stream
+from search_spaces.digests import stream
 
 
 def candidates(many, subjects=8, seeds=2, key=0):

@@ -7,7 +7,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from search_spaces.config import FACTORS, TrialConfig, architecture, choices, resolve
-from search_spaces.identity import digest, stream
+from search_spaces.digests import digest, stream
 from search_spaces.network_inputs import side
 
 # The key of the paper's configuration names folds in ledgers that exist: it may never change.

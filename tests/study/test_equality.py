@@ -10,11 +10,11 @@ import torch.nn.functional as F
 from sklearn.utils.class_weight import compute_class_weight
 from torch import nn
 
-from search_spaces.identity import stream
+from search_spaces.digests import stream
 from study.augmentation import views
 from study.data.sampling import sample
+from study.models.folded_network import DTYPES, FoldedNetwork
 from study.models.geometry import geometry
-from study.models.networks import DTYPES, FoldedNetwork
 from study.protocol import loso
 from study.system import random_bits
 from study.training import batches, fitted, train

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 
 from search_spaces.config import TrialConfig
-from search_spaces.identity import digest
+from search_spaces.digests import digest
 from search_spaces.spec import Resources
 from study.data.clips import CLIP_INDEX, ClipIndex, Clips, assemble
 from study.identity import TRAINING_VERSION

@@ -18,7 +18,7 @@ from mlflow import MlflowClient
 from analysis.confusion import count
 from analysis.metrics import uf1
 from search_spaces.config import TrialConfig
-from search_spaces.identity import stream
+from search_spaces.digests import stream
 from study.ledger import Ledger, Outcome
 from study.protocol import shuffled
 from study.tracking import mirror

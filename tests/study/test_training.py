@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from study.models.networks import FoldedNetwork
+from study.models.folded_network import FoldedNetwork
 from study.protocol import loso
 from study.training import Diverged, Material, batches, fit, loss, permuted, shuffled_labels, train
 from tests.small_network import SMALL

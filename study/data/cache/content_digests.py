@@ -8,9 +8,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from search_spaces.digests import digest
 from search_spaces.errors import UserError
 from search_spaces.files import require_file
-from search_spaces.identity import digest
 from study.data.cache.build import whole
 
 log = logging.getLogger("losolab")

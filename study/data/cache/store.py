@@ -19,9 +19,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from search_spaces.digests import digest
 from search_spaces.errors import UserError
 from search_spaces.files import require_file
-from search_spaces.identity import digest
 from study.data.cache import build as building
 from study.data.cache.build import BUILDING, Progress, Task
 from study.data.cache.content_digests import Contents

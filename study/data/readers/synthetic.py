@@ -5,8 +5,8 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from search_spaces.digests import digest
 from search_spaces.errors import UserError
-from search_spaces.identity import digest
 from study.data.clips import ClipIndex
 from study.data.readers import manifest
 from study.data.readers.findings import classes_of_one_subject

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from search_spaces.digests import stream
 from search_spaces.errors import UserError
-from search_spaces.identity import stream
 from study.data.clips import ClipIndex, Clips, assemble, table_of
 from study.data.synthetic.renderer import BORDER, FACE, Motion, Subject, render
 from study.data.video.regions import Box, cut

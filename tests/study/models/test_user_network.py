@@ -11,14 +11,14 @@ import torch
 import torch.nn.functional as F
 
 from search_spaces.config import TrialConfig
+from search_spaces.digests import stream
 from search_spaces.errors import UserError
-from search_spaces.identity import stream
 from search_spaces.study_file import load_study
 from study.data.sampling import sample
 from study.models.geometry import INTERPRETER
-from study.models.own import shapes
-from study.models.probe import probe
 from study.models.sizes import fold_group, training_bytes
+from study.models.user_network import shapes
+from study.models.user_network_probe import probe
 from study.protocol import loso
 from study.system import dotted_path
 from study.training import batches, train

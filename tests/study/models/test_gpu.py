@@ -18,10 +18,10 @@ from benchmarks import plain
 from benchmarks.loso_epoch import SETTINGS
 from search_spaces.config import TrialConfig
 from search_spaces.errors import UserError
-from study.models import counted, dropout, gpu, networks
+from study.models import counter_bits, dropout, folded_network, gpu
 from study.models.fake_gpu import moved
+from study.models.folded_network import FoldedNetwork
 from study.models.geometry import training_bytes
-from study.models.networks import FoldedNetwork
 from study.protocol import loso
 from study.training import Material, _network, _probabilities, fit, products, train
 from tests import small_network
@@ -160,7 +160,7 @@ def test_the_acceptance_passes_on_a_cpu_with_the_same_columns(tmp_path, capsys):
 
 def test_counted_bits_are_splitmix64():
     """Steele, Lea, Flood 2014; the first outputs for seed 1234567 as published with the generator's C code."""
-    key = counted.keys([1234567], torch.device("cpu"))
+    key = counter_bits.keys([1234567], torch.device("cpu"))
     published = [
         6457827717110365317,
         3203168211198807973,
@@ -168,16 +168,16 @@ def test_counted_bits_are_splitmix64():
         4593380528125082431,
         16408922859458223821,
     ]
-    assert [word % 2**64 for word in counted.words(key, 5)[0].tolist()] == published
-    assert counted.words(key, 3, first=2)[0].tolist() == counted.words(key, 5)[0, 2:].tolist()
-    assert counted.words(key, 3, since=torch.tensor(2))[0].tolist() == counted.words(key, 5)[0, 2:].tolist()
+    assert [word % 2**64 for word in counter_bits.words(key, 5)[0].tolist()] == published
+    assert counter_bits.words(key, 3, first=2)[0].tolist() == counter_bits.words(key, 5)[0, 2:].tolist()
+    assert counter_bits.words(key, 3, since=torch.tensor(2))[0].tolist() == counter_bits.words(key, 5)[0, 2:].tolist()
 
 
 def test_counted_numbers_are_uniform():
-    key = counted.keys([2**64 - 3], torch.device("cpu"))
-    x = counted.uniform(key[0], 2**18).double()
+    key = counter_bits.keys([2**64 - 3], torch.device("cpu"))
+    x = counter_bits.uniform(key[0], 2**18).double()
     assert x.min() >= -1 and x.max() < 1 and abs(x.mean()) < 0.01 and abs(x.std() - 3**-0.5) < 0.01
-    kept = counted.keep(key, 2**18, 0.3).double()
+    kept = counter_bits.keep(key, 2**18, 0.3).double()
     assert kept.mean() == pytest.approx(0.3, abs=0.003)
     lagged = [float(torch.corrcoef(torch.stack([kept[0, :-lag], kept[0, lag:]]))[0, 1]) for lag in (1, 2, 4, 4096)]
     assert max(map(abs, lagged)) < 0.005
@@ -198,7 +198,7 @@ def test_masks_hang_on_neither_the_group_nor_how_many_steps_are_drawn_together(
 def test_what_a_gpu_computes_otherwise_is_the_same_but_for_its_draws(option, clips, monkeypatch):
     """Patches and products, fused optimisers, learning rates as float32: from the same weights as on a CPU."""
     config = replace(SMALL, dropout=0.0, optimiser=option, schedule="cosine", learning_rate=2**-6, weight_decay=0.01)
-    monkeypatch.setattr(networks.Initial, "weight", _same_weights)
+    monkeypatch.setattr(folded_network.Initial, "weight", _same_weights)
     cpu = train(config, clips, loso(clips, 0))
     monkeypatch.setattr(gpu, "is_gpu", lambda device: True)
     for ours, theirs in zip(train(config, clips, loso(clips, 0)), cpu, strict=True):

@@ -5,7 +5,7 @@ import yaml
 
 from search_spaces.config import FACTORS
 from search_spaces.errors import UserError
-from search_spaces.levels import WholeRange
+from search_spaces.factor_schema import WholeRange
 from search_spaces.study_file import load_study
 
 

@@ -15,10 +15,10 @@ from torch.func import functional_call, stack_module_state, vmap
 from torch.nn.parameter import is_lazy
 
 from search_spaces.config import TrialConfig
+from search_spaces.digests import stream
 from search_spaces.errors import UserError
-from search_spaces.identity import stream
 from search_spaces.network_inputs import side, streams
-from study.models.networks import DTYPES, Scaling
+from study.models.folded_network import DTYPES, Scaling
 from study.system import dotted_path
 
 Shapes = dict[str, tuple[int, int, int, int]]

@@ -5,8 +5,8 @@ import torch.nn.functional as F
 from search_spaces.config import TrialConfig
 from study.models import gpu
 from study.models.dropout import Dropout, nothing
+from study.models.folded_network import FoldedNetwork, averages
 from study.models.geometry import geometry
-from study.models.networks import FoldedNetwork, averages
 
 FOLDS = [(0, "s1"), (0, "s2"), (0, "s3")]
 

@@ -7,7 +7,7 @@ import pytest
 
 COMPARED = """
 import torch
-from study.models.sums import sums
+from study.models.kernel_gradients import sums
 for windows, filters, values in ((200, 130, 40), (96, 7, 8), (1, 1, 136)):
     dtype = torch.float32 if windows == 96 else torch.float64
     draw = torch.Generator().manual_seed(windows)

@@ -14,8 +14,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from search_spaces.config import TrialConfig
-from search_spaces.identity import stream
-from study.models import counted, gpu
+from search_spaces.digests import stream
+from study.models import counter_bits, gpu
 from study.models.convolution import FirstConvolution, LaterConvolution, ProductConvolution
 from study.models.dropout import Drop, Dropout, nothing
 from study.models.geometry import Block, Dense, Shape, Stream, geometry
@@ -76,7 +76,8 @@ class Initial:
         weights = torch.empty((len(self.folds), *shape), dtype=self.dtype, device=self.device)
         seeds = [stream("weights", seed, held_out, layer) for seed, held_out in self.folds]
         if gpu.is_gpu(self.device):
-            drawn = (counted.uniform(key, prod(shape)).view(shape) for key in counted.keys(seeds, self.device))
+            keys = counter_bits.keys(seeds, self.device)
+            drawn = (counter_bits.uniform(key, prod(shape)).view(shape) for key in keys)
         else:
             drawn = (torch.from_numpy(random_bits.uniform(seed, shape)) for seed in seeds)
         for own, numbers in zip(weights, drawn, strict=True):

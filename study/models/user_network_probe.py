@@ -13,8 +13,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from search_spaces.config import TrialConfig
 from search_spaces.errors import UserError
-from study.models.networks import DTYPES, Scaling
-from study.models.own import Stacked, built, predicting, shapes
+from study.models.folded_network import DTYPES, Scaling
+from study.models.user_network import Stacked, built, predicting, shapes
 
 log = logging.getLogger("losolab")
 _TORCH = Path(torch.__file__).parent
