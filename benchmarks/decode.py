@@ -79,9 +79,9 @@ def loading(title: str, config: TrialConfig, clips: Clips) -> None:
 
     from study.data.sampling import sample
     from study.models.geometry import fold_group
-    from study.protocol import loso
     from study.system.memory import tune_malloc
-    from study.training import train
+    from study.training.protocol import loso
+    from study.training.train import train
 
     torch.set_num_threads(1)
     tune_malloc()

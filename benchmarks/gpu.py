@@ -38,9 +38,9 @@ from search_spaces.config import TrialConfig
 from study.models import gpu
 from study.models.folded_network import FoldedNetwork
 from study.models.geometry import Block, geometry, training_bytes
-from study.protocol import loso
 from study.system.memory import peak_memory, release_memory, reset_peak, tune_malloc
-from study.training import Material, fit, products
+from study.training.protocol import loso
+from study.training.train import Material, fit, products
 
 PRECISIONS = ("float32", "tf32", "bfloat16")
 VARIANTS = ("losolab", "eager", "loop", "vmap")

@@ -18,9 +18,9 @@ from study.data.clips import Clips
 from study.models import counter_bits
 from study.models.folded_network import FoldedNetwork
 from study.models.geometry import geometry
-from study.protocol import loso
 from study.system.memory import ran_out
-from study.training import Material, batches, fit, products, train
+from study.training.protocol import loso
+from study.training.train import Material, batches, fit, products, train
 
 SUBJECTS, CLIPS = 12, 48
 SMALL = TrialConfig(

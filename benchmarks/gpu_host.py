@@ -16,8 +16,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from benchmarks import plain
 from benchmarks.loso_epoch import CLASSES, SETTINGS
 from study.models.folded_network import FoldedNetwork
-from study.protocol import loso
-from study.training import Material, fit
+from study.training.protocol import loso
+from study.training.train import Material, fit
 
 FOLDS, EPOCHS = 16, 5
 _OWN = ("ProductConvolution", "LaterConvolution", "_Masked", "_Product")  # our functions are operators, too

@@ -28,9 +28,9 @@ from benchmarks import machine, plain
 from search_spaces.config import TrialConfig
 from study.models.folded_network import FoldedNetwork
 from study.models.geometry import Block, fold_group, geometry
-from study.protocol import loso
 from study.system.memory import peak_memory, reset_peak, tune_malloc
-from study.training import Material, fit
+from study.training.protocol import loso
+from study.training.train import Material, fit
 
 CLASSES = 3
 

@@ -17,8 +17,8 @@ from study.data.clips import Clips
 from study.data.sampling import sample
 from study.models.folded_network import DTYPES
 from study.models.geometry import Dense, Stream, geometry
-from study.protocol import Fold
-from study.training import batches
+from study.training.protocol import Fold
+from study.training.train import batches
 
 Steps = Callable[[], None]  # trains all folds for one epoch
 

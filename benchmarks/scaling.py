@@ -23,7 +23,7 @@ from study import driver
 from study.data.clips import Clips
 from study.identity import Arithmetic, fold_key
 from study.plan import fold_cost
-from study.protocol import loso
+from study.training.protocol import loso
 from study.trials import Done, FoldResult, Trial
 from study.tune import RayTune
 

@@ -29,9 +29,9 @@ from study.data.cache import store
 from study.data.clips import CLIP_INDEX, ClipIndex
 from study.models.folded_network import FoldedNetwork
 from study.models.geometry import fold_group
-from study.protocol import loso
 from study.system.memory import tune_malloc
-from study.training import Material, fit
+from study.training.protocol import loso
+from study.training.train import Material, fit
 
 CLIPS, FRAMES, SUBJECTS, EPOCHS = 48, 150, 8, 100
 FACE = {"face_left": 180, "face_top": 60, "face_width": 280, "face_height": 340}

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from study import race
 from study.data.clips import Clips
-from study.protocol import shuffled
+from study.training.protocol import shuffled
 
 Counts = npt.NDArray[np.int64]
 Predictions = Mapping[tuple[int, str], str]  # (seed, subject) -> the fold's rows, as FoldResult has them

@@ -16,8 +16,8 @@ from search_spaces.spec import Resources
 from study.costs import Costs, Size, Work, computed
 from study.data.clips import Clips
 from study.models.sizes import training_bytes
-from study.protocol import loso
 from study.system.memory import peak_memory, reset_peak
+from study.training.protocol import loso
 from study.trials import arithmetic_on, device_here, prepare_process
 
 BUDGET = 0.2  # seconds for all of it, torch's import apart; 3 s moved the default plan no more than repeating it does
@@ -53,7 +53,7 @@ def measure(costs: Costs, folds: Mapping[Work, float], resources: Resources) -> 
 
 def seconds_of_a_fold(work: Work, resources: Resources) -> float:
     """Of a whole fold in its group, from what two epochs more take on as few clips as have all subjects."""
-    from study.training import train
+    from study.training.train import train
 
     config = dataclasses.replace(work.config, **_PLAIN)
     clips = _noise(config, work.size)
@@ -84,7 +84,7 @@ class Tried:
 
 def tried(config: TrialConfig, resources: Resources) -> Tried:
     """Two steps of a configuration, in the group of folds that twelve subjects make; on a GPU that must be there."""
-    from study.training import train
+    from study.training.train import train
 
     size, config = Size(12, 12, 3), dataclasses.replace(config, **_PLAIN, epochs=2)
     try:

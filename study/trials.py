@@ -14,8 +14,8 @@ from study.course import Course, Opponent
 from study.data.clips import Clips
 from study.identity import Arithmetic, fold_key
 from study.models.sizes import fold_group, trial_bytes
-from study.protocol import Fold, loso
 from study.system.memory import broke, peak_memory, ran_out, release_memory, reset_peak, tune_malloc
+from study.training.protocol import Fold, loso
 
 
 @dataclass(frozen=True)
@@ -120,7 +120,7 @@ def _rows_of(keys: list[str], done: Mapping[str, Done], arithmetic: Arithmetic) 
 def _train(
     config: TrialConfig, clips: Clips, group: list[Fold], keys: list[str], arithmetic: Arithmetic, graphs: bool
 ) -> list[FoldResult]:
-    from study.training import train  # torch: 1.3 CPU-seconds that only a process that trains pays
+    from study.training.train import train  # torch: 1.3 CPU-seconds that only a process that trains pays
 
     began, device = time.perf_counter(), "cpu" if arithmetic.device == "cpu" else "cuda"
     try:

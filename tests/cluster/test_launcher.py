@@ -209,7 +209,7 @@ def test_code_that_trains_differently_is_refused_until_it_is_accepted(cluster):
     training.write_text(training.read_text() + "\n# another code\n")
     cluster.laptop(SAID[4])
     refused = cluster.submit("studies").communicate(timeout=120)[0]
-    assert "study/training.py" in refused
+    assert "study/training/train.py" in refused
     assert "report  " not in refused
     told = cluster.submit("studies", "--accept-code", "--seeds", "4").communicate(timeout=300)[0]
     assert "report" in told

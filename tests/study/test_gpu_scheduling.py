@@ -10,8 +10,9 @@ import pytest
 
 from search_spaces.errors import UserError
 from search_spaces.spec import Resources
-from study import executors, training, trials
+from study import executors, trials
 from study.ledger import golden_digest
+from study.training import train as training
 from study.trials import device_here, run_trial
 from study.tune import RayTune
 

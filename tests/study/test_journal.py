@@ -28,9 +28,9 @@ from study.identity import Arithmetic
 from study.journal import write_journal
 from study.ledger import Ledger, Outcome, StudyRecord
 from study.models.geometry import geometry
-from study.protocol import shuffled
 from study.race import differences
 from study.schema import ledger_path
+from study.training.protocol import shuffled
 from study.trials import FoldResult
 
 SUBJECTS, CLASSES, INDEX = [f"s{i}" for i in range(8)], ("a", "b", "c"), "0" * 64

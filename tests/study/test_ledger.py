@@ -69,8 +69,10 @@ def test_a_changed_study_is_refused_with_what_differs(ledger):
 
 def test_changed_code_is_refused_unless_accepted(ledger, monkeypatch):
     ledger.begin(RECORD)
-    monkeypatch.setattr(identity, "code", lambda: code() | {"study/training.py": "other", "study/new.py": "1"})
-    with pytest.raises(UserError, match=r"\(study/new.py, study/training.py\).*--accept-code, which marks the folds"):
+    monkeypatch.setattr(identity, "code", lambda: code() | {"study/training/train.py": "other", "study/new.py": "1"})
+    with pytest.raises(
+        UserError, match=r"\(study/new.py, study/training/train.py\).*--accept-code, which marks the folds"
+    ):
         ledger.begin(RECORD)
     ledger.begin(RECORD, accept_code=True)
 

@@ -64,7 +64,7 @@ def test_folds_of_changed_code_are_not_served(small, monkeypatch):
     from study import library
 
     small.run(**ONE)
-    monkeypatch.setattr(library, "code", lambda: {"study/training.py": "other"})
+    monkeypatch.setattr(library, "code", lambda: {"study/training/train.py": "other"})
     assert counts(small.run(**ONE, name="other"))[1:3] == (0, 10)
 
 

@@ -20,8 +20,8 @@ from analysis.metrics import uf1
 from search_spaces.config import TrialConfig
 from search_spaces.digests import stream
 from study.ledger import Ledger, Outcome
-from study.protocol import shuffled
 from study.tracking import mirror
+from study.training.protocol import shuffled
 from study.trials import FoldResult, Trial
 
 SUBJECTS = shuffled((f"s{n:02d}" for n in range(12)), "index")  # as the trials of a race take them

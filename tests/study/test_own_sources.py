@@ -15,8 +15,8 @@ from search_spaces.errors import UserError
 from study import cluster, own_sources
 from study.audit import audit
 from study.identity import fold_key
-from study.protocol import loso
 from study.status import status
+from study.training.protocol import loso
 
 FACTORY = """
 import json, os

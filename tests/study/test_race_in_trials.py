@@ -162,9 +162,9 @@ def test_whatever_is_killed_a_search_proposes_prunes_and_predicts_the_same(small
 
 def test_failed_trials_that_are_run_again_change_no_later_proposal(small, tmp_path, monkeypatch):
     """Trials fail until half of the search is proposed; it goes on with and without them run again."""
-    import study.training
+    import study.training.train
 
-    stages, real, doomed, takes = {"search": RACED | {"proposals": 16}}, study.training.train, set(), []
+    stages, real, doomed, takes = {"search": RACED | {"proposals": 16}}, study.training.train.train, set(), []
 
     def train(config, *arguments):
         if len(takes) < 8 and config.frames == 5:
@@ -180,7 +180,7 @@ def test_failed_trials_that_are_run_again_change_no_later_proposal(small, tmp_pa
         return take(agenda)
 
     take = Agenda.take
-    monkeypatch.setattr(study.training, "train", train)
+    monkeypatch.setattr(study.training.train, "train", train)
     monkeypatch.setattr(Agenda, "take", stopped)
     with pytest.raises(KeyboardInterrupt):
         small.run(dataset=EIGHT, stages=stages)

@@ -22,8 +22,8 @@ from study.models import counter_bits, dropout, folded_network, gpu
 from study.models.fake_gpu import moved
 from study.models.folded_network import FoldedNetwork
 from study.models.geometry import training_bytes
-from study.protocol import loso
-from study.training import Material, _network, _probabilities, fit, products, train
+from study.training.protocol import loso
+from study.training.train import Material, _network, _probabilities, fit, products, train
 from tests import small_network
 from tests.fake_gpu import Peak, Waits
 from tests.fake_gpu import counted as on_fake

@@ -19,9 +19,9 @@ from study.models.geometry import INTERPRETER
 from study.models.sizes import fold_group, training_bytes
 from study.models.user_network import shapes
 from study.models.user_network_probe import probe
-from study.protocol import loso
 from study.system import dotted_path
-from study.training import batches, train
+from study.training.protocol import loso
+from study.training.train import batches, train
 
 DOCS = Path(__file__).parents[3] / "docs/networks.md"
 (EXAMPLE,) = re.findall(r"```python\n(.*?)```", DOCS.read_text(encoding="utf-8"), re.S)

@@ -54,8 +54,8 @@ import torch
 from search_spaces.config import TrialConfig
 from study.system.memory import peak_memory, tune_malloc
 from study.models.sizes import trial_bytes
-from study.protocol import loso
-from study.training import train
+from study.training.protocol import loso
+from study.training.train import train
 from plain import noise
 
 config = replace(TrialConfig(**{factors}), epochs=1)

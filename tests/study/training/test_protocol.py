@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from study.protocol import loso
+from study.training.protocol import loso
 
 
 def test_every_clip_is_held_out_once_with_its_subject(random_clips):

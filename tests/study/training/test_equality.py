@@ -11,13 +11,13 @@ from sklearn.utils.class_weight import compute_class_weight
 from torch import nn
 
 from search_spaces.digests import stream
-from study.augmentation import views
 from study.data.sampling import sample
 from study.models.folded_network import DTYPES, FoldedNetwork
 from study.models.geometry import geometry
-from study.protocol import loso
 from study.system import random_bits
-from study.training import batches, fitted, train
+from study.training.augmentation import views
+from study.training.protocol import loso
+from study.training.train import batches, fitted, train
 from tests import small_network
 
 SMALL = replace(small_network.SMALL, epochs=3)

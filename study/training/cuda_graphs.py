@@ -8,7 +8,7 @@ import torch
 from study.models.dropout import Dropout
 
 if TYPE_CHECKING:
-    from study.training import Epoch
+    from study.training.train import Epoch
 
 
 class Recorded:

@@ -13,17 +13,17 @@ from torch import Tensor, nn
 
 from search_spaces.config import BLOCKS, TrialConfig
 from search_spaces.digests import stream
-from study.augmentation import Views, views
 from study.data.clips import Clips
 from study.data.sampling import sample
-from study.graphs import Recorded
 from study.models import gpu, normalisation
 from study.models.folded_network import DTYPES, FoldedNetwork, Scaling
 from study.models.user_network import Alone, Stacked
 from study.models.user_network_probe import probe
-from study.optimisers import learning_rate, optimiser
-from study.protocol import Fold
 from study.system.random_bits import permutation
+from study.training.augmentation import Views, views
+from study.training.cuda_graphs import Recorded
+from study.training.optimisers import learning_rate, optimiser
+from study.training.protocol import Fold
 
 
 class Diverged(ArithmeticError):

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from search_spaces.config import TrialConfig
-from study.augmentation import Views, views
-from study.protocol import loso
-from study.training import train
+from study.training.augmentation import Views, views
+from study.training.protocol import loso
+from study.training.train import train
 
 CPU = torch.device("cpu")
 NAMES = [(f"s{i % 20}", f"clip{i}") for i in range(4000)]

@@ -9,8 +9,8 @@ import torch.nn.functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from study.models.folded_network import FoldedNetwork
-from study.protocol import loso
-from study.training import Diverged, Material, batches, fit, loss, permuted, shuffled_labels, train
+from study.training.protocol import loso
+from study.training.train import Diverged, Material, batches, fit, loss, permuted, shuffled_labels, train
 from tests.small_network import SMALL
 
 
@@ -134,7 +134,7 @@ class Bare(MetaPathFinder):
         if name.split(".")[0] in {"pydantic", "yaml", "pandas", "scipy", "ray", "optuna", "mlflow", "decord", "av"}:
             raise ImportError(name)
 sys.meta_path.insert(0, Bare())
-import study.training
+import study.training.train
 assert "torch._dynamo" not in sys.modules  # 1.2 CPU-seconds
 """
 

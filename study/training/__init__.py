@@ -1,0 +1,1 @@
+"""The folds of a group trained as one network."""
