@@ -20,7 +20,7 @@ from benchmarks import copula_tables, score_tables
 from benchmarks.score_tables import SKILL, Counts
 from search_spaces.spec import Race
 from study.choosers import SHARE
-from study.race import hopeless
+from study.trials.race import hopeless
 
 SIZES, TRIED, SEED = (20, 26, 68), (12, 60), 2026
 SEEDS = 5  # of confirm and ablate

@@ -13,9 +13,9 @@ import numpy as np
 from analysis.metrics import uf1
 from search_spaces.config import TrialConfig
 from search_spaces.study_file import READY, load_study
-from study.identity import Arithmetic
 from study.ledger import Ledger, Outcome, StudyRecord
-from study.trials import FoldResult
+from study.trials.fold_identity import Arithmetic
+from study.trials.trial import FoldResult
 
 CLASSES = ("negative", "positive", "surprise")
 SUBJECTS, CLIPS = 6, 12

@@ -25,7 +25,7 @@ from analysis.metrics import Floats, accuracy, uf1
 from benchmarks.score_tables import POPULATION, SKILL, Counts, runs
 from search_spaces.spec import Race
 from study.clock import VirtualClock
-from study.race import block_sizes, looks
+from study.trials.race import block_sizes, looks
 
 SEED = 20268
 P, FIRST = Race().p, Race().first

@@ -21,10 +21,10 @@ from search_spaces.spec import Resources
 from search_spaces.study_file import load_study
 from study import driver
 from study.data.clips import Clips
-from study.identity import Arithmetic, fold_key
 from study.plan import fold_cost
 from study.training.protocol import loso
-from study.trials import Done, FoldResult, Trial
+from study.trials.fold_identity import Arithmetic, fold_key
+from study.trials.trial import Done, FoldResult, Trial
 from study.tune import RayTune
 
 FOLDS = 4

@@ -26,10 +26,10 @@ from study import executors
 from study.agenda import Agenda, Listed
 from study.data.clips import Clips
 from study.executors import Executor
-from study.identity import Arithmetic
 from study.ledger import Ledger
 from study.library import Library
-from study.trials import FoldResult, Trial, trial_keys
+from study.trials.fold_identity import Arithmetic
+from study.trials.trial import FoldResult, Trial, trial_keys
 from study.tune import RayTune
 
 BLOCKS = 8  # of a trial: one a subject

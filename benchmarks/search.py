@@ -21,9 +21,9 @@ import numpy as np
 from search_spaces.config import TrialConfig, architecture
 from search_spaces.factor_schema import Levels, Space
 from search_spaces.spec import Dataset, Search, StudySpec
-from study.course import Course
 from study.ledger import Ledger, Outcome
 from study.search import Proposals
+from study.trials.subject_order import Course
 
 SEED = 20269
 REPETITIONS = 200

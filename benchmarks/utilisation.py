@@ -21,7 +21,7 @@ from analysis.metrics import Floats
 from benchmarks.race import SPREAD, SUBJECTS, Table, race
 from search_spaces.spec import Race
 from study.clock import VirtualClock, Wait
-from study.race import block_sizes
+from study.trials.race import block_sizes
 
 SEED = 20270
 REPETITIONS = 100

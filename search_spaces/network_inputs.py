@@ -1,6 +1,6 @@
 """What a configuration shows its network: the regions, their size, and the pixels that they are sampled from.
 
-Folds depend on it, so that this file is among those whose change a begun study refuses (study/identity.py).
+Folds depend on it, so that this file is among those whose change a begun study refuses (study/trials/fold_identity.py).
 """
 
 from typing import TYPE_CHECKING

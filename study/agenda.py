@@ -16,13 +16,13 @@ from search_spaces.config import TrialConfig
 from search_spaces.designs import Arm
 from search_spaces.errors import UserError
 from search_spaces.spec import Resources
-from study.course import Course
 from study.data.clips import Clips
-from study.identity import Arithmetic
 from study.ledger import LEFT, LOST, Ledger, Outcome
 from study.library import Library
-from study.own_sources import discovered
-from study.trials import Device, FoldResult, Trial, arithmetic_of, trial_keys
+from study.trials.fold_identity import Arithmetic
+from study.trials.network_sources import discovered
+from study.trials.subject_order import Course
+from study.trials.trial import Device, FoldResult, Trial, arithmetic_of, trial_keys
 
 log = logging.getLogger("losolab")
 _LOSSES = 3  # without a new fold between them: then the trial itself is what kills its process

@@ -11,11 +11,11 @@ from typing import Any
 from search_spaces.config import BLOCKS
 from study.damage import damage
 from study.data.clips import Clips
-from study.identity import SAME_CODE, TRAINING_VERSION, read_arithmetic
-from study.own_sources import source_name
 from study.records import Record, recorded
 from study.schema import read_only
-from study.trials import Trial, trial_keys
+from study.trials.fold_identity import SAME_CODE, TRAINING_VERSION, read_arithmetic
+from study.trials.network_sources import source_name
+from study.trials.trial import Trial, trial_keys
 
 _SHOWN = 20  # lines of one kind
 

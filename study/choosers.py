@@ -12,9 +12,9 @@ from typing import Any
 from search_spaces.designs import follows
 from search_spaces.errors import UserError
 from search_spaces.spec import ChosenBy, Fixed, Search, StudySpec
-from study.course import Course
 from study.data.clips import Clips
 from study.schema import ledger_path, read_only
+from study.trials.subject_order import Course
 
 SHARE = 0.4  # that chooses where a study does not say
 _TESTERS = 8  # fewer leave a test without power: where it is a study's own to decide, all choose

@@ -15,10 +15,10 @@ from search_spaces.digests import digest
 from search_spaces.errors import UserError
 from search_spaces.spec import Resources
 from study.data.clips import Clips
-from study.identity import ROOT, code
 from study.measuring import Tried, tried
 from study.system.hardware import ray_folder
-from study.trials import Device, device_here, gpus_here
+from study.trials.fold_identity import ROOT, code
+from study.trials.trial import Device, device_here, gpus_here
 
 PACKAGES = ("search_spaces", "analysis", "study")
 DEPENDENCIES = ("ray", "torch", "numpy", "pyarrow", "scipy", "pydantic")  # what a process that trains imports

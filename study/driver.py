@@ -18,7 +18,6 @@ from study.additions import additions
 from study.agenda import Agenda, Listed, Source
 from study.choosers import many_that_choose, settled
 from study.costs import Costs, timed_in
-from study.course import Course
 from study.data import readers
 from study.data.cache import build, store
 from study.data.clips import ClipIndex, Clips, assemble
@@ -27,11 +26,9 @@ from study.data.video.cropping import region_of
 from study.data.video.regions import MASTER
 from study.executors import Executor
 from study.export import export
-from study.identity import TRAINING_VERSION
 from study.ledger import Ledger, StudyRecord
 from study.library import Library
 from study.outlook import Outlook
-from study.own_sources import discovered, importable_places, keep
 from study.plan import Plan, configurations, fold_cost, make_plan, problems_of, unbuildable
 from study.preparing import Preparing
 from study.progress import Display
@@ -39,6 +36,9 @@ from study.search import Proposals
 from study.space import combinations, configuration
 from study.stages import Following, Planned, arms_that_follow
 from study.system.hardware import here
+from study.trials.fold_identity import TRAINING_VERSION
+from study.trials.network_sources import discovered, importable_places, keep
+from study.trials.subject_order import Course
 
 
 @dataclass(frozen=True)

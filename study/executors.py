@@ -9,7 +9,7 @@ from search_spaces.spec import Resources
 from study.agenda import Agenda
 from study.data.clips import Clips
 from study.system.interrupts import Stop
-from study.trials import BrokenProcess, Done, FoldResult, Trial, device_here, prepare_process, run_trial
+from study.trials.trial import BrokenProcess, Done, FoldResult, Trial, device_here, prepare_process, run_trial
 
 TrialFunction = Callable[[Trial, Clips, Mapping[str, Done], Resources], Iterator[list[FoldResult]]]
 

@@ -10,7 +10,6 @@ from study import driver
 from study.costs import Work, makespan
 from study.data.clips import Clips
 from study.driver import Study
-from study.identity import Arithmetic
 from study.library import Library
 from study.measuring import measure
 from study.outlook import Outlook
@@ -18,7 +17,8 @@ from study.plan import Plan, planned
 from study.records import recorded
 from study.schema import ledger_path
 from study.system import hardware
-from study.trials import Trial, arithmetic_of, device_here, trial_keys
+from study.trials.fold_identity import Arithmetic
+from study.trials.trial import Trial, arithmetic_of, device_here, trial_keys
 
 
 @dataclass(frozen=True)

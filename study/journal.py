@@ -16,12 +16,12 @@ from analysis.metrics import uf1
 from search_spaces.config import TrialConfig
 from search_spaces.errors import UserError
 from search_spaces.spec import Search, StudySpec
-from study.course import Counts, Course
 from study.damage import damage
-from study.race import scores
 from study.records import choosers, course
 from study.schema import read_only
 from study.space import directions, distributions, values
+from study.trials.race import scores
+from study.trials.subject_order import Counts, Course
 
 Row = dict[str, Any]
 

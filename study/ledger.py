@@ -13,11 +13,11 @@ from search_spaces.config import FACTORS, TrialConfig
 from search_spaces.digests import digest
 from search_spaces.errors import UserError
 from search_spaces.files import escaped
-from study.identity import changed_code, code, provenance, read_arithmetic
 from study.library import Copy
 from study.lock import locked, refuse_network
 from study.schema import SCHEMA, check_version, is_blank, ledger_path, opened, read_only
-from study.trials import Done, FoldResult, Trial
+from study.trials.fold_identity import changed_code, code, provenance, read_arithmetic
+from study.trials.trial import Done, FoldResult, Trial
 
 # Errors of attempts: the trial's process was killed, or all that ran was left.
 LOST, LEFT = "its process died", "left"

@@ -12,9 +12,9 @@ from sqlite3 import DatabaseError
 from search_spaces.digests import digest
 from search_spaces.errors import UserError
 from study.damage import whole_fold
-from study.identity import Arithmetic, code, read_arithmetic, same_code
 from study.schema import read_only
-from study.trials import FoldResult
+from study.trials.fold_identity import Arithmetic, code, read_arithmetic, same_code
+from study.trials.trial import FoldResult
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from study.data.clips import Clips
 from study.models.sizes import training_bytes
 from study.system.memory import peak_memory, reset_peak
 from study.training.protocol import loso
-from study.trials import arithmetic_on, device_here, prepare_process
+from study.trials.trial import arithmetic_on, device_here, prepare_process
 
 BUDGET = 0.2  # seconds for all of it, torch's import apart; 3 s moved the default plan no more than repeating it does
 _EPOCHS = 2

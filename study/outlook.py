@@ -8,7 +8,7 @@ from study.costs import Costs, Work, makespan
 from study.plan import Cost, Plan
 
 if TYPE_CHECKING:
-    from study.trials import Trial
+    from study.trials.trial import Trial
 
 
 class Outlook:

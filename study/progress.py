@@ -16,7 +16,7 @@ from study.outlook import Outlook
 from study.terminal import Parts
 
 if TYPE_CHECKING:
-    from study.trials import Trial
+    from study.trials.trial import Trial
 
 log = logging.getLogger("losolab")
 _LEAST_BUSY = 0.01

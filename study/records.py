@@ -10,10 +10,10 @@ import numpy as np
 from search_spaces.config import TrialConfig
 from search_spaces.digests import digest
 from search_spaces.spec import StudySpec
-from study.course import Course
 from study.data.clips import Clips
 from study.schema import read_only
-from study.trials import Trial
+from study.trials.subject_order import Course
+from study.trials.trial import Trial
 
 
 @dataclass(frozen=True)

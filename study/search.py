@@ -15,7 +15,6 @@ from search_spaces.designs import seeds
 from search_spaces.digests import digest, stream
 from search_spaces.spec import Race, Search, StudySpec
 from study.clock import VirtualClock
-from study.course import Course, Opponent
 from study.ledger import Ledger, Outcome
 from study.space import (
     Levels,
@@ -27,7 +26,8 @@ from study.space import (
     known_levels,
     values,
 )
-from study.trials import Trial
+from study.trials.subject_order import Course, Opponent
+from study.trials.trial import Trial
 
 _REPEATED_ASKS = 5  # then the next unseen configuration in a seeded order is taken
 

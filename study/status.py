@@ -19,7 +19,7 @@ from study.plan import Plan, planned
 from study.progress import competes, named
 from study.records import choosers
 from study.schema import read_only
-from study.trials import Trial
+from study.trials.trial import Trial
 
 STATES = ("complete", "running", "failed", "pruned", "waiting")
 

@@ -22,10 +22,10 @@ from search_spaces.errors import UserError
 from search_spaces.spec import Resources
 from study.clock import Wait
 from study.data.clips import Clips
-from study.own_sources import Sources, discovered
 from study.system.hardware import ray_folder_problem
 from study.system.interrupts import Stop, say
-from study.trials import Device, Done, Trial, run_trial
+from study.trials.network_sources import Sources, discovered
+from study.trials.trial import Device, Done, Trial, run_trial
 
 if TYPE_CHECKING:  # workers import this module and need neither pandas nor optuna
     from study.agenda import Agenda

@@ -39,9 +39,9 @@ from search_spaces.errors import UserError
 from search_spaces.spec import Resources
 from study import cluster
 from study.data.clips import Clips
-from study.own_sources import adopt
 from study.system.interrupts import Stop
-from study.trials import BrokenProcess, Device, FoldResult, Trial, device_here, prepare_process
+from study.trials.network_sources import adopt
+from study.trials.trial import BrokenProcess, Device, FoldResult, Trial, device_here, prepare_process
 from study.tune import LATER, WHICH_DEVICE, RayTune, Task
 
 _REFUSED = 3  # processes in a row that do not begin: then Ray is not what it was

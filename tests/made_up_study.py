@@ -15,11 +15,11 @@ from mlflow import MlflowClient
 from sklearn.metrics import f1_score
 
 from search_spaces.config import TrialConfig
-from study.identity import Arithmetic
 from study.ledger import Ledger, Outcome, StudyRecord, read_only
 from study.mlflow_runs import study_runs
 from study.tracking import place
-from study.trials import FoldResult, Trial
+from study.trials.fold_identity import Arithmetic
+from study.trials.trial import FoldResult, Trial
 
 CLASSES = ("negative", "positive", "surprise")
 CPU = Arithmetic("cpu", "AVX2", 1, "2.13.0", "float32", 2)

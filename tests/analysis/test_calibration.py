@@ -15,7 +15,7 @@ from analysis.metrics import uf1
 from benchmarks import score_tables
 from benchmarks.score_tables import POPULATION, SKILL, runs
 from search_spaces.spec import Race
-from study.race import hopeless
+from study.trials.race import hopeless
 
 WHOLE = bool(os.environ.get("LOSOLAB_SOAK"))
 SHARE = 1.0 if WHOLE else 0.2

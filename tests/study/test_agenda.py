@@ -10,7 +10,7 @@ from search_spaces.errors import UserError
 from study.agenda import Agenda, Listed
 from study.ledger import Ledger
 from study.library import Library
-from study.trials import Done, MixedArithmetic, run_trial
+from study.trials.trial import Done, MixedArithmetic, run_trial
 
 
 @pytest.fixture

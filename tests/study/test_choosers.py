@@ -22,10 +22,10 @@ from search_spaces.study_file import load_study
 from study import driver, executors
 from study.audit import audit
 from study.choosers import many_that_choose, settled
-from study.course import Course
 from study.journal import write_journal
 from study.ledger import golden_digest, read_only
 from study.status import status
+from study.trials.subject_order import Course
 from study.tune import RayTune
 
 FILE = Path(__file__).parent / "older/begun.yaml"

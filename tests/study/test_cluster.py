@@ -12,7 +12,7 @@ from search_spaces.spec import Resources
 from study import cluster, doctor
 from study.cluster import Member, Node
 from study.plan_view import nodes_that_serve
-from study.trials import Device
+from study.trials.trial import Device
 
 ROOT = Path(__file__).parents[2]
 AVX2, AVX512 = (Device("cpu", kind, None, "2.13.0") for kind in ("AVX2", "AVX512"))

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from search_spaces.errors import UserError
-from study.identity import TRAINING_VERSION
+from study.trials.fold_identity import TRAINING_VERSION
 
 OAT = {"design": "one_at_a_time", "seeds": 1, "vary": {"input": ["gray"]}}
 ONE = {"ablate": OAT}
@@ -128,7 +128,7 @@ def test_what_a_search_depends_on_is_identity(small, part, was):
 def test_another_machine_is_refused_with_both_named(small, monkeypatch):
     from dataclasses import replace
 
-    from study import trials
+    from study.trials import trial as trials
 
     small.run(stages=ONE)
     real = trials.device_here
@@ -138,8 +138,8 @@ def test_another_machine_is_refused_with_both_named(small, monkeypatch):
 
 
 def test_folds_of_another_fold_group_are_not_mixed_into_a_trial(small):
-    from study.identity import Arithmetic
-    from study.trials import Done, Trial, run_trial, trial_keys
+    from study.trials.fold_identity import Arithmetic
+    from study.trials.trial import Done, Trial, run_trial, trial_keys
 
     study, clips = small.prepared(stages=ONE), small.clips()
     trial = Trial(0, "ablate", "baseline", study.spec.baseline_config(), (1,))

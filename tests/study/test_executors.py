@@ -11,7 +11,7 @@ from analysis.results import Results
 from search_spaces.errors import UserError
 from study import executors
 from study.ledger import golden_digest
-from study.trials import run_trial
+from study.trials.trial import run_trial
 from study.tune import RayTune
 from tests.processes import MARK, TRIAL, kill
 

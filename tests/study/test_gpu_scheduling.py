@@ -10,10 +10,11 @@ import pytest
 
 from search_spaces.errors import UserError
 from search_spaces.spec import Resources
-from study import executors, trials
+from study import executors
 from study.ledger import golden_digest
 from study.training import train as training
-from study.trials import device_here, run_trial
+from study.trials import trial as trials
+from study.trials.trial import device_here, run_trial
 from study.tune import RayTune
 
 MANY = {"ablate": {"design": "one_at_a_time", "seeds": 6, "vary": {"input": ["gray"]}}}

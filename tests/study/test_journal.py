@@ -23,15 +23,15 @@ from search_spaces.errors import UserError
 from search_spaces.study_file import load_study
 from study import mlflow_runs
 from study.cli import main
-from study.course import Course
-from study.identity import Arithmetic
 from study.journal import write_journal
 from study.ledger import Ledger, Outcome, StudyRecord
 from study.models.geometry import geometry
-from study.race import differences
 from study.schema import ledger_path
 from study.training.protocol import shuffled
-from study.trials import FoldResult
+from study.trials.fold_identity import Arithmetic
+from study.trials.race import differences
+from study.trials.subject_order import Course
+from study.trials.trial import FoldResult
 
 SUBJECTS, CLASSES, INDEX = [f"s{i}" for i in range(8)], ("a", "b", "c"), "0" * 64
 ORDER = shuffled(SUBJECTS, INDEX)

@@ -6,9 +6,10 @@ import pytest
 
 from search_spaces.config import TrialConfig
 from search_spaces.errors import UserError
-from study import identity, lock
-from study.identity import code
+from study import lock
 from study.ledger import Ledger, Outcome, StudyRecord, differences, ledger_path, read_only
+from study.trials import fold_identity
+from study.trials.fold_identity import code
 
 RECORD = StudyRecord(
     "x", "name: x", {}, {"baseline": {"depth": 1}, "data": {"index": "abc", "eyes": "1"}}, {"clips": []}
@@ -69,7 +70,9 @@ def test_a_changed_study_is_refused_with_what_differs(ledger):
 
 def test_changed_code_is_refused_unless_accepted(ledger, monkeypatch):
     ledger.begin(RECORD)
-    monkeypatch.setattr(identity, "code", lambda: code() | {"study/training/train.py": "other", "study/new.py": "1"})
+    monkeypatch.setattr(
+        fold_identity, "code", lambda: code() | {"study/training/train.py": "other", "study/new.py": "1"}
+    )
     with pytest.raises(
         UserError, match=r"\(study/new.py, study/training/train.py\).*--accept-code, which marks the folds"
     ):

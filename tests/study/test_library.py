@@ -7,9 +7,10 @@ import sys
 import pytest
 
 from search_spaces.errors import UserError
-from study import identity, ledger
+from study import ledger
 from study.data import readers
 from study.ledger import golden_digest, read_only
+from study.trials import fold_identity
 
 ONE = {"stages": {"ablate": {"design": "one_at_a_time", "seeds": 1, "vary": {"input": ["gray"]}}}}
 
@@ -56,7 +57,7 @@ def test_another_configuration_or_other_data_are_trained(small, other):
 
 def test_another_version_of_the_training_is_trained(small, monkeypatch):
     small.run(**ONE)
-    monkeypatch.setattr(identity, "TRAINING_VERSION", 99)
+    monkeypatch.setattr(fold_identity, "TRAINING_VERSION", 99)
     assert counts(small.run(**ONE, name="other"))[1:3] == (0, 10)
 
 
@@ -117,7 +118,7 @@ def factory(shapes, n_classes):
 
 
 def test_an_edited_network_is_not_served_from_old_folds(small, tmp_path, monkeypatch):
-    from study import own_sources
+    from study.trials import network_sources
 
     monkeypatch.syspath_prepend(tmp_path)
     baseline = {"architecture": "full_face", "frames": 6, "epochs": 2, "network": "edited_network:factory"}
@@ -128,7 +129,7 @@ def test_an_edited_network_is_not_served_from_old_folds(small, tmp_path, monkeyp
         (tmp_path / "edited_network.py").write_text(source)
         sys.modules.pop("edited_network", None)
         importlib.invalidate_caches()
-        own_sources.forget()
+        network_sources.forget()
         return small.run(**ONE, name=name, baseline=baseline)
 
     run(NETWORK, "first")

@@ -22,7 +22,7 @@ from search_spaces.digests import stream
 from study.ledger import Ledger, Outcome
 from study.tracking import mirror
 from study.training.protocol import shuffled
-from study.trials import FoldResult, Trial
+from study.trials.trial import FoldResult, Trial
 
 SUBJECTS = shuffled((f"s{n:02d}" for n in range(12)), "index")  # as the trials of a race take them
 NETWORKS = ({}, {"regions": "eyes+mouth", "fusion": "intermediate"}, {"regions": "eyes+mouth", "fusion": "late"})

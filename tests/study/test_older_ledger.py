@@ -18,7 +18,7 @@ from study.audit import audit
 from study.export import export
 from study.ledger import read_only
 from study.status import status
-from study.trials import device_here
+from study.trials.trial import device_here
 
 OLDER = Path(__file__).parent / "older"
 

@@ -11,7 +11,7 @@ from study.costs import Costs, Size, Work, computed
 from study.outlook import Outlook
 from study.plan import planned
 from study.progress import Display
-from study.trials import Trial
+from study.trials.trial import Trial
 
 SIZE = Size(subjects=8, clips=48, classes=3)
 FORTY = {"design": "factorial", "seeds": 5, "factors": {"epochs": [10, 16], "crop": [16, 24, 32, 48]}}

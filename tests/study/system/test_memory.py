@@ -103,7 +103,7 @@ from dataclasses import replace
 import torch
 from search_spaces.config import TrialConfig
 from search_spaces.spec import Resources
-from study.trials import OutOfMemory, Trial, prepare_process, run_trial
+from study.trials.trial import OutOfMemory, Trial, prepare_process, run_trial
 from plain import noise
 
 small = TrialConfig(frames=8, crop=24, kernel_time=3, filters=4, hidden=8, epochs=1)

@@ -9,8 +9,8 @@ from search_spaces.config import TrialConfig
 from search_spaces.digests import digest
 from search_spaces.spec import Resources
 from study.data.clips import CLIP_INDEX, ClipIndex, Clips, assemble
-from study.identity import TRAINING_VERSION
-from study.trials import Trial, run_trial
+from study.trials.fold_identity import TRAINING_VERSION
+from study.trials.trial import Trial, run_trial
 
 CONFIGS = [
     TrialConfig(regions="eyes+mouth", fusion="intermediate", input="frame_difference"),

@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 from search_spaces.config import TrialConfig
 from search_spaces.errors import UserError
 from search_spaces.spec import Resources
-from study.course import Course, Opponent
 from study.data.clips import Clips
-from study.identity import Arithmetic, fold_key
 from study.models.sizes import fold_group, trial_bytes
 from study.system.memory import broke, peak_memory, ran_out, release_memory, reset_peak, tune_malloc
 from study.training.protocol import Fold, loso
+from study.trials.fold_identity import Arithmetic, fold_key
+from study.trials.subject_order import Course, Opponent
 
 
 @dataclass(frozen=True)

@@ -112,7 +112,7 @@ def _discover(
     with tempfile.TemporaryDirectory(prefix="losolab-") as folder:
         out = Path(folder) / "found.json"
         done = subprocess.run(
-            [sys.executable, "-P", "-m", "study.own_sources_process", str(out)],
+            [sys.executable, "-P", "-m", "study.trials.network_sources_process", str(out)],
             input=json.dumps([asked, n_classes]),
             env=os.environ | {"PYTHONPATH": path},
             capture_output=True,

@@ -6,7 +6,7 @@ import torch
 from search_spaces.errors import UserError
 from search_spaces.spec import Resources
 from study.ledger import golden_digest
-from study.trials import arithmetic_on, device_here
+from study.trials.trial import arithmetic_on, device_here
 
 
 def test_a_gpu_is_used_where_there_is_one():

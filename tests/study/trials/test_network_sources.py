@@ -12,11 +12,12 @@ import pytest
 
 from search_spaces.config import TrialConfig
 from search_spaces.errors import UserError
-from study import cluster, own_sources
+from study import cluster
 from study.audit import audit
-from study.identity import fold_key
 from study.status import status
 from study.training.protocol import loso
+from study.trials import network_sources
+from study.trials.fold_identity import fold_key
 
 FACTORY = """
 import json, os
@@ -69,15 +70,15 @@ def anew() -> None:
     for name in [name for name in sys.modules if name.split(".")[0] in PARTS]:
         del sys.modules[name]
     importlib.invalidate_caches()
-    own_sources.forget()
+    network_sources.forget()
 
 
 def test_every_module_and_file_that_building_loads_is_in_it(nets):
-    found = own_sources.sources(CONFIG, 3)
+    found = network_sources.sources(CONFIG, 3)
     assert list(found.modules) == ["late.py", "nets.py", "parts/__init__.py", "parts/layers.py"]
     assert list(found.files) == ["mean.json"]
     assert list(found.distributions) == ["numpy"]
-    places = own_sources.importable_places(own_sources.discovered([CONFIG], 3))
+    places = network_sources.importable_places(network_sources.discovered([CONFIG], 3))
     assert places == [str(nets / name) for name in ("late.py", "nets.py", "parts")]
     assert cluster.snapshot(places)["py_modules"][-3:] == places
 
@@ -110,20 +111,20 @@ def test_an_edit_of_any_of_them_is_another_key_and_nothing_else_is(nets, random_
 
 
 def test_a_worker_takes_it_over_where_its_modules_are_the_same(nets):
-    found = own_sources.discovered([CONFIG], 3)
+    found = network_sources.discovered([CONFIG], 3)
     anew()
-    own_sources.adopt(found)
-    assert own_sources.discovered([CONFIG], 3) == found
+    network_sources.adopt(found)
+    assert network_sources.discovered([CONFIG], 3) == found
     anew()
     (nets / "parts/layers.py").write_text("WIDTH = 5")
     with pytest.raises(UserError, match=r"this node has another parts/layers.py, or none"):
-        own_sources.adopt(found)
+        network_sources.adopt(found)
 
 
 def test_what_cannot_be_built_is_told(nets):
     (nets / "parts/layers.py").write_text("WIDTH = 'wide'")
     with pytest.raises(UserError, match="raises TypeError"):
-        own_sources.sources(CONFIG, 3)
+        network_sources.sources(CONFIG, 3)
 
 
 def test_its_study_is_kept_with_its_sources_and_read_without_them(nets, small):

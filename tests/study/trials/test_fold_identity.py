@@ -4,7 +4,7 @@ import ast
 from pathlib import Path
 
 from search_spaces.digests import digest
-from study.identity import ROOT, SAME_CODE, TRAINING_SOURCES, changed_code, code, same_code
+from study.trials.fold_identity import ROOT, SAME_CODE, TRAINING_SOURCES, changed_code, code, same_code
 
 # Modules that training imports and whose change is no change of what it does with what is in the key.
 OUTSIDE = {
@@ -16,7 +16,7 @@ OUTSIDE = {
     "study/system/__init__.py": "is empty",
     "study/data/clips.py": "what it holds is in the key by its digests",
     "study/system/dotted_path.py": "finds a user's own network, whose source is in the key",
-    "study/own_sources.py": "says what a user's own network is made of, which is in the key",
+    "study/trials/network_sources.py": "says what a user's own network is made of, which is in the key",
 }
 
 
@@ -52,6 +52,6 @@ def test_todays_code_is_among_those_that_are_proved_equal():
 def test_only_what_is_proved_equal_goes_on_without_a_word(monkeypatch):
     older = code() | {"study/training/train.py": "0" * 64}
     assert changed_code(older) == ["study/training/train.py"]
-    monkeypatch.setattr("study.identity.SAME_CODE", SAME_CODE | {digest(older)})
+    monkeypatch.setattr("study.trials.fold_identity.SAME_CODE", SAME_CODE | {digest(older)})
     assert changed_code(older) == []
     assert not same_code(digest(code()), "1" * 64)

@@ -11,12 +11,12 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from study import race
 from study.agenda import Agenda
-from study.course import Course, Opponent
 from study.executors import serial
 from study.ledger import golden_digest
-from study.trials import run_trial
+from study.trials import race
+from study.trials.subject_order import Course, Opponent
+from study.trials.trial import run_trial
 from study.tune import RayTune
 from tests.conftest import Small
 from tests.processes import MARK, TRIAL, kill

@@ -10,7 +10,7 @@ from hypothesis.extra.numpy import arrays
 from scipy import stats
 
 from analysis.metrics import uf1
-from study.race import block_sizes, differences, hopeless, imputed, signed_rank_p
+from study.trials.race import block_sizes, differences, hopeless, imputed, signed_rank_p
 
 CLASSES = 3
 A_HALF = np.array([[2, 2, 0], [1, 2, 1], [0, 1, 3]])

@@ -1,4 +1,4 @@
-"""The process in which a user's factory is imported and called: `python -m study.own_sources_process OUT`.
+"""The process in which a user's factory is imported and called: `python -m study.trials.network_sources_process OUT`.
 
 Nothing of the user's was imported in it before. It writes down what the factory has loaded, modules and other files,
 and the tensors with which its networks begin.
@@ -20,9 +20,9 @@ from typing import Any
 
 from search_spaces.config import TrialConfig
 from search_spaces.errors import UserError
-from study.own_sources import Sources, sha
+from study.trials.network_sources import Sources, sha
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 _LOSOLAB = frozenset({"study", "analysis", "search_spaces"})
 _SYSTEM = ("/proc", "/sys", "/dev", "/etc")
 

@@ -8,9 +8,9 @@ from itertools import accumulate, pairwise
 import numpy as np
 import numpy.typing as npt
 
-from study import race
 from study.data.clips import Clips
 from study.training.protocol import shuffled
+from study.trials import race
 
 Counts = npt.NDArray[np.int64]
 Predictions = Mapping[tuple[int, str], str]  # (seed, subject) -> the fold's rows, as FoldResult has them
