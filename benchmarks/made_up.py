@@ -13,7 +13,7 @@ import numpy as np
 from analysis.metrics import uf1
 from search_spaces.config import TrialConfig
 from search_spaces.study_file import READY, load_study
-from study.ledger import Ledger, Outcome, StudyRecord
+from study.ledger.writer import Ledger, Outcome, StudyRecord
 from study.trials.fold_identity import Arithmetic
 from study.trials.trial import FoldResult
 

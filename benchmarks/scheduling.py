@@ -26,8 +26,8 @@ from study import executors
 from study.agenda import Agenda, Listed
 from study.data.clips import Clips
 from study.executors import Executor
-from study.ledger import Ledger
-from study.library import Library
+from study.ledger.fold_reuse import Library
+from study.ledger.writer import Ledger
 from study.trials.fold_identity import Arithmetic
 from study.trials.trial import FoldResult, Trial, trial_keys
 from study.tune import RayTune

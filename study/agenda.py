@@ -17,8 +17,8 @@ from search_spaces.designs import Arm
 from search_spaces.errors import UserError
 from search_spaces.spec import Resources
 from study.data.clips import Clips
-from study.ledger import LEFT, LOST, Ledger, Outcome
-from study.library import Library
+from study.ledger.fold_reuse import Library
+from study.ledger.writer import LEFT, LOST, Ledger, Outcome
 from study.trials.fold_identity import Arithmetic
 from study.trials.network_sources import discovered
 from study.trials.subject_order import Course

@@ -13,7 +13,7 @@ from search_spaces.designs import follows
 from search_spaces.errors import UserError
 from search_spaces.spec import ChosenBy, Fixed, Search, StudySpec
 from study.data.clips import Clips
-from study.schema import ledger_path, read_only
+from study.ledger.schema import ledger_path, read_only
 from study.trials.subject_order import Course
 
 SHARE = 0.4  # that chooses where a study does not say

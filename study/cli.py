@@ -119,10 +119,10 @@ def _mistakes(error: BaseException) -> list[str]:
 
 def _damage() -> list[str]:
     """What is damaged in the ledgers that this process has opened: a reader of one fails in ways of its own."""
-    if "study.schema" not in sys.modules:
+    if "study.ledger.schema" not in sys.modules:
         return []
-    from study.damage import damage
-    from study.schema import opened
+    from study.ledger.damage import damage
+    from study.ledger.schema import opened
 
     return [problem for folder in sorted(opened) for problem in damage(folder)]
 
@@ -329,11 +329,11 @@ def report(
 ) -> None:
     """Write the report of a study again, of several studies, or of predictions made elsewhere."""
     from study import reporting
-    from study.schema import ledger_path
+    from study.ledger.schema import ledger_path
 
     for path in map(Path, paths):
         if ledger_path(path).is_file():
-            from study.export import export
+            from study.ledger.export import export
 
             export(path)
     _say_where("report", str(reporting.write(paths, out or reporting.own_place(paths), console, baseline, literature)))

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from search_spaces.designs import arms, follows
 from search_spaces.spec import Fixed, Search, StudySpec
-from study.damage import damage
 from study.data.clips import ClipIndex, assemble
-from study.ledger import Ledger
-from study.schema import has_begun, read_only
+from study.ledger.damage import damage
+from study.ledger.schema import has_begun, read_only
+from study.ledger.writer import Ledger
 from study.stages import arms_that_follow
 from study.trials.subject_order import Course
 

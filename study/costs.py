@@ -14,8 +14,8 @@ from typing import Any
 
 from search_spaces.config import FACTORS, TrialConfig
 from search_spaces.errors import UserError
+from study.ledger.schema import read_only
 from study.models.sizes import known_size
-from study.schema import read_only
 
 # Of a training step of one fold on one thread of a 2.6 GHz server with AVX-512: multiply-adds a second, seconds
 # besides, and seconds a parameter. Right within a factor of two elsewhere on CPUs; what was timed puts them right.

@@ -25,9 +25,9 @@ from study.data.inspection import frame_rates, requirements
 from study.data.video.cropping import region_of
 from study.data.video.regions import MASTER
 from study.executors import Executor
-from study.export import export
-from study.ledger import Ledger, StudyRecord
-from study.library import Library
+from study.ledger.export import export
+from study.ledger.fold_reuse import Library
+from study.ledger.writer import Ledger, StudyRecord
 from study.outlook import Outlook
 from study.plan import Plan, configurations, fold_cost, make_plan, problems_of, unbuildable
 from study.preparing import Preparing

@@ -10,12 +10,12 @@ from study import driver
 from study.costs import Work, makespan
 from study.data.clips import Clips
 from study.driver import Study
-from study.library import Library
+from study.ledger.fold_reuse import Library
+from study.ledger.schema import ledger_path
+from study.ledger.snapshot import recorded
 from study.measuring import measure
 from study.outlook import Outlook
 from study.plan import Plan, planned
-from study.records import recorded
-from study.schema import ledger_path
 from study.system import hardware
 from study.trials.fold_identity import Arithmetic
 from study.trials.trial import Trial, arithmetic_of, device_here, trial_keys

@@ -16,9 +16,9 @@ from analysis.metrics import uf1
 from search_spaces.config import TrialConfig
 from search_spaces.errors import UserError
 from search_spaces.spec import Search, StudySpec
-from study.damage import damage
-from study.records import choosers, course
-from study.schema import read_only
+from study.ledger.damage import damage
+from study.ledger.schema import read_only
+from study.ledger.snapshot import choosers, course
 from study.space import directions, distributions, values
 from study.trials.race import scores
 from study.trials.subject_order import Counts, Course

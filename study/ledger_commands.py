@@ -17,7 +17,7 @@ Folder = Annotated[Path, typer.Argument(help="a study's folder: STORAGE/NAME")]
 @app.command()
 def check(folder: Folder) -> None:
     """Read the whole ledger and say what is wrong with it. Ends with 2 if anything is."""
-    from study.audit import audit
+    from study.ledger.audit import audit
 
     found = audit(folder)
     for note in found.notes:
@@ -30,7 +30,7 @@ def check(folder: Folder) -> None:
 @app.command("export")
 def write_tables(folder: Folder) -> None:
     """Write predictions.parquet, trials.parquet and the study's file into its folder."""
-    from study.export import export
+    from study.ledger.export import export
 
     export(folder)
     say(console, f"wrote {folder / 'predictions.parquet'} and trials.parquet", wrap=False)
@@ -48,7 +48,7 @@ def copy(
 
 def copy_ledger(folder: Path, target: Path) -> None:
     """To a study's folder, or a file *.sqlite: whole or not at all. Raises UserError where it is there already."""
-    from study.schema import ledger_path, read_only
+    from study.ledger.schema import ledger_path, read_only
 
     path = target if target.suffix == ".sqlite" else ledger_path(target)
     if path.exists():

@@ -12,9 +12,9 @@ from typing import Any
 
 from search_spaces.config import FACTORS, TrialConfig, architecture
 from search_spaces.digests import digest
-from study.ledger import read_only
+from study.ledger.schema import is_blank, ledger_path
+from study.ledger.writer import read_only
 from study.models.sizes import known_size
-from study.schema import is_blank, ledger_path
 
 STATUS = {"complete": "FINISHED", "failed": "FAILED", "pruned": "KILLED", "running": "RUNNING"}
 Metric = tuple[str, float, int, int]  # name, value, time in ms, step

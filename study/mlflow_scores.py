@@ -12,9 +12,9 @@ import numpy.typing as npt
 from analysis.confusion import Counts
 from analysis.metrics import uf1
 from analysis.scores import Score
-from study.ledger import read_only
+from study.ledger.snapshot import course
+from study.ledger.writer import read_only
 from study.mlflow_runs import STATUS, Run, StudyRuns
-from study.records import course
 from study.trials.subject_order import counted
 
 _CELL, _MARGIN = 72, 110  # pixels

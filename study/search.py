@@ -15,7 +15,7 @@ from search_spaces.designs import seeds
 from search_spaces.digests import digest, stream
 from search_spaces.spec import Race, Search, StudySpec
 from study.clock import VirtualClock
-from study.ledger import Ledger, Outcome
+from study.ledger.writer import Ledger, Outcome
 from study.space import (
     Levels,
     configuration,

@@ -11,14 +11,14 @@ from typing import Any
 from search_spaces.config import TrialConfig
 from search_spaces.errors import UserError
 from search_spaces.spec import StudySpec
-from study import lock
 from study.costs import Costs, Work, size_of
-from study.damage import damage
+from study.ledger import lock
+from study.ledger.damage import damage
+from study.ledger.schema import read_only
+from study.ledger.snapshot import choosers
 from study.outlook import Outlook
 from study.plan import Plan, planned
 from study.progress import competes, named
-from study.records import choosers
-from study.schema import read_only
 from study.trials.trial import Trial
 
 STATES = ("complete", "running", "failed", "pruned", "waiting")

@@ -24,7 +24,7 @@ from urllib.parse import urlsplit
 from urllib.request import urlopen
 
 from search_spaces.errors import UserError
-from study.lock import locked
+from study.ledger.lock import locked
 from study.mlflow_runs import begun, study_runs
 
 if TYPE_CHECKING:
@@ -201,7 +201,7 @@ def _log(folder: Path) -> logging.Logger:
 
 def _export(folder: Path) -> None:
     """The tables of a study that was killed before it wrote them; one that runs writes them itself."""
-    from study.export import export
+    from study.ledger.export import export
 
     try:
         lock = locked(folder)

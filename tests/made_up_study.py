@@ -15,7 +15,7 @@ from mlflow import MlflowClient
 from sklearn.metrics import f1_score
 
 from search_spaces.config import TrialConfig
-from study.ledger import Ledger, Outcome, StudyRecord, read_only
+from study.ledger.writer import Ledger, Outcome, StudyRecord, read_only
 from study.mlflow_runs import study_runs
 from study.tracking import place
 from study.trials.fold_identity import Arithmetic

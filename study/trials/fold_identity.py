@@ -31,7 +31,7 @@ TRAINING_SOURCES = (
     "search_spaces/network_inputs.py",
 )
 # Digests of the training code whose folds are the same bytes, which the golden digests and the ledger in
-# tests/study/older prove: a study begun by one of them goes on by another, and is copied from, without a mark.
+# tests/study/ledger/older prove: a study begun by one of them goes on by another, and is copied from, without a mark.
 SAME_CODE = frozenset(
     {
         "474b495b4746fa26ac7214a2f0e42b652a63884681e6f01502b9a1692455331c",  # commit e2f47eb

@@ -8,9 +8,9 @@ import pytest
 
 from analysis.report import publish, report
 from analysis.results import Results
-from study.export import export
+from study.ledger.export import export
 
-LEDGER = Path(__file__).parent.parent / "study/older/ledger.sql"
+LEDGER = Path(__file__).parent.parent / "study/ledger/older/ledger.sql"
 
 
 @pytest.fixture(scope="module")

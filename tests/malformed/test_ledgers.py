@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from search_spaces.errors import UserError
-from study.damage import damage
+from study.ledger.damage import damage
 from study.status import status
 from tests.malformed.command import refused, run
 
-OLDER = Path(__file__).parents[1] / "study/older"
+OLDER = Path(__file__).parents[1] / "study/ledger/older"
 JSON = {
     "study": ("resolved", "identity", "description", "code", "provenance"),
     "proposal": ("configuration", "seeds", "levels", "rejected"),

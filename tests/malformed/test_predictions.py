@@ -12,7 +12,11 @@ import pytest
 from analysis.results import Results
 from tests.malformed.command import refused
 
-for module in ("analysis.report", "study.export", "study.ledger"):  # in this process once, not in every fork of it
+for module in (
+    "analysis.report",
+    "study.ledger.export",
+    "study.ledger.writer",
+):  # in this process once, not in every fork of it
     import_module(module)
 
 HEAD = "subject,clip_id,y_true,y_pred"

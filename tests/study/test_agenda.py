@@ -8,8 +8,8 @@ from search_spaces.config import TrialConfig
 from search_spaces.designs import Arm
 from search_spaces.errors import UserError
 from study.agenda import Agenda, Listed
-from study.ledger import Ledger
-from study.library import Library
+from study.ledger.fold_reuse import Library
+from study.ledger.writer import Ledger
 from study.trials.trial import Done, MixedArithmetic, run_trial
 
 

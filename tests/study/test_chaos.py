@@ -16,7 +16,7 @@ WORDS = {"trial process": TRIAL, "driver": ("study/run.py",), "raylet": ("raylet
 READER = """
 import sys, time
 from pathlib import Path
-from study.schema import read_only
+from study.ledger.schema import read_only
 while True:
     db = read_only(Path(sys.argv[1]))
     rows = db.execute("select * from fold")

@@ -20,15 +20,15 @@ from analysis.results import Results
 from search_spaces.errors import UserError
 from search_spaces.study_file import load_study
 from study import driver, executors
-from study.audit import audit
 from study.choosers import many_that_choose, settled
 from study.journal import write_journal
-from study.ledger import golden_digest, read_only
+from study.ledger.audit import audit
+from study.ledger.writer import golden_digest, read_only
 from study.status import status
 from study.trials.subject_order import Course
 from study.tune import RayTune
 
-FILE = Path(__file__).parent / "older/begun.yaml"
+FILE = Path(__file__).parent / "ledger/older/begun.yaml"
 
 
 def run(storage: Path, data: Path, executor=executors.serial, **parts) -> Path:

@@ -179,7 +179,7 @@ def test_a_study_runs_and_leaves_what_it_promises(command, small, monkeypatch):
 
 
 def test_two_runs_of_one_study_at_once_are_refused(command, small):
-    from study.ledger import Ledger
+    from study.ledger.writer import Ledger
 
     with Ledger(small.folder):
         code, _, err = command("run", small.file, "--storage", small.storage, "--serial")

@@ -14,15 +14,15 @@ from analysis.report import report
 from analysis.results import Results
 from search_spaces.study_file import load_study
 from study import driver, executors
-from study.audit import audit
 from study.journal import write_journal
-from study.ledger import golden_digest, read_only
+from study.ledger.audit import audit
+from study.ledger.writer import golden_digest, read_only
 from study.status import status
 from study.tracking import mirror
 from study.tune import RayTune
 
 SUBJECTS = 2 * moving_patch.SUBJECTS
-FILE = Path(__file__).parent / "older/begun.yaml"
+FILE = Path(__file__).parent / "ledger/older/begun.yaml"
 
 
 def run(storage: Path, data: Path, executor=executors.serial, name: str = "both") -> Path:

@@ -10,7 +10,7 @@ from analysis.report import report
 from analysis.results import Results
 from search_spaces.errors import UserError
 from study import executors
-from study.ledger import golden_digest
+from study.ledger.writer import golden_digest
 from study.trials.trial import run_trial
 from study.tune import RayTune
 from tests.processes import MARK, TRIAL, kill

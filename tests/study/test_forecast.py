@@ -11,7 +11,7 @@ from search_spaces.spec import Resources
 from study import executors
 from study.driver import cached_clips
 from study.forecast import forecast
-from study.ledger import ledger_path, read_only
+from study.ledger.writer import ledger_path, read_only
 from study.measuring import measure
 from study.plan_view import print_forecast
 from study.progress import Display

@@ -11,7 +11,7 @@ import pytest
 from search_spaces.errors import UserError
 from search_spaces.spec import Resources
 from study import executors
-from study.ledger import golden_digest
+from study.ledger.writer import golden_digest
 from study.training import train as training
 from study.trials import trial as trials
 from study.trials.trial import device_here, run_trial

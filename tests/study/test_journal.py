@@ -24,9 +24,9 @@ from search_spaces.study_file import load_study
 from study import mlflow_runs
 from study.cli import main
 from study.journal import write_journal
-from study.ledger import Ledger, Outcome, StudyRecord
+from study.ledger.schema import ledger_path
+from study.ledger.writer import Ledger, Outcome, StudyRecord
 from study.models.geometry import geometry
-from study.schema import ledger_path
 from study.training.protocol import shuffled
 from study.trials.fold_identity import Arithmetic
 from study.trials.race import differences

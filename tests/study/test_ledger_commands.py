@@ -8,10 +8,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from search_spaces.errors import UserError
-from study import audit as module
-from study.audit import audit
 from study.cli import app
-from study.ledger import golden_digest, ledger_path
+from study.ledger import audit as module
+from study.ledger.audit import audit
+from study.ledger.writer import golden_digest, ledger_path
 from study.ledger_commands import copy_ledger
 from study.status import status
 

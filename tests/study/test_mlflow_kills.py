@@ -10,7 +10,7 @@ import pytest
 from made_up_study import SUBJECTS, assert_as_in_the_ledger, begin, train
 
 from search_spaces.config import TrialConfig
-from study.ledger import Ledger, Outcome
+from study.ledger.writer import Ledger, Outcome
 from study.tracking import mirror
 
 KILLS = 20

@@ -27,7 +27,7 @@ from made_up_study import (
 from analysis.results import Results
 from search_spaces.config import TrialConfig
 from search_spaces.errors import UserError
-from study.ledger import Ledger, Outcome
+from study.ledger.writer import Ledger, Outcome
 from study.tracking import mirror, mirrored
 
 pytestmark = pytest.mark.slow

@@ -11,7 +11,7 @@ import pytest
 from made_up_study import assert_as_in_the_ledger, begin, every_state, free_port, in_store, train
 
 from search_spaces.config import TrialConfig
-from study.ledger import Ledger, Outcome
+from study.ledger.writer import Ledger, Outcome
 from study.tracking import mirror, mirrored
 
 FOUND = [*sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb")), *map(Path, filter(None, [shutil.which("initdb")]))]

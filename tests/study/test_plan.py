@@ -6,7 +6,7 @@ from search_spaces.errors import UserError
 from search_spaces.study_file import READY, load_study
 from study.costs import Costs
 from study.data import readers
-from study.ledger import read_only
+from study.ledger.writer import read_only
 from study.plan import make_plan
 
 DATA = readers.read("synthetic", None, {"subjects": 6, "clips": 4})

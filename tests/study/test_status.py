@@ -7,8 +7,8 @@ import time
 
 import pytest
 
-from study.ledger import read_only
-from study.lock import holder
+from study.ledger.lock import holder
+from study.ledger.writer import read_only
 from study.mlflow_runs import begun
 from study.status import status
 

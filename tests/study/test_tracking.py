@@ -32,7 +32,7 @@ from mlflow import MlflowClient
 from analysis.inference import interval
 from search_spaces.config import TrialConfig
 from search_spaces.errors import UserError
-from study.ledger import Ledger, Outcome
+from study.ledger.writer import Ledger, Outcome
 from study.mlflow_ui import runs_page, serve, served
 from study.models.geometry import geometry
 from study.tracking import Place, mirror, mirrored, place, place_of_study

@@ -13,7 +13,7 @@ import pytest
 from search_spaces.config import TrialConfig
 from search_spaces.errors import UserError
 from study import cluster
-from study.audit import audit
+from study.ledger.audit import audit
 from study.status import status
 from study.training.protocol import loso
 from study.trials import network_sources
@@ -136,7 +136,7 @@ def test_its_study_is_kept_with_its_sources_and_read_without_them(nets, small):
     code = f"""
 import sys
 from pathlib import Path
-from study.audit import audit
+from study.ledger.audit import audit
 from study.status import status
 folder = Path({str(folder)!r})
 found = audit(folder)

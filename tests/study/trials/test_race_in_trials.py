@@ -13,7 +13,7 @@ import yaml
 
 from study.agenda import Agenda
 from study.executors import serial
-from study.ledger import golden_digest
+from study.ledger.writer import golden_digest
 from study.trials import race
 from study.trials.subject_order import Course, Opponent
 from study.trials.trial import run_trial

@@ -5,7 +5,7 @@ import torch
 
 from search_spaces.errors import UserError
 from search_spaces.spec import Resources
-from study.ledger import golden_digest
+from study.ledger.writer import golden_digest
 from study.trials.trial import arithmetic_on, device_here
 
 

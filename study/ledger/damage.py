@@ -10,7 +10,7 @@ from typing import Any
 from analysis.results import Metadata
 from search_spaces.config import TrialConfig
 from search_spaces.spec import StudySpec
-from study.schema import SCHEMA, ledger_path
+from study.ledger.schema import SCHEMA, ledger_path
 from study.trials.fold_identity import read_arithmetic
 
 _STATES = ("complete", "failed", "pruned")

@@ -11,8 +11,8 @@ from sqlite3 import DatabaseError
 
 from search_spaces.digests import digest
 from search_spaces.errors import UserError
-from study.damage import whole_fold
-from study.schema import read_only
+from study.ledger.damage import whole_fold
+from study.ledger.schema import read_only
 from study.trials.fold_identity import Arithmetic, code, read_arithmetic, same_code
 from study.trials.trial import FoldResult
 

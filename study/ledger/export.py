@@ -13,10 +13,10 @@ import pyarrow.parquet as pq
 
 from analysis.results import METADATA_KEY, PREDICTIONS, TRIALS
 from search_spaces.config import TrialConfig
-from study.audit import marks
-from study.ledger import read_only
+from study.ledger.audit import marks
+from study.ledger.snapshot import course
+from study.ledger.writer import read_only
 from study.models.sizes import known_size
-from study.records import course
 from study.trials.subject_order import counted
 
 _TRIALS = 100  # whose predictions are Python objects at a time

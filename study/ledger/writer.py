@@ -13,9 +13,9 @@ from search_spaces.config import FACTORS, TrialConfig
 from search_spaces.digests import digest
 from search_spaces.errors import UserError
 from search_spaces.files import escaped
-from study.library import Copy
-from study.lock import locked, refuse_network
-from study.schema import SCHEMA, check_version, is_blank, ledger_path, opened, read_only
+from study.ledger.fold_reuse import Copy
+from study.ledger.lock import locked, refuse_network
+from study.ledger.schema import SCHEMA, check_version, is_blank, ledger_path, opened, read_only
 from study.trials.fold_identity import changed_code, code, provenance, read_arithmetic
 from study.trials.trial import Done, FoldResult, Trial
 

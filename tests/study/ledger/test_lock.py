@@ -12,7 +12,7 @@ import pytest
 FROZEN = """
 import sys
 from pathlib import Path
-from study.schema import read_only
+from study.ledger.schema import read_only
 rows = read_only(Path(sys.argv[1])).execute("select * from fold")
 rows.fetchone()
 print("reading", flush=True)

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from search_spaces.config import BLOCKS
-from study.damage import damage
 from study.data.clips import Clips
-from study.records import Record, recorded
-from study.schema import read_only
+from study.ledger.damage import damage
+from study.ledger.schema import read_only
+from study.ledger.snapshot import Record, recorded
 from study.trials.fold_identity import SAME_CODE, TRAINING_VERSION, read_arithmetic
 from study.trials.network_sources import source_name
 from study.trials.trial import Trial, trial_keys

@@ -11,7 +11,7 @@ from search_spaces.config import TrialConfig
 from search_spaces.digests import digest
 from search_spaces.spec import StudySpec
 from study.data.clips import Clips
-from study.schema import read_only
+from study.ledger.schema import read_only
 from study.trials.subject_order import Course
 from study.trials.trial import Trial
 

@@ -6,8 +6,8 @@ import pytest
 
 from search_spaces.config import TrialConfig
 from search_spaces.errors import UserError
-from study import lock
-from study.ledger import Ledger, Outcome, StudyRecord, differences, ledger_path, read_only
+from study.ledger import lock
+from study.ledger.writer import Ledger, Outcome, StudyRecord, differences, ledger_path, read_only
 from study.trials import fold_identity
 from study.trials.fold_identity import code
 

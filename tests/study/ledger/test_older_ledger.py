@@ -14,9 +14,9 @@ from analysis.results import Results
 from search_spaces.spec import Resources
 from search_spaces.study_file import load_study
 from study import driver, executors
-from study.audit import audit
-from study.export import export
-from study.ledger import read_only
+from study.ledger.audit import audit
+from study.ledger.export import export
+from study.ledger.writer import read_only
 from study.status import status
 from study.trials.trial import device_here
 

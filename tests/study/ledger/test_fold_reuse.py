@@ -7,9 +7,9 @@ import sys
 import pytest
 
 from search_spaces.errors import UserError
-from study import ledger
 from study.data import readers
-from study.ledger import golden_digest, read_only
+from study.ledger import writer
+from study.ledger.writer import golden_digest, read_only
 from study.trials import fold_identity
 
 ONE = {"stages": {"ablate": {"design": "one_at_a_time", "seeds": 1, "vary": {"input": ["gray"]}}}}
@@ -62,10 +62,10 @@ def test_another_version_of_the_training_is_trained(small, monkeypatch):
 
 
 def test_folds_of_changed_code_are_not_served(small, monkeypatch):
-    from study import library
+    from study.ledger import fold_reuse
 
     small.run(**ONE)
-    monkeypatch.setattr(library, "code", lambda: {"study/training/train.py": "other"})
+    monkeypatch.setattr(fold_reuse, "code", lambda: {"study/training/train.py": "other"})
     assert counts(small.run(**ONE, name="other"))[1:3] == (0, 10)
 
 
@@ -94,7 +94,7 @@ def test_a_fold_is_copied_from_ledgers_of_this_version_alone(small):
     import sqlite3
 
     folder = small.run(**ONE)
-    db = sqlite3.connect(ledger.ledger_path(folder))
+    db = sqlite3.connect(writer.ledger_path(folder))
     db.execute("pragma user_version = 99")
     db.close()
     assert counts(small.run(**ONE, name="other"))[1:3] == (0, 10)
@@ -102,7 +102,7 @@ def test_a_fold_is_copied_from_ledgers_of_this_version_alone(small):
 
 def test_a_damaged_ledger_of_another_study_stops_nobody(small):
     """Its first page is whole, so that it opens; its rows cannot be read."""
-    path = ledger.ledger_path(small.run(**ONE))
+    path = writer.ledger_path(small.run(**ONE))
     content = path.read_bytes()
     path.write_bytes(content[:8192] + b"\xff" * (len(content) - 8192))
     assert counts(small.run(**ONE, name="other"))[1:3] == (0, 10)

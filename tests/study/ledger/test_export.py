@@ -8,8 +8,8 @@ import pytest
 
 from analysis.metrics import uf1
 from analysis.results import METADATA_KEY, Results
-from study.export import export
-from study.ledger import Ledger, golden_digest, read_only
+from study.ledger.export import export
+from study.ledger.writer import Ledger, golden_digest, read_only
 
 
 @pytest.fixture

@@ -1,0 +1,1 @@
+"""A study's memory: one SQLite file with one writer, and what reads it."""
