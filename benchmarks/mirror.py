@@ -18,8 +18,8 @@ from rich.console import Console
 
 from search_spaces.study_file import load_study
 from study import driver, executors
-from study.mlflow_ui import served
-from study.tracking import Place, mirrored
+from study.tracking.mirror_process import Place, mirrored
+from study.tracking.server import served
 
 TURNS = 2
 STUDY = """

@@ -221,7 +221,7 @@ def run(
         return
     executor = _executor(serial, slots, address, prepared)
     from study import reporting
-    from study.tracking import mirrored
+    from study.tracking.mirror_process import mirrored
 
     try:
         clips = driver.load_clips(prepared, console)
@@ -346,7 +346,7 @@ def ui(
     tracking_uri: Tracking = None,
 ) -> None:
     """Open the MLflow UI on a study's store, at its table of runs."""
-    from study.mlflow_ui import serve
+    from study.tracking.server import serve
 
     serve(folder, tracking_uri, port, lambda text: say(console, text, wrap=False))
 
@@ -357,7 +357,7 @@ def sync(
     tracking_uri: Tracking = None,
 ) -> None:
     """Send MLflow what it does not have of a study."""
-    from study.tracking import mirror
+    from study.tracking.mirror_process import mirror
 
     _say_where("mlflow", mirror(folder, tracking_uri))
 

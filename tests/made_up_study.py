@@ -16,8 +16,8 @@ from sklearn.metrics import f1_score
 
 from search_spaces.config import TrialConfig
 from study.ledger.writer import Ledger, Outcome, StudyRecord, read_only
-from study.mlflow_runs import study_runs
-from study.tracking import place
+from study.tracking.mirror_process import place
+from study.tracking.runs import study_runs
 from study.trials.fold_identity import Arithmetic
 from study.trials.trial import FoldResult, Trial
 

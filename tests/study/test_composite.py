@@ -18,7 +18,7 @@ from study.journal import write_journal
 from study.ledger.audit import audit
 from study.ledger.writer import golden_digest, read_only
 from study.status import status
-from study.tracking import mirror
+from study.tracking.mirror_process import mirror
 from study.tune import RayTune
 
 SUBJECTS = 2 * moving_patch.SUBJECTS

@@ -9,8 +9,8 @@ import pytest
 
 from study.ledger.lock import holder
 from study.ledger.writer import read_only
-from study.mlflow_runs import begun
 from study.status import status
+from study.tracking.runs import begun
 
 ABLATE = {"ablate": {"design": "one_at_a_time", "seeds": 2, "vary": {"input": ["gray"]}}}
 

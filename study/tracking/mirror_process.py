@@ -1,6 +1,6 @@
 """The MLflow mirror: a process of its own that tails a study's ledger. Whatever befalls it, the study does not notice.
 
-`python -m study.tracking FOLDER` mirrors until its standard input closes, which it does when the driver ends or is
+`python -m study.tracking.mirror_process FOLDER` mirrors until its standard input closes, which it does when the driver ends or is
 killed. The URI comes by MLFLOW_TRACKING_URI and not by argument, for it may hold a password.
 """
 
@@ -25,10 +25,10 @@ from urllib.request import urlopen
 
 from search_spaces.errors import UserError
 from study.ledger.lock import locked
-from study.mlflow_runs import begun, study_runs
+from study.tracking.runs import begun, study_runs
 
 if TYPE_CHECKING:
-    from study.mlflow_mirror import Mirror
+    from study.tracking.mirror import Mirror
 
 _PAUSE, _LONGEST = 3.0, 60.0  # seconds between two looks at the ledger; it doubles while the store does not answer
 _SHARE = 0.02  # of a processor that looking may take
@@ -121,7 +121,7 @@ class Tail:
     def _started(self) -> subprocess.Popen[bytes]:
         environment = {name: value for name, value in os.environ.items() if name != "MLFLOW_TRACKING_URI"}
         return subprocess.Popen(
-            [sys.executable, "-P", "-m", "study.tracking", str(self.folder)],
+            [sys.executable, "-P", "-m", "study.tracking.mirror_process", str(self.folder)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -228,7 +228,7 @@ def _refuse_silent(to: Place) -> None:
 
 
 def _opened(folder: Path, to: Place) -> "Mirror":
-    from study.mlflow_mirror import Mirror  # mlflow: 2 CPU-seconds and 160 MB
+    from study.tracking.mirror import Mirror  # mlflow: 2 CPU-seconds and 160 MB
 
     location = (to.artifacts / folder.name).as_uri() if to.artifacts else None
     return Mirror(folder, to.uri, location)

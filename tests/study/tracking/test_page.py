@@ -20,7 +20,7 @@ from analysis.metrics import uf1
 from search_spaces.config import TrialConfig
 from search_spaces.digests import stream
 from study.ledger.writer import Ledger, Outcome
-from study.tracking import mirror
+from study.tracking.mirror_process import mirror
 from study.training.protocol import shuffled
 from study.trials.trial import FoldResult, Trial
 

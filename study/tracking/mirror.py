@@ -30,11 +30,11 @@ from mlflow.entities import Dataset, DatasetInput, Experiment, Metric, Param, Ru
 
 from search_spaces.digests import digest
 from search_spaces.errors import UserError
-from study.mlflow_runs import STATUS, StudyRuns, study_runs
-from study.mlflow_runs import Run as Wanted
-from study.mlflow_scores import counts, picture, scored
-from study.mlflow_tables import Row, engine_of, write
-from study.mlflow_view import experiment_tags
+from study.tracking.database import Row, engine_of, write
+from study.tracking.metrics import counts, picture, scored
+from study.tracking.page import experiment_tags
+from study.tracking.runs import STATUS, StudyRuns, study_runs
+from study.tracking.runs import Run as Wanted
 
 KEY, SENT, ARTIFACTS, PARENT = "losolab.key", "losolab.sent", "losolab.artifacts", "mlflow.parentRunId"
 _PAGE = 1000

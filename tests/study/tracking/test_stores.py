@@ -12,7 +12,7 @@ from made_up_study import assert_as_in_the_ledger, begin, every_state, free_port
 
 from search_spaces.config import TrialConfig
 from study.ledger.writer import Ledger, Outcome
-from study.tracking import mirror, mirrored
+from study.tracking.mirror_process import mirror, mirrored
 
 FOUND = [*sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb")), *map(Path, filter(None, [shutil.which("initdb")]))]
 

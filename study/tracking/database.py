@@ -13,7 +13,7 @@ from mlflow.store.tracking.dbmodels.models import SqlLatestMetric, SqlMetric, Sq
 from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 from sqlalchemy import Engine, insert
 
-from study.mlflow_runs import Metric, Run
+from study.tracking.runs import Metric, Run
 
 NAME = "mlflow.runName"
 

@@ -28,7 +28,7 @@ from analysis.results import Results
 from search_spaces.config import TrialConfig
 from search_spaces.errors import UserError
 from study.ledger.writer import Ledger, Outcome
-from study.tracking import mirror, mirrored
+from study.tracking.mirror_process import mirror, mirrored
 
 pytestmark = pytest.mark.slow
 COMPLETE = Outcome("complete", 3, 0.8222)
@@ -165,7 +165,7 @@ def test_no_process_of_the_study_but_the_mirror_talks_to_mlflow(small, tmp_path)
     mirrors = {one["pid"] for one in seen if one["what"] in ("import mlflow", f"connect {port}")}
     assert len(trained) >= 2, "the driver's workers were not watched"
     assert len(mirrors) == 1 and not mirrors & trained and study.pid not in mirrors
-    assert all("study.tracking" in one["command"] for one in seen if one["pid"] in mirrors)
+    assert all("study.tracking.mirror_process" in one["command"] for one in seen if one["pid"] in mirrors)
     small_uri = f"sqlite:///{tmp_path}/later.db"
     assert "runs in" in mirror(small.folder, small_uri)
     assert in_store(small.folder, small_uri)["study"]["status"] == "FINISHED"

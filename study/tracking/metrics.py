@@ -14,7 +14,7 @@ from analysis.metrics import uf1
 from analysis.scores import Score
 from study.ledger.snapshot import course
 from study.ledger.writer import read_only
-from study.mlflow_runs import STATUS, Run, StudyRuns
+from study.tracking.runs import STATUS, Run, StudyRuns
 from study.trials.subject_order import counted
 
 _CELL, _MARGIN = 72, 110  # pixels

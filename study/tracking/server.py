@@ -17,9 +17,9 @@ from urllib.parse import quote
 from urllib.request import urlopen
 
 from search_spaces.errors import UserError
-from study.mlflow_runs import study_runs
-from study.mlflow_view import runs_address
-from study.tracking import Place, place_of_study
+from study.tracking.mirror_process import Place, place_of_study
+from study.tracking.page import runs_address
+from study.tracking.runs import study_runs
 
 _START = 180.0  # seconds that a server may take to answer: 10-16 on two cores
 _END = 10.0

@@ -33,9 +33,9 @@ from analysis.inference import interval
 from search_spaces.config import TrialConfig
 from search_spaces.errors import UserError
 from study.ledger.writer import Ledger, Outcome
-from study.mlflow_ui import runs_page, serve, served
 from study.models.geometry import geometry
-from study.tracking import Place, mirror, mirrored, place, place_of_study
+from study.tracking.mirror_process import Place, mirror, mirrored, place, place_of_study
+from study.tracking.server import runs_page, serve, served
 
 
 @pytest.fixture(scope="module")
@@ -254,7 +254,7 @@ def test_an_exception_passes_and_no_process_stays(folder, error):
 
 def test_the_mirror_ends_when_its_driver_is_killed(folder):
     code = (
-        "import sys, time; from pathlib import Path; from study.tracking import mirrored\n"
+        "import sys, time; from pathlib import Path; from study.tracking.mirror_process import mirrored\n"
         "with mirrored(Path(sys.argv[1]), None) as tail: print(tail.process.pid, flush=True); time.sleep(600)"
     )
     driver = subprocess.Popen([sys.executable, "-c", code, str(folder)], stdout=subprocess.PIPE, text=True)
@@ -276,7 +276,7 @@ def test_one_process_mirrors_at_a_time(folder):
 
 
 def test_only_the_mirror_imports_mlflow():
-    code = "import sys, study.cli, study.driver, study.tracking, study.mlflow_ui; sys.exit('mlflow' in sys.modules)"
+    code = "import sys, study.cli, study.driver, study.tracking.mirror_process, study.tracking.server; sys.exit('mlflow' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

@@ -11,7 +11,6 @@ from made_up_study import SUBJECTS, assert_as_in_the_ledger, begin, train
 
 from search_spaces.config import TrialConfig
 from study.ledger.writer import Ledger, Outcome
-from study.tracking import mirror
 
 KILLS = 20
 OUTCOMES = (
@@ -28,7 +27,7 @@ def test_killed_twenty_times_at_random_moments(tmp_path):
     folder, draw = tmp_path / "killed", random.Random("the mirror is killed")
     # Not from this one, in which other tests have left threads and connections.
     fork = multiprocessing.get_context("forkserver")
-    fork.set_forkserver_preload(["study.tracking", "study.mlflow_mirror"])
+    fork.set_forkserver_preload(["study.tracking.mirror_process", "study.tracking.mirror"])
     ended, longest = [], 3.0  # seconds; the first ones die while the store is being made
     with Ledger(folder) as ledger:
         begin(ledger)
@@ -60,7 +59,7 @@ def _advance(ledger: Ledger, n: int) -> None:
 
 def test_every_request_loses_its_reply(tmp_path):
     """The store has done what it was asked for, and the mirror does not know: it begins anew after every request."""
-    from study.mlflow_mirror import Mirror
+    from study.tracking.mirror import Mirror
 
     folder = tmp_path / "interrupted"
     with Ledger(folder) as ledger:
@@ -82,8 +81,8 @@ def test_every_request_loses_its_reply(tmp_path):
 
 def test_the_mirror_ends_after_each_transaction(tmp_path, monkeypatch):
     """What a transaction has written is there with its tables and pictures, and is not written again."""
-    from study import mlflow_mirror
-    from study.mlflow_tables import write
+    from study.tracking import mirror as mlflow_mirror
+    from study.tracking.database import write
 
     folder = tmp_path / "interrupted"
     with Ledger(folder) as ledger:

@@ -1,0 +1,1 @@
+"""MLflow shows what the ledger has; it never decides anything."""
