@@ -24,7 +24,7 @@ import optuna
 from analysis.metrics import Floats, accuracy, uf1
 from benchmarks.score_tables import POPULATION, SKILL, Counts, runs
 from search_spaces.spec import Race
-from study.clock import VirtualClock
+from study.search.virtual_clock import VirtualClock
 from study.trials.race import block_sizes, looks
 
 SEED = 20268

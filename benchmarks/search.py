@@ -22,7 +22,7 @@ from search_spaces.config import TrialConfig, architecture
 from search_spaces.factor_schema import Levels, Space
 from search_spaces.spec import Dataset, Search, StudySpec
 from study.ledger.writer import Ledger, Outcome
-from study.search import Proposals
+from study.search.proposals import Proposals
 from study.trials.subject_order import Course
 
 SEED = 20269

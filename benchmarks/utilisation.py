@@ -20,7 +20,7 @@ import numpy as np
 from analysis.metrics import Floats
 from benchmarks.race import SPREAD, SUBJECTS, Table, race
 from search_spaces.spec import Race
-from study.clock import VirtualClock, Wait
+from study.search.virtual_clock import VirtualClock, Wait
 from study.trials.race import block_sizes
 
 SEED = 20270
@@ -34,7 +34,7 @@ ENDS = list(accumulate(block_sizes(SUBJECTS)))
 
 
 class Rule(Protocol):
-    """What decides when the next trial may begin; `study.clock.VirtualClock` is one."""
+    """What decides when the next trial may begin; `study.search.virtual_clock.VirtualClock` is one."""
 
     def begin(self, number: int, least: float) -> None: ...
     def progress(self, number: int, least: float) -> None: ...

@@ -32,7 +32,7 @@ class Source(Protocol):
     """Where a stage's trials come from."""
 
     def next(self) -> Trial | None:
-        """The next trial that is not done, or None when there are no more; raises `study.clock.Wait`."""
+        """The next trial that is not done, or None when there are no more; raises `study.search.virtual_clock.Wait`."""
 
 
 class Watch(Protocol):

@@ -365,7 +365,7 @@ def sync(
 @app.command()
 def journal(folder: Folder) -> None:
     """Write a study's searches as a journal that optuna-dashboard opens."""
-    from study.journal import write_journal
+    from study.search.optuna_journal import write_journal
 
     _say_where("journal", f"{write_journal(folder)}; open it with: optuna-dashboard {folder / 'optuna.log'}")
 

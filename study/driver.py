@@ -32,8 +32,8 @@ from study.outlook import Outlook
 from study.plan import Plan, configurations, fold_cost, make_plan, problems_of, unbuildable
 from study.preparing import Preparing
 from study.progress import Display
-from study.search import Proposals
-from study.space import combinations, configuration
+from study.search.proposals import Proposals
+from study.search.space import combinations, configuration
 from study.stages import Following, Planned, arms_that_follow
 from study.system.hardware import here
 from study.trials.fold_identity import TRAINING_VERSION

@@ -14,7 +14,7 @@ from study.costs import Costs, Size, Work
 from study.data.clips import ClipIndex
 from study.models.geometry import infeasible
 from study.models.sizes import fold_group, gpu_problem, known_size, network_size, trial_bytes
-from study.space import configuration, known_levels, outside, sample_space
+from study.search.space import configuration, known_levels, outside, sample_space
 from study.system import hardware
 from study.system.hardware import multiplies_bfloat16
 

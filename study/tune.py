@@ -20,8 +20,8 @@ import cloudpickle
 
 from search_spaces.errors import UserError
 from search_spaces.spec import Resources
-from study.clock import Wait
 from study.data.clips import Clips
+from study.search.virtual_clock import Wait
 from study.system.hardware import ray_folder_problem
 from study.system.interrupts import Stop, say
 from study.trials.network_sources import Sources, discovered

@@ -21,9 +21,9 @@ from search_spaces.errors import UserError
 from search_spaces.study_file import load_study
 from study import driver, executors
 from study.choosers import many_that_choose, settled
-from study.journal import write_journal
 from study.ledger.audit import audit
 from study.ledger.writer import golden_digest, read_only
+from study.search.optuna_journal import write_journal
 from study.status import status
 from study.trials.subject_order import Course
 from study.tune import RayTune

@@ -14,9 +14,9 @@ from analysis.report import report
 from analysis.results import Results
 from search_spaces.study_file import load_study
 from study import driver, executors
-from study.journal import write_journal
 from study.ledger.audit import audit
 from study.ledger.writer import golden_digest, read_only
+from study.search.optuna_journal import write_journal
 from study.status import status
 from study.tracking.mirror_process import mirror
 from study.tune import RayTune

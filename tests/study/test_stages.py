@@ -7,8 +7,8 @@ import pytest
 from analysis.ablation import ablations
 from analysis.report import report
 from analysis.results import Results
-from study.clock import Wait
 from study.ledger.writer import Ledger, Outcome
+from study.search.virtual_clock import Wait
 from study.stages import Following, arms_that_follow
 from study.status import status
 from study.trials.subject_order import Course

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from study.clock import VirtualClock, Wait
+from study.search.virtual_clock import VirtualClock, Wait
 
 
 def test_hand_worked():

@@ -8,11 +8,11 @@ import yaml
 from search_spaces.config import architecture
 from search_spaces.spec import Search, StudySpec
 from search_spaces.study_file import load_study
-from study.clock import Wait
 from study.ledger.writer import Ledger, Outcome
 from study.models.geometry import geometry
 from study.plan import fold_cost, problems_of
-from study.search import Proposals
+from study.search.proposals import Proposals
+from study.search.virtual_clock import Wait
 from study.trials.subject_order import Course
 
 BASE = {

@@ -14,9 +14,8 @@ from search_spaces.config import TrialConfig
 from search_spaces.designs import seeds
 from search_spaces.digests import digest, stream
 from search_spaces.spec import Race, Search, StudySpec
-from study.clock import VirtualClock
 from study.ledger.writer import Ledger, Outcome
-from study.space import (
+from study.search.space import (
     Levels,
     configuration,
     directions,
@@ -26,6 +25,7 @@ from study.space import (
     known_levels,
     values,
 )
+from study.search.virtual_clock import VirtualClock
 from study.trials.subject_order import Course, Opponent
 from study.trials.trial import Trial
 

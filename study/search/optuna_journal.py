@@ -19,7 +19,7 @@ from search_spaces.spec import Search, StudySpec
 from study.ledger.damage import damage
 from study.ledger.schema import read_only
 from study.ledger.snapshot import choosers, course
-from study.space import directions, distributions, values
+from study.search.space import directions, distributions, values
 from study.trials.race import scores
 from study.trials.subject_order import Counts, Course
 

@@ -22,10 +22,10 @@ from search_spaces.config import TrialConfig
 from search_spaces.errors import UserError
 from search_spaces.study_file import load_study
 from study.cli import main
-from study.journal import write_journal
 from study.ledger.schema import ledger_path
 from study.ledger.writer import Ledger, Outcome, StudyRecord
 from study.models.geometry import geometry
+from study.search.optuna_journal import write_journal
 from study.tracking import runs
 from study.training.protocol import shuffled
 from study.trials.fold_identity import Arithmetic

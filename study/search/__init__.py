@@ -1,0 +1,1 @@
+"""Proposals of a search, the same for any number of workers."""
