@@ -402,7 +402,7 @@ def _print_plan(prepared: "Prepared", slots: int | None, address: str | None) ->
 
     notes = prepared.index.notes
     if address:
-        from study.cluster import members_of
+        from study.cluster.nodes import members_of
 
         held, nodes = nodes_that_serve(members_of(address), prepared.spec.resources)
         slots, notes = slots or held, (*notes, *nodes)
@@ -418,7 +418,7 @@ def _executor(serial: bool, slots: int | None, address: str | None, prepared: "P
         return executors.serial
     modules: tuple[str, ...] = ()
     if address:
-        from study.cluster import use_token
+        from study.cluster.nodes import use_token
         from study.driver import own_modules
 
         use_token()

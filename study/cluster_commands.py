@@ -11,7 +11,7 @@ from study.terminal import make_console
 
 if TYPE_CHECKING:
     from search_spaces.spec import StudySpec
-    from study.doctor import Finding
+    from study.cluster.checks import Finding
 
 console = make_console()
 
@@ -30,7 +30,7 @@ def doctor(
 
     Ends with 2 where something has to be mended.
     """
-    from study import doctor as look
+    from study.cluster import checks as look
 
     if cluster is not None:
         findings = look.launchable(cluster)
@@ -47,8 +47,9 @@ def doctor(
 
 
 def _on_cluster(address: str, spec: "StudySpec") -> "list[Finding]":
-    from study import cluster, doctor, driver
+    from study import driver
+    from study.cluster import checks, nodes
 
     prepared = driver.prepare(spec, "")
-    members = cluster.members_of(address, spec.baseline_config())
-    return doctor.of_cluster(members, driver.pixels(prepared), spec.storage, spec.tracking_uri)
+    members = nodes.members_of(address, spec.baseline_config())
+    return checks.of_cluster(members, driver.pixels(prepared), spec.storage, spec.tracking_uri)

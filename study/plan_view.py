@@ -9,7 +9,7 @@ from search_spaces.designs import BASELINE, WINNER, Arm
 from search_spaces.errors import UserError
 from search_spaces.spec import Resources
 from study.advice import advice
-from study.cluster import Member, arithmetic_problem, serving
+from study.cluster.nodes import Member, arithmetic_problem, serving
 from study.forecast import Forecast
 from study.plan import Cost, PlannedSearch
 from study.progress import duration

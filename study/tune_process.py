@@ -37,7 +37,7 @@ from ray.tune.search import Searcher
 
 from search_spaces.errors import UserError
 from search_spaces.spec import Resources
-from study import cluster
+from study.cluster import nodes as cluster
 from study.data.clips import Clips
 from study.system.interrupts import Stop
 from study.trials.network_sources import adopt

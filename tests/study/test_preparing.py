@@ -10,8 +10,8 @@ import pytest
 from rich.console import Console
 
 from search_spaces.errors import UserError
-from study import doctor
-from study.cluster import node_here
+from study.cluster import checks
+from study.cluster.nodes import node_here
 from study.data.cache.build import STOPPED
 from study.preparing import SECONDS, Preparing
 from study.tune import RayTune
@@ -78,7 +78,7 @@ def test_a_folder_in_which_ray_would_not_start_is_told_beforehand(monkeypatch, v
     with pytest.raises(UserError, match=f"{words}.*; name a short one: export RAY_TMPDIR=/tmp"):
         RayTune(slots=1)
     RayTune(slots=1, address="auto")  # the cluster's Ray has its own
-    (finding,) = [one for one in doctor.here(Path("nowhere"), None) if one.what == "Ray's folder"]
+    (finding,) = [one for one in checks.here(Path("nowhere"), None) if one.what == "Ray's folder"]
     assert finding.verdict == "bad" and words in finding.found
     monkeypatch.setenv("RAY_TMPDIR", "/tmp")
     RayTune(slots=1)

@@ -11,6 +11,7 @@ from made_up_study import SUBJECTS, assert_as_in_the_ledger, begin, train
 
 from search_spaces.config import TrialConfig
 from study.ledger.writer import Ledger, Outcome
+from study.tracking.mirror_process import mirror
 
 KILLS = 20
 OUTCOMES = (
