@@ -19,7 +19,7 @@ from analysis.metrics import uf1
 from benchmarks import copula_tables, score_tables
 from benchmarks.score_tables import SKILL, Counts
 from search_spaces.spec import Race
-from study.choosers import SHARE
+from study.planning.choosing_subjects import SHARE
 from study.trials.race import hopeless
 
 SIZES, TRIED, SEED = (20, 26, 68), (12, 60), 2026

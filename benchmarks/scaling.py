@@ -21,7 +21,7 @@ from search_spaces.spec import Resources
 from search_spaces.study_file import load_study
 from study import driver
 from study.data.clips import Clips
-from study.plan import fold_cost
+from study.planning.plan import fold_cost
 from study.training.protocol import loso
 from study.trials.fold_identity import Arithmetic, fold_key
 from study.trials.trial import Done, FoldResult, Trial

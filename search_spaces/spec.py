@@ -131,7 +131,8 @@ class Search(Strict):
     """Configurations proposed by Optuna, after the baseline and the `known`. A trial holds all its seeds.
 
     With sizes among the `objectives` (UF1 up, sizes down) there is no race. `chosen_by`: the share of the subjects that
-    judge, the others are left to test what was chosen; a study that does not say has its own (study.choosers).
+    judge, the others are left to test what was chosen; a study that does not say has its own
+    (study.planning.choosing_subjects).
     """
 
     design: Literal["search"]

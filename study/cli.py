@@ -397,8 +397,8 @@ def _say_more() -> None:
 
 
 def _print_plan(prepared: "Prepared", slots: int | None, address: str | None) -> None:
-    from study.forecast import forecast
     from study.plan_view import nodes_that_serve, print_forecast
+    from study.planning.forecast import forecast
 
     notes = prepared.index.notes
     if address:

@@ -16,8 +16,6 @@ from search_spaces.spec import Search, StudySpec
 from study import continuity
 from study.additions import additions
 from study.agenda import Agenda, Listed, Source
-from study.choosers import many_that_choose, settled
-from study.costs import Costs, timed_in
 from study.data import readers
 from study.data.cache import build, store
 from study.data.clips import ClipIndex, Clips, assemble
@@ -28,8 +26,10 @@ from study.executors import Executor
 from study.ledger.export import export
 from study.ledger.fold_reuse import Library
 from study.ledger.writer import Ledger, StudyRecord
-from study.outlook import Outlook
-from study.plan import Plan, configurations, fold_cost, make_plan, problems_of, unbuildable
+from study.planning.choosing_subjects import many_that_choose, settled
+from study.planning.cost_model import Costs, timed_in
+from study.planning.plan import Plan, configurations, fold_cost, make_plan, problems_of, unbuildable
+from study.planning.remaining_work import Outlook
 from study.preparing import Preparing
 from study.progress import Display
 from study.search.proposals import Proposals

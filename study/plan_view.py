@@ -8,10 +8,10 @@ from rich.console import Console
 from search_spaces.designs import BASELINE, WINNER, Arm
 from search_spaces.errors import UserError
 from search_spaces.spec import Resources
-from study.advice import advice
 from study.cluster.nodes import Member, arithmetic_problem, serving
-from study.forecast import Forecast
-from study.plan import Cost, PlannedSearch
+from study.planning.detectable_effects import advice
+from study.planning.forecast import Forecast
+from study.planning.plan import Cost, PlannedSearch
 from study.progress import duration
 from study.terminal import say
 from study.text_table import Column, TextTable

@@ -11,8 +11,8 @@ from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.text import Text
 
-from study.costs import Work
-from study.outlook import Outlook
+from study.planning.cost_model import Work
+from study.planning.remaining_work import Outlook
 from study.terminal import Parts
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from search_spaces.designs import Arm, Around, arms_around, arms_of_best
 from search_spaces.spec import Search, StudySpec, Top
 from study.agenda import Listed
 from study.ledger.writer import Ledger
-from study.plan import problems_of
+from study.planning.plan import problems_of
 from study.search.virtual_clock import Wait
 from study.trials.subject_order import Course
 from study.trials.trial import Trial

@@ -8,8 +8,8 @@ from rich.console import Console, Group
 from rich.live import Live
 
 from study.ledger.schema import has_begun
+from study.planning.status import STATES, Status, status
 from study.progress import duration
-from study.status import STATES, Status, status
 from study.terminal import Parts, say
 from study.text_table import Column, TextTable
 

@@ -15,7 +15,7 @@ from search_spaces.digests import digest
 from search_spaces.errors import UserError
 from search_spaces.spec import Resources
 from study.data.clips import Clips
-from study.measuring import Tried, tried
+from study.planning.timing import Tried, tried
 from study.system.hardware import ray_folder
 from study.trials.fold_identity import ROOT, code
 from study.trials.trial import Device, device_here, gpus_here

@@ -1,7 +1,7 @@
 """The MLflow mirror: a process of its own that tails a study's ledger. Whatever befalls it, the study does not notice.
 
-`python -m study.tracking.mirror_process FOLDER` mirrors until its standard input closes, which it does when the driver ends
-or is killed. The URI comes by MLFLOW_TRACKING_URI and not by argument, for it may hold a password.
+`python -m study.tracking.mirror_process FOLDER` mirrors until its standard input closes, which it does when the driver
+ends or is killed. The URI comes by MLFLOW_TRACKING_URI and not by argument, for it may hold a password.
 """
 
 import fcntl

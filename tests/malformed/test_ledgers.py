@@ -8,7 +8,7 @@ import pytest
 
 from search_spaces.errors import UserError
 from study.ledger.damage import damage
-from study.status import status
+from study.planning.status import status
 from tests.malformed.command import refused, run
 
 OLDER = Path(__file__).parents[1] / "study/ledger/older"

@@ -16,8 +16,8 @@ from search_spaces.study_file import load_study
 from study import driver, executors
 from study.ledger.audit import audit
 from study.ledger.writer import golden_digest, read_only
+from study.planning.status import status
 from study.search.optuna_journal import write_journal
-from study.status import status
 from study.tracking.mirror_process import mirror
 from study.tune import RayTune
 

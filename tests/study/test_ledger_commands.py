@@ -13,7 +13,7 @@ from study.ledger import audit as module
 from study.ledger.audit import audit
 from study.ledger.writer import golden_digest, ledger_path
 from study.ledger_commands import copy_ledger
-from study.status import status
+from study.planning.status import status
 
 ABLATE = {"ablate": {"design": "one_at_a_time", "seeds": 1, "vary": {"input": ["gray"]}}}
 

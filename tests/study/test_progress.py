@@ -7,9 +7,9 @@ import pytest
 from rich.console import Console
 
 from search_spaces.study_file import READY, load_study
-from study.costs import Costs, Size, Work, computed
-from study.outlook import Outlook
-from study.plan import planned
+from study.planning.cost_model import Costs, Size, Work, computed
+from study.planning.plan import planned
+from study.planning.remaining_work import Outlook
 from study.progress import Display
 from study.trials.trial import Trial
 

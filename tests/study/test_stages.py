@@ -8,9 +8,9 @@ from analysis.ablation import ablations
 from analysis.report import report
 from analysis.results import Results
 from study.ledger.writer import Ledger, Outcome
+from study.planning.status import status
 from study.search.virtual_clock import Wait
 from study.stages import Following, arms_that_follow
-from study.status import status
 from study.trials.subject_order import Course
 
 COURSE = Course(("s0", "s1", "s2", "s3", "s4"), ("a", "b", "c"))

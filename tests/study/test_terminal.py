@@ -12,10 +12,10 @@ from analysis import tables
 from analysis.tables import Row, Table, interval, number, text
 from search_spaces.study_file import READY, load_study
 from study.cli import main
-from study.costs import Costs, Size
-from study.forecast import Forecast
-from study.plan import planned
 from study.plan_view import print_forecast
+from study.planning.cost_model import Costs, Size
+from study.planning.forecast import Forecast
+from study.planning.plan import planned
 from study.terminal import Parts, make_console, print_table, say
 from study.text_table import Column, TextTable
 

@@ -17,7 +17,7 @@ from study import driver, executors
 from study.ledger.audit import audit
 from study.ledger.export import export
 from study.ledger.writer import read_only
-from study.status import status
+from study.planning.status import status
 from study.trials.trial import device_here
 
 OLDER = Path(__file__).parent / "older"

@@ -10,7 +10,7 @@ from search_spaces.spec import Search, StudySpec
 from search_spaces.study_file import load_study
 from study.ledger.writer import Ledger, Outcome
 from study.models.geometry import geometry
-from study.plan import fold_cost, problems_of
+from study.planning.plan import fold_cost, problems_of
 from study.search.proposals import Proposals
 from study.search.virtual_clock import Wait
 from study.trials.subject_order import Course

@@ -14,7 +14,7 @@ from search_spaces.config import TrialConfig
 from search_spaces.errors import UserError
 from study.cluster import nodes
 from study.ledger.audit import audit
-from study.status import status
+from study.planning.status import status
 from study.training.protocol import loso
 from study.trials import network_sources
 from study.trials.fold_identity import fold_key
@@ -137,7 +137,7 @@ def test_its_study_is_kept_with_its_sources_and_read_without_them(nets, small):
 import sys
 from pathlib import Path
 from study.ledger.audit import audit
-from study.status import status
+from study.planning.status import status
 folder = Path({str(folder)!r})
 found = audit(folder)
 print(found.folds, found.problems, sum(stage.folds for stage in status(folder).stages), "nets" in sys.modules)

@@ -8,8 +8,8 @@ from analysis.power import detectable, detectable_effect, least_p
 from search_spaces.config import FACTORS
 from search_spaces.designs import BASELINE
 from search_spaces.spec import Factorial, OneAtATime
-from study.costs import Size
-from study.plan import Plan, PlannedFollowing, PlannedSearch
+from study.planning.cost_model import Size
+from study.planning.plan import Plan, PlannedFollowing, PlannedSearch
 
 
 def advice(plan: Plan) -> list[str]:

@@ -10,10 +10,10 @@ from search_spaces.config import BLOCKS, TrialConfig
 from search_spaces.designs import Arm, Around, arms, arms_around, arms_of_best, follows
 from search_spaces.errors import UserError
 from search_spaces.spec import CARDS, UNNAMED, Fixed, Resources, Search, StudySpec, Top
-from study.costs import Costs, Size, Work
 from study.data.clips import ClipIndex
 from study.models.geometry import infeasible
 from study.models.sizes import fold_group, gpu_problem, known_size, network_size, trial_bytes
+from study.planning.cost_model import Costs, Size, Work
 from study.search.space import configuration, known_levels, outside, sample_space
 from study.system import hardware
 from study.system.hardware import multiplies_bfloat16

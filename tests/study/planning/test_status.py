@@ -9,7 +9,7 @@ import pytest
 
 from study.ledger.lock import holder
 from study.ledger.writer import read_only
-from study.status import status
+from study.planning.status import status
 from study.tracking.runs import begun
 
 ABLATE = {"ablate": {"design": "one_at_a_time", "seeds": 2, "vary": {"input": ["gray"]}}}

@@ -4,8 +4,8 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from search_spaces.config import TrialConfig
-from study.costs import Costs, Work, makespan
-from study.plan import Cost, Plan
+from study.planning.cost_model import Costs, Work, makespan
+from study.planning.plan import Cost, Plan
 
 if TYPE_CHECKING:
     from study.trials.trial import Trial

@@ -13,9 +13,9 @@ from search_spaces.config import TrialConfig
 from search_spaces.errors import UserError
 from search_spaces.network_inputs import master, streams
 from search_spaces.spec import Resources
-from study.costs import Costs, Size, Work, computed
 from study.data.clips import Clips
 from study.models.sizes import training_bytes
+from study.planning.cost_model import Costs, Size, Work, computed
 from study.system.memory import peak_memory, reset_peak
 from study.training.protocol import loso
 from study.trials.trial import arithmetic_on, device_here, prepare_process

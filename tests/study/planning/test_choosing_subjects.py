@@ -20,15 +20,15 @@ from analysis.results import Results
 from search_spaces.errors import UserError
 from search_spaces.study_file import load_study
 from study import driver, executors
-from study.choosers import many_that_choose, settled
 from study.ledger.audit import audit
 from study.ledger.writer import golden_digest, read_only
+from study.planning.choosing_subjects import many_that_choose, settled
+from study.planning.status import status
 from study.search.optuna_journal import write_journal
-from study.status import status
 from study.trials.subject_order import Course
 from study.tune import RayTune
 
-FILE = Path(__file__).parent / "ledger/older/begun.yaml"
+FILE = Path(__file__).parents[1] / "ledger/older/begun.yaml"
 
 
 def run(storage: Path, data: Path, executor=executors.serial, **parts) -> Path:

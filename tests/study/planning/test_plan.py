@@ -4,10 +4,10 @@ import pytest
 
 from search_spaces.errors import UserError
 from search_spaces.study_file import READY, load_study
-from study.costs import Costs
 from study.data import readers
 from study.ledger.writer import read_only
-from study.plan import make_plan
+from study.planning.cost_model import Costs
+from study.planning.plan import make_plan
 
 DATA = readers.read("synthetic", None, {"subjects": 6, "clips": 4})
 
@@ -96,11 +96,11 @@ def test_costs_grow_with_the_work():
 
 
 def test_what_this_machine_is_bad_at_is_said(monkeypatch):
-    monkeypatch.setattr("study.plan.multiplies_bfloat16", lambda: False)
+    monkeypatch.setattr("study.planning.plan.multiplies_bfloat16", lambda: False)
     assert not plan().warnings
     assert "no units for it" in plan(**{"baseline.precision": "bfloat16"}).warnings[0]
     assert "tf32 is a GPU's" in plan(**{"baseline.precision": "tf32"}).warnings[0]
     assert plan(**{"baseline.precision": "bfloat16", "resources": {"gpu": 1, "accelerator": "H100"}}).warnings == []
     assert "is given 0.1; declare 0.3" in plan(**{"resources.memory": 0.1}).warnings[0]
-    monkeypatch.setattr("study.plan.multiplies_bfloat16", lambda: True)
+    monkeypatch.setattr("study.planning.plan.multiplies_bfloat16", lambda: True)
     assert not plan(**{"baseline.precision": "bfloat16"}).warnings

@@ -10,10 +10,10 @@ from rich.console import Console
 from search_spaces.spec import Resources
 from study import executors
 from study.driver import cached_clips
-from study.forecast import forecast
 from study.ledger.writer import ledger_path, read_only
-from study.measuring import measure
 from study.plan_view import print_forecast
+from study.planning.forecast import forecast
+from study.planning.timing import measure
 from study.progress import Display
 from study.system.hardware import Machine
 

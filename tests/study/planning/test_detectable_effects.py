@@ -4,9 +4,9 @@ from pathlib import Path
 
 from analysis.power import detectable
 from search_spaces.study_file import READY, load_study
-from study.advice import advice
-from study.costs import Costs, Size
-from study.plan import planned
+from study.planning.cost_model import Costs, Size
+from study.planning.detectable_effects import advice
+from study.planning.plan import planned
 
 BASELINE = {"architecture": "full_face", "frames": 8, "kernel_time": 3, "crop": 32}
 

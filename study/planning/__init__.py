@@ -1,0 +1,1 @@
+"""What a study will train, what it will cost, what it could find, and how far it is."""
