@@ -17,7 +17,7 @@ from pathlib import Path
 from rich.console import Console
 
 from search_spaces.study_file import load_study
-from study import driver, executors
+from study.scheduling import driver, serial_executor
 from study.tracking.mirror_process import Place, mirrored
 from study.tracking.server import served
 
@@ -70,7 +70,7 @@ def run(root: Path, name: str, address: str | None) -> tuple[float, float]:
     before, began = children(), time.perf_counter()
     with driver.begun(study, clips) as ledger, mirrored(study.folder, address) if address else nullcontext() as tail:
         assert len(study.plan.arms) * 5 == 40
-        driver.train(study, clips, ledger, executors.serial, quiet)
+        driver.train(study, clips, ledger, serial_executor.serial, quiet)
     wall = time.perf_counter() - began
     if tail:
         print(tail.summary())

@@ -19,13 +19,13 @@ from rich.console import Console
 
 from search_spaces.spec import Resources
 from search_spaces.study_file import load_study
-from study import driver
 from study.data.clips import Clips
 from study.planning.plan import fold_cost
+from study.scheduling import driver
+from study.scheduling.ray_executor import RayTune
 from study.training.protocol import loso
 from study.trials.fold_identity import Arithmetic, fold_key
 from study.trials.trial import Done, FoldResult, Trial
-from study.tune import RayTune
 
 FOLDS = 4
 SECONDS = 0.5  # of the cheapest fold

@@ -22,15 +22,15 @@ import numpy as np
 from search_spaces.config import TrialConfig
 from search_spaces.designs import Arm
 from search_spaces.spec import Resources
-from study import executors
-from study.agenda import Agenda, Listed
 from study.data.clips import Clips
-from study.executors import Executor
 from study.ledger.fold_reuse import Library
 from study.ledger.writer import Ledger
+from study.scheduling import serial_executor
+from study.scheduling.ray_executor import RayTune
+from study.scheduling.scheduler import Agenda, Listed
+from study.scheduling.serial_executor import Executor
 from study.trials.fold_identity import Arithmetic
 from study.trials.trial import FoldResult, Trial, trial_keys
-from study.tune import RayTune
 
 BLOCKS = 8  # of a trial: one a subject
 TRIALS = {0: 1000, 50: 200, 500: 40}  # by milliseconds of a block
@@ -113,7 +113,7 @@ class Meter:
 
     def _used(self) -> tuple[float, float]:
         """CPU seconds and resident MiB of this process and Tune's."""
-        found = [_process(pid) for pid in (os.getpid(), *_children("study.tune_process"))]
+        found = [_process(pid) for pid in (os.getpid(), *_children("study.scheduling.ray_process"))]
         return sum(cpu for cpu, _ in found), sum(memory for _, memory in found)
 
 
@@ -186,7 +186,7 @@ def main() -> None:
 
 def _print_serial(work: Idle, trials: int) -> None:
     def serial(agenda: Agenda, data: Clips, resources: Resources) -> Any:
-        return executors.serial(agenda, data, resources, run=work)
+        return serial_executor.serial(agenda, data, resources, run=work)
 
     found, alone = measure(serial, trials), trials * BLOCKS * work.seconds
     print(f"serial          {found['seconds']:7.2f} s   ratio {found['seconds'] / alone:.3f} ({trials} trials)")

@@ -34,8 +34,8 @@ from study.options import (
 from study.terminal import make_console, say
 
 if TYPE_CHECKING:  # commands import what they need: `losolab --help` and `report` need neither torch nor ray
-    from study.driver import Study as Prepared
-    from study.executors import Executor
+    from study.scheduling.driver import Study as Prepared
+    from study.scheduling.serial_executor import Executor
 
 # What losolab[run] adds to the plain install, and what Windows lacks.
 _RUN_ONLY = frozenset({"PIL", "av", "decord", "mlflow", "openpyxl", "optuna", "ray", "torch"})
@@ -213,7 +213,7 @@ def run(
 
     if serial and spec.resources.threads > (most := _OVERCOMMITTED * hardware.here().cpus):
         raise UserError(f"resources.cpu: {spec.resources.cpu:g} threads for a trial; on this machine at most {most}")
-    from study import driver
+    from study.scheduling import driver
 
     prepared = driver.prepare(spec, find_study(study).read_text(encoding="utf-8"))
     if dry_run:
@@ -267,7 +267,7 @@ def plan(
         storage=storage,
         resources=resources,
     )
-    from study import driver
+    from study.scheduling import driver
 
     _print_plan(driver.prepare(spec, ""), slots, address)
 
@@ -413,17 +413,17 @@ def _print_plan(prepared: "Prepared", slots: int | None, address: str | None) ->
 
 def _executor(serial: bool, slots: int | None, address: str | None, prepared: "Prepared") -> "Executor":
     if serial:
-        from study import executors
+        from study.scheduling import serial_executor
 
-        return executors.serial
+        return serial_executor.serial
     modules: tuple[str, ...] = ()
     if address:
         from study.cluster.nodes import use_token
-        from study.driver import own_modules
+        from study.scheduling.driver import own_modules
 
         use_token()
         modules = own_modules(prepared)
-    from study.tune import RayTune
+    from study.scheduling.ray_executor import RayTune
 
     return RayTune(slots, address, modules=modules)
 

@@ -47,8 +47,8 @@ def doctor(
 
 
 def _on_cluster(address: str, spec: "StudySpec") -> "list[Finding]":
-    from study import driver
     from study.cluster import checks, nodes
+    from study.scheduling import driver
 
     prepared = driver.prepare(spec, "")
     members = nodes.members_of(address, spec.baseline_config())

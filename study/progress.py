@@ -49,7 +49,7 @@ class Display:
         self.console.print(Parts(self._counts() + self._times()))
 
     def saw(self, trial: "Trial", event: str, number: int, value: float | None = None) -> None:
-        """An event of the agenda: see `study.agenda.Watch`."""
+        """An event of the agenda: see `study.scheduling.scheduler.Watch`."""
         if event in ("trained", "reused", "copied"):
             setattr(self, event, getattr(self, event) + number)
             self.outlook.saw(trial, max(0, self.outlook.left(trial) - number))

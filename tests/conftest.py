@@ -52,25 +52,25 @@ class Small:
             (self.storage / part).symlink_to(videos / part)
 
     def prepared(self, **changes):
-        from study import driver
+        from study.scheduling import driver
 
         spec = load_study(self.file, {"storage": str(self.storage), **changes})
         return driver.prepare(spec, self.file.read_text())
 
     def clips(self):
-        from study import driver
+        from study.scheduling import driver
 
         return driver.load_clips(self.prepared(), Console(quiet=True))
 
     def run(self, executor=None, mixed=False, retry_failed=False, **changes) -> Path:
         """Run it here, serially if no executor is given, and return its folder."""
-        from study import driver, executors
+        from study.scheduling import driver, serial_executor
 
         study = self.prepared(**changes)
         quiet = Console(quiet=True)
         clips = driver.load_clips(study, quiet)
         with driver.begun(study, clips, mixed=mixed) as ledger:
-            driver.train(study, clips, ledger, executor or executors.serial, quiet, retry_failed=retry_failed)
+            driver.train(study, clips, ledger, executor or serial_executor.serial, quiet, retry_failed=retry_failed)
         return study.folder
 
     def rows(self) -> list[tuple]:
@@ -115,7 +115,7 @@ def stand_in_for_a_gpu() -> None:
 @pytest.fixture(scope="session")
 def videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Data and cache of the small study."""
-    from study import driver
+    from study.scheduling import driver
 
     storage = tmp_path_factory.mktemp("videos")
     (storage / "small.yaml").write_text(SMALL)

@@ -16,7 +16,7 @@ from scipy.stats import binom
 from analysis.ablation import ablations
 from analysis.results import Results
 from search_spaces.study_file import load_study
-from study import driver, executors
+from study.scheduling import driver, serial_executor
 
 STUDIES = 100 if os.environ.get("LOSOLAB_SOAK") else 2
 FILE = """
@@ -63,7 +63,7 @@ def verdicts(tmp_path: Path, folder: Path, header: list[str], rows: list[list[st
     study = driver.prepare(load_study(file, {"storage": str(tmp_path / f"studies{key}")}, data=folder), FILE)
     clips = driver.load_clips(study, Console(quiet=True))
     with driver.begun(study, clips) as ledger:
-        assert driver.train(study, clips, ledger, executors.serial, Console(quiet=True)) == 0
+        assert driver.train(study, clips, ledger, serial_executor.serial, Console(quiet=True)) == 0
     found = ablations(Results.load(study.folder))
     assert all(f.comparison.subjects == 18 - 8 for stage in found for f in stage.family)
     return {f"{stage.stage} {f.comparison.verdict}" for stage in found for f in stage.family}

@@ -169,7 +169,7 @@ class Ledger:
         return json.loads(row["resolved"]) if row else None
 
     def added(self) -> list[str]:
-        """What was added to the study after it had begun (study.additions), as far as it is written down."""
+        """What was added to the study after it had begun (scheduling.late_additions), as far as it is written down."""
         row = self.db.execute("select description from study").fetchone()
         return list(json.loads(row["description"]).get("added", [])) if row else []
 

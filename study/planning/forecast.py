@@ -6,9 +6,7 @@ from functools import cache
 from typing import Any
 
 from search_spaces.network_inputs import data_parts
-from study import driver
 from study.data.clips import Clips
-from study.driver import Study
 from study.ledger.fold_reuse import Library
 from study.ledger.schema import ledger_path
 from study.ledger.snapshot import recorded
@@ -16,6 +14,8 @@ from study.planning.cost_model import Work, makespan
 from study.planning.plan import Plan, planned
 from study.planning.remaining_work import Outlook
 from study.planning.timing import measure
+from study.scheduling import driver
+from study.scheduling.driver import Study
 from study.system import hardware
 from study.trials.fold_identity import Arithmetic
 from study.trials.trial import Trial, arithmetic_of, device_here, trial_keys

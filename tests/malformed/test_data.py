@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 import study.data.inspection.dataset_check
-import study.driver  # noqa: F401
+import study.scheduling.driver  # noqa: F401
 from study.data import readers
 from tests.malformed.command import refused, run
 

@@ -167,7 +167,7 @@ READERS = ["os:system", "json:loads", "os:abort", "os:_exit", "shutil:rmtree", "
 
 @pytest.mark.parametrize("reader", READERS)
 def test_what_is_no_reader_is_not_called(reader, tmp_path):
-    import_module("study.driver")  # in this process once, not in every fork of it
+    import_module("study.scheduling.driver")  # in this process once, not in every fork of it
     (tmp_path / "clips").mkdir()
     (tmp_path / "study.yaml").write_text(of("dataset", f"{{reader: '{reader}', path: clips}}"))
     refused("plan", "study.yaml", cwd=tmp_path, tells=(reader, "expected: a function of path and options"))
@@ -189,7 +189,7 @@ MODULES = {
 
 @pytest.mark.parametrize("source", MODULES)
 def test_modules_of_a_readers_own_that_fail(source, tmp_path):
-    import_module("study.driver")
+    import_module("study.scheduling.driver")
     (tmp_path / "clips").mkdir()
     (tmp_path / "own.py").write_text(source)
     (tmp_path / "study.yaml").write_text(of("dataset", "{reader: 'own:read', path: clips}"))

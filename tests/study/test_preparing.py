@@ -14,7 +14,7 @@ from study.cluster import checks
 from study.cluster.nodes import node_here
 from study.data.cache.build import STOPPED
 from study.preparing import SECONDS, Preparing
-from study.tune import RayTune
+from study.scheduling.ray_executor import RayTune
 from tests.films import film
 from tests.processes import MARK, marked
 

@@ -142,7 +142,7 @@ def test_an_edited_network_is_not_served_from_old_folds(small, tmp_path, monkeyp
 
 @pytest.mark.slow
 def test_ray_serves_them_as_well(small):
-    from study.tune import RayTune
+    from study.scheduling.ray_executor import RayTune
 
     first = small.run(**ONE)
     assert counts(second := small.run(RayTune(slots=2), **ONE, name="second")) == (10, 10, 0, {"small"})

@@ -13,11 +13,11 @@ from analysis.report import report
 from analysis.results import Results
 from search_spaces.spec import Resources
 from search_spaces.study_file import load_study
-from study import driver, executors
 from study.ledger.audit import audit
 from study.ledger.export import export
 from study.ledger.writer import read_only
 from study.planning.status import status
+from study.scheduling import driver, serial_executor
 from study.trials.trial import device_here
 
 OLDER = Path(__file__).parent / "older"
@@ -36,7 +36,7 @@ class Older:
         quiet = Console(quiet=True)
         clips = driver.load_clips(study, quiet)
         with driver.begun(study, clips) as ledger:
-            assert driver.train(study, clips, ledger, executors.serial, quiet) == 0
+            assert driver.train(study, clips, ledger, serial_executor.serial, quiet) == 0
         return study.folder
 
 

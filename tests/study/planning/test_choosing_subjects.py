@@ -19,19 +19,19 @@ from analysis.report import report
 from analysis.results import Results
 from search_spaces.errors import UserError
 from search_spaces.study_file import load_study
-from study import driver, executors
 from study.ledger.audit import audit
 from study.ledger.writer import golden_digest, read_only
 from study.planning.choosing_subjects import many_that_choose, settled
 from study.planning.status import status
+from study.scheduling import driver, serial_executor
+from study.scheduling.ray_executor import RayTune
 from study.search.optuna_journal import write_journal
 from study.trials.subject_order import Course
-from study.tune import RayTune
 
 FILE = Path(__file__).parents[1] / "ledger/older/begun.yaml"
 
 
-def run(storage: Path, data: Path, executor=executors.serial, **parts) -> Path:
+def run(storage: Path, data: Path, executor=serial_executor.serial, **parts) -> Path:
     own = {"storage": str(storage), "name": "split", "baseline.epochs": 3, "stages.search.chosen_by": 0.4} | parts
     study = driver.prepare(load_study(FILE, own, data=data), FILE.read_text())
     clips = driver.load_clips(study, Console(quiet=True))

@@ -8,13 +8,13 @@ import pytest
 from rich.console import Console
 
 from search_spaces.spec import Resources
-from study import executors
-from study.driver import cached_clips
 from study.ledger.writer import ledger_path, read_only
 from study.plan_view import print_forecast
 from study.planning.forecast import forecast
 from study.planning.timing import measure
 from study.progress import Display
+from study.scheduling import serial_executor
+from study.scheduling.driver import cached_clips
 from study.system.hardware import Machine
 
 WHOLE = bool(os.environ.get("LOSOLAB_SOAK"))
@@ -129,7 +129,7 @@ def test_device_time_and_time_left_of_forty_trials(small, monkeypatch):
 
     monkeypatch.setattr(Display, "saw", noted)
     before = in_ledger(small.folder)
-    after = in_ledger(small.run(executors.serial, **study | {"stages": {"ablate": FORTY | {"seeds": 6}}}))
+    after = in_ledger(small.run(serial_executor.serial, **study | {"stages": {"ablate": FORTY | {"seeds": 6}}}))
     assert after[0] == promised.plan.folds
     ratio = promised.seconds / (after[1] - before[1])
     began, end = seen[0][0], seen[-1][0]

@@ -276,7 +276,7 @@ def test_one_process_mirrors_at_a_time(folder):
 
 
 def test_only_the_mirror_imports_mlflow():
-    modules = "study.cli, study.driver, study.tracking.mirror_process, study.tracking.server"
+    modules = "study.cli, study.scheduling.driver, study.tracking.mirror_process, study.tracking.server"
     code = f"import sys, {modules}; sys.exit('mlflow' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 

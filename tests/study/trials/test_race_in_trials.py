@@ -11,13 +11,13 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from study.agenda import Agenda
-from study.executors import serial
 from study.ledger.writer import golden_digest
+from study.scheduling.ray_executor import RayTune
+from study.scheduling.scheduler import Agenda
+from study.scheduling.serial_executor import serial
 from study.trials import race
 from study.trials.subject_order import Course, Opponent
 from study.trials.trial import run_trial
-from study.tune import RayTune
 from tests.conftest import Small
 from tests.processes import MARK, TRIAL, kill
 

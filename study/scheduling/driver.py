@@ -13,16 +13,12 @@ from search_spaces.designs import BASELINE, WINNER, Arm, follows
 from search_spaces.errors import UserError
 from search_spaces.network_inputs import master, streams
 from search_spaces.spec import Search, StudySpec
-from study import continuity
-from study.additions import additions
-from study.agenda import Agenda, Listed, Source
 from study.data import readers
 from study.data.cache import build, store
 from study.data.clips import ClipIndex, Clips, assemble
 from study.data.inspection import frame_rates, requirements
 from study.data.video.cropping import region_of
 from study.data.video.regions import MASTER
-from study.executors import Executor
 from study.ledger.export import export
 from study.ledger.fold_reuse import Library
 from study.ledger.writer import Ledger, StudyRecord
@@ -32,9 +28,13 @@ from study.planning.plan import Plan, configurations, fold_cost, make_plan, prob
 from study.planning.remaining_work import Outlook
 from study.preparing import Preparing
 from study.progress import Display
+from study.scheduling import study_changes
+from study.scheduling.follow_up_stages import Following, Planned, arms_that_follow
+from study.scheduling.late_additions import additions
+from study.scheduling.scheduler import Agenda, Listed, Source
+from study.scheduling.serial_executor import Executor
 from study.search.proposals import Proposals
 from study.search.space import combinations, configuration
-from study.stages import Following, Planned, arms_that_follow
 from study.system.hardware import here
 from study.trials.fold_identity import TRAINING_VERSION
 from study.trials.network_sources import discovered, importable_places, keep
@@ -75,7 +75,7 @@ def prepare(spec: StudySpec, file: str) -> Study:
 def begun(study: Study, clips: Clips, *, accept_code: bool = False, mixed: bool = False) -> Iterator[Ledger]:
     """The study's ledger, locked for this process. Raises UserError where the study is not the one that was begun."""
     with Ledger(study.folder, study.plan.choosers) as ledger:
-        if problems := continuity.problems(study.spec, ledger, Course.of(clips, study.plan.choosers)):
+        if problems := study_changes.problems(study.spec, ledger, Course.of(clips, study.plan.choosers)):
             raise UserError([f"{study.folder}: {problem}; give the changed study a new name" for problem in problems])
         ledger.begin(_record(study, clips, ledger), accept_code=accept_code, mixed=mixed)
         keep(discovered(configurations(study.spec), len(clips.classes)), study.folder / "networks")
@@ -112,7 +112,7 @@ def load_clips(study: Study, console: Console) -> Clips:
 
     UserError too where a begun study had others; KeyboardInterrupt, which says what is kept, when the user stopped it.
     """
-    if changed := continuity.changed_data(study.index, study.folder):
+    if changed := study_changes.changed_data(study.index, study.folder):
         raise UserError(changed)
     try:
         with Preparing(console) as preparing:

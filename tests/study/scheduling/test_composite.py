@@ -13,19 +13,19 @@ from rich.console import Console
 from analysis.report import report
 from analysis.results import Results
 from search_spaces.study_file import load_study
-from study import driver, executors
 from study.ledger.audit import audit
 from study.ledger.writer import golden_digest, read_only
 from study.planning.status import status
+from study.scheduling import driver, serial_executor
+from study.scheduling.ray_executor import RayTune
 from study.search.optuna_journal import write_journal
 from study.tracking.mirror_process import mirror
-from study.tune import RayTune
 
 SUBJECTS = 2 * moving_patch.SUBJECTS
-FILE = Path(__file__).parent / "ledger/older/begun.yaml"
+FILE = Path(__file__).parents[1] / "ledger/older/begun.yaml"
 
 
-def run(storage: Path, data: Path, executor=executors.serial, name: str = "both") -> Path:
+def run(storage: Path, data: Path, executor=serial_executor.serial, name: str = "both") -> Path:
     parts = {"storage": str(storage), "name": name, "baseline.epochs": 4}
     study = driver.prepare(load_study(FILE, parts, data=data), FILE.read_text())
     clips = driver.load_clips(study, Console(quiet=True))

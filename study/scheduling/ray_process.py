@@ -1,4 +1,4 @@
-"""The process in which Ray Tune runs: `python -m study.tune_process FD`, started by tune.py, which holds the ledger.
+"""The process in which Ray Tune runs: `python -m study.scheduling.ray_process FD`, started by ray_executor.py.
 
 It asks for trials through the connection at FD, and sends there each block that comes back.
 """
@@ -39,10 +39,10 @@ from search_spaces.errors import UserError
 from search_spaces.spec import Resources
 from study.cluster import nodes as cluster
 from study.data.clips import Clips
+from study.scheduling.ray_executor import LATER, WHICH_DEVICE, RayTune, Task
 from study.system.interrupts import Stop
 from study.trials.network_sources import adopt
 from study.trials.trial import BrokenProcess, Device, FoldResult, Trial, device_here, prepare_process
-from study.tune import LATER, WHICH_DEVICE, RayTune, Task
 
 _REFUSED = 3  # processes in a row that do not begin: then Ray is not what it was
 _FRESH = 1.0  # seconds for which a count of the cluster's slots is good
@@ -281,7 +281,7 @@ def _nodes() -> dict[str, dict[str, float]]:
 
 
 if __name__ == "__main__":
-    from study import tune_process  # by its own name: what Ray pickles, its workers import
+    from study.scheduling import ray_process  # by its own name: what Ray pickles, its workers import
 
     with suppress(BrokenPipeError, EOFError, KeyboardInterrupt):  # the driver has ended
-        tune_process.main(Connection(int(sys.argv[1])))
+        ray_process.main(Connection(int(sys.argv[1])))

@@ -11,7 +11,7 @@ from study.data.clips import ClipIndex, assemble
 from study.ledger.damage import damage
 from study.ledger.schema import has_begun, read_only
 from study.ledger.writer import Ledger
-from study.stages import arms_that_follow
+from study.scheduling.follow_up_stages import arms_that_follow
 from study.trials.subject_order import Course
 
 

@@ -7,9 +7,9 @@ import pytest
 from search_spaces.config import TrialConfig
 from search_spaces.designs import Arm
 from search_spaces.errors import UserError
-from study.agenda import Agenda, Listed
 from study.ledger.fold_reuse import Library
 from study.ledger.writer import Ledger
+from study.scheduling.scheduler import Agenda, Listed
 from study.trials.trial import Done, MixedArithmetic, run_trial
 
 

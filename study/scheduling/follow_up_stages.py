@@ -12,9 +12,9 @@ from analysis.metrics import uf1
 from search_spaces.config import TrialConfig
 from search_spaces.designs import Arm, Around, arms_around, arms_of_best
 from search_spaces.spec import Search, StudySpec, Top
-from study.agenda import Listed
 from study.ledger.writer import Ledger
 from study.planning.plan import problems_of
+from study.scheduling.scheduler import Listed
 from study.search.virtual_clock import Wait
 from study.trials.subject_order import Course
 from study.trials.trial import Trial

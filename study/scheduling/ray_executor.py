@@ -28,8 +28,8 @@ from study.trials.network_sources import Sources, discovered
 from study.trials.trial import Device, Done, Trial, run_trial
 
 if TYPE_CHECKING:  # workers import this module and need neither pandas nor optuna
-    from study.agenda import Agenda
-    from study.executors import TrialFunction
+    from study.scheduling.scheduler import Agenda
+    from study.scheduling.serial_executor import TrialFunction
 
 _VAIN = 3  # times that Ray may die without a new fold in between
 _PATIENCE = 15.0  # seconds that Ray has to end
@@ -132,7 +132,7 @@ def _process(log: Path) -> Iterator[tuple["subprocess.Popen[bytes]", Connection]
     path = os.pathsep.join(entry for entry in sys.path if entry)  # a user's own modules, for the workers as well
     with log.open("wb") as said:
         process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "study.tune_process", str(theirs.fileno())],
+            [sys.executable, "-P", "-m", "study.scheduling.ray_process", str(theirs.fileno())],
             pass_fds=[theirs.fileno()],
             stdin=subprocess.PIPE,
             stdout=said,

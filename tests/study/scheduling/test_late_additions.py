@@ -8,7 +8,7 @@ import pytest
 from analysis.report import report
 from analysis.results import Results
 from search_spaces.study_file import READY, load_study
-from study.additions import additions
+from study.scheduling.late_additions import additions
 
 ABLATE = {"design": "listed", "seeds": 1, "arms": {"deeper": {"depth": 2}}}
 

@@ -6,8 +6,8 @@ from typing import Protocol
 
 from search_spaces.errors import UserError
 from search_spaces.spec import Resources
-from study.agenda import Agenda
 from study.data.clips import Clips
+from study.scheduling.scheduler import Agenda
 from study.system.interrupts import Stop
 from study.trials.trial import BrokenProcess, Done, FoldResult, Trial, device_here, prepare_process, run_trial
 

@@ -10,12 +10,12 @@ import pytest
 
 from search_spaces.errors import UserError
 from search_spaces.spec import Resources
-from study import executors
 from study.ledger.writer import golden_digest
+from study.scheduling import serial_executor
+from study.scheduling.ray_executor import RayTune
 from study.training import train as training
 from study.trials import trial as trials
 from study.trials.trial import device_here, run_trial
-from study.tune import RayTune
 
 MANY = {"ablate": {"design": "one_at_a_time", "seeds": 6, "vary": {"input": ["gray"]}}}
 NODE = {"num_cpus": 8, "memory": 20 * 2**30, "object_store_memory": 200 * 2**20}
@@ -129,7 +129,7 @@ def breaking(trial, clips, done, resources, *, marker, always):
 
 @pytest.mark.slow
 def test_a_broken_process_fails_no_trial_but_the_one_that_breaks_all(small, tmp_path):
-    whole = golden_digest(small.run(executors.serial, storage=str(tmp_path / "whole")))
+    whole = golden_digest(small.run(serial_executor.serial, storage=str(tmp_path / "whole")))
     run = partial(breaking, marker=str(tmp_path / "marker"), always=None)
     folder = small.run(RayTune(slots=2, run=run))
     assert small.query("select count(*) from outcome where state = 'complete'") == [(20,)]
@@ -152,4 +152,4 @@ def test_a_broken_process_ends_a_study_without_ray(small, tmp_path, monkeypatch)
     monkeypatch.setattr(trials, "broken_here", False, raising=False)
     run = partial(breaking, marker=str(tmp_path / "marker"), always=None)
     with pytest.raises(UserError, match="can use its GPU no more: the same command goes on"):
-        small.run(partial(executors.serial, run=run))
+        small.run(partial(serial_executor.serial, run=run))

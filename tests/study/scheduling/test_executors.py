@@ -9,10 +9,10 @@ import pytest
 from analysis.report import report
 from analysis.results import Results
 from search_spaces.errors import UserError
-from study import executors
 from study.ledger.writer import golden_digest
+from study.scheduling import serial_executor
+from study.scheduling.ray_executor import RayTune
 from study.trials.trial import run_trial
-from study.tune import RayTune
 from tests.processes import MARK, TRIAL, kill
 
 FOLDS = (12 + 4 * 2) * 5  # proposals and arms x seeds, by subjects
@@ -27,8 +27,8 @@ def golden() -> dict[str, str]:
 @pytest.mark.parametrize(
     "executor",
     [
-        pytest.param(executors.serial, id="serial"),
-        pytest.param(executors.serial, id="serial-again"),
+        pytest.param(serial_executor.serial, id="serial"),
+        pytest.param(serial_executor.serial, id="serial-again"),
         pytest.param(RayTune(slots=1), id="ray-1", marks=pytest.mark.slow),
         pytest.param(RayTune(slots=2), id="ray-2", marks=pytest.mark.slow),
         pytest.param(RayTune(slots=2), id="ray-2-again", marks=pytest.mark.slow),
@@ -69,7 +69,7 @@ def test_a_killed_driver_goes_on_and_repeats_no_finished_block(small, golden, op
         driver.communicate()
     finished = small.folds()
     assert finished < FOLDS, "it ended before it was killed"
-    folder = small.run(RayTune(slots=2) if "--slots" in options else executors.serial)
+    folder = small.run(RayTune(slots=2) if "--slots" in options else serial_executor.serial)
     assert small.query("select sum(trained), count(distinct trained) > 0 from attempt") == [(FOLDS, 1)]
     assert golden.setdefault("digest", golden_digest(folder)) == golden_digest(folder)
 
@@ -77,7 +77,7 @@ def test_a_killed_driver_goes_on_and_repeats_no_finished_block(small, golden, op
 @pytest.mark.parametrize(
     "executor",
     [
-        pytest.param(lambda run: partial(executors.serial, run=run), id="serial"),
+        pytest.param(lambda run: partial(serial_executor.serial, run=run), id="serial"),
         pytest.param(lambda run: RayTune(slots=2, run=run), id="ray-2", marks=pytest.mark.slow),
     ],
 )
@@ -101,7 +101,7 @@ def test_a_study_whose_trials_all_fail_is_told_why(small):
     def run(*_):
         raise ArithmeticError("diverged")
 
-    folder = small.run(partial(executors.serial, run=run))
+    folder = small.run(partial(serial_executor.serial, run=run))
     with pytest.raises(UserError, match=r"none of 20 trials is complete \(ArithmeticError: diverged\)"):
         report(Results.load(folder))
 
@@ -114,7 +114,7 @@ def test_an_error_that_names_no_text_is_kept_and_ends_no_study(small):
             raise OSError("no such file: " + ("\udcce\udcd2.avi" if trial.number == 1 else "\ud83d.avi"))
         yield from run_trial(trial, *rest)
 
-    small.run(partial(executors.serial, run=run))
+    small.run(partial(serial_executor.serial, run=run))
     whys = [
         why.splitlines()[-1] for (why,) in small.query("select why from outcome where state = 'failed' order by trial")
     ]
@@ -167,7 +167,7 @@ def test_ctrl_c_ends_with_a_word_and_the_same_command_goes_on(small, golden, opt
 
 @pytest.mark.slow
 def test_what_the_ledger_refuses_is_told_under_ray_as_well(small, monkeypatch):
-    from study.agenda import Agenda
+    from study.scheduling.scheduler import Agenda
 
     def record(*_):
         raise UserError("refused for a test")
@@ -191,7 +191,7 @@ def test_a_cluster_that_does_not_answer_is_told(small):
 
 @pytest.mark.slow
 def test_ctrl_c_between_two_trials_is_no_success(small, monkeypatch):
-    from study.agenda import Agenda
+    from study.scheduling.scheduler import Agenda
 
     take, seen = Agenda.take, []
 

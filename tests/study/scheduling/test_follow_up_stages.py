@@ -9,8 +9,8 @@ from analysis.report import report
 from analysis.results import Results
 from study.ledger.writer import Ledger, Outcome
 from study.planning.status import status
+from study.scheduling.follow_up_stages import Following, arms_that_follow
 from study.search.virtual_clock import Wait
-from study.stages import Following, arms_that_follow
 from study.trials.subject_order import Course
 
 COURSE = Course(("s0", "s1", "s2", "s3", "s4"), ("a", "b", "c"))
@@ -70,7 +70,7 @@ def test_search_confirm_ablate_each_on_seeds_of_its_own(small, whole):
 
 @pytest.mark.parametrize("stop", [2, 5, 9, 13])
 def test_a_stopped_study_goes_on_at_its_first_unfinished_stage(small, whole, stop, monkeypatch):
-    from study.agenda import Agenda
+    from study.scheduling.scheduler import Agenda
 
     take, seen = Agenda.take, []
 

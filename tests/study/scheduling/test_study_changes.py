@@ -65,7 +65,7 @@ def test_baseline_and_resources_that_decide_digits_stay(small):
 
 
 def test_other_pixels_and_another_training_version_are_another_study(small, monkeypatch):
-    import study.driver
+    import study.scheduling.driver
 
     small.run(stages=ONE)
     options = {"subjects": 5, "clips": 5, "seed": 1}
@@ -74,7 +74,7 @@ def test_other_pixels_and_another_training_version_are_another_study(small, monk
     fewer = {"subjects": 4, "clips": 5}
     told = refused(small, stages=ONE, dataset={"reader": "synthetic", "options": fewer})
     assert re.search(r"\d+ clips are gone \(synthetic s\d+ ", told) and "put the data back as it was" in told
-    monkeypatch.setattr(study.driver, "TRAINING_VERSION", 99)
+    monkeypatch.setattr(study.scheduling.driver, "TRAINING_VERSION", 99)
     assert f"training_version was {TRAINING_VERSION} when this study began and is now 99" in refused(small, stages=ONE)
 
 

@@ -1,0 +1,1 @@
+"""Which trial is next, on which device, and what its end means."""
