@@ -60,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             for _ in range(1 if name in ONCE else given.turns):
                 for checkout in checkouts:
                     words = [word.replace("STORAGE", str(storages[checkout])) for word in COMMANDS[name]]
-                    code = "from study.cli import main; main()"
+                    code = "from study.cli.app import main; main()"
                     now = spent([sys.executable, "-c", code, *words], checkout)
                     best[checkout] = min(best.get(checkout, now), now, key=lambda one: one.seconds)
             cells = [f"{best[one].seconds:8.2f} s {best[one].memory:6.0f} MiB" for one in checkouts]

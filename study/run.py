@@ -12,7 +12,7 @@ HERE = Path(__file__).resolve().parent
 
 def main() -> None:
     sys.path[:] = [entry for entry in sys.path if Path(entry or ".").resolve() != HERE]
-    from study.cli import main as command
+    from study.cli.app import main as command
     from study.cluster.nodes import submitted
 
     command(["run", *submitted(HERE, sys.argv[1:])])

@@ -39,13 +39,13 @@ def test_analysis_and_search_spaces_need_neither_torch_nor_ray():
 
 def test_a_report_is_written_without_torch_and_ray(small):
     folder = small.run(stages={"ablate": {"design": "one_at_a_time", "seeds": 1, "controls": ["null"]}})
-    done = without_heavy(f"from study.cli import main\nmain(['report', {str(folder)!r}])")
+    done = without_heavy(f"from study.cli.app import main\nmain(['report', {str(folder)!r}])")
     assert done.returncode == 0, done.stderr
     assert (folder / "report/report.html").exists()
 
 
 def test_what_is_not_installed_is_named_with_the_remedy(tmp_path):
-    done = without_heavy(f"from study.cli import main\nmain(['run', '--serial', '--storage', {str(tmp_path)!r}])")
+    done = without_heavy(f"from study.cli.app import main\nmain(['run', '--serial', '--storage', {str(tmp_path)!r}])")
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
     assert "losolab[run]" in done.stderr
@@ -53,7 +53,8 @@ def test_what_is_not_installed_is_named_with_the_remedy(tmp_path):
 
 def test_help_imports_nothing_that_takes_long():
     heavy = (*HEAVY, "numpy", "pandas", "pyarrow", "pydantic", "scipy")
-    code = f"import sys, study.cli\nassert not {{*sys.modules}} & {{*{heavy}}}, sorted({{*sys.modules}} & {{*{heavy}}})"
+    took = f"{{*sys.modules}} & {{*{heavy}}}"
+    code = f"import sys, study.cli.app\nassert not {took}, sorted({took})"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 

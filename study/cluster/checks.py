@@ -23,10 +23,10 @@ from search_spaces.config import TrialConfig
 from search_spaces.errors import UserError, first_of
 from search_spaces.errors import shown as quoted
 from search_spaces.yaml_file import read
+from study.cli.terminal import shown
 from study.cluster import nodes as cluster
 from study.cluster.nodes import Member, Node
 from study.system.hardware import multiplies_bfloat16, ray_folder, ray_folder_problem
-from study.terminal import shown
 
 _COLOURS = {"good": "green", "note": "yellow", "bad": "red"}
 _LEAST_DISK = 2**30

@@ -11,6 +11,7 @@ from typing import Any
 from search_spaces.config import TrialConfig
 from search_spaces.errors import UserError
 from search_spaces.spec import StudySpec
+from study.cli.progress_display import competes, named
 from study.ledger import lock
 from study.ledger.damage import damage
 from study.ledger.schema import read_only
@@ -18,7 +19,6 @@ from study.ledger.snapshot import choosers
 from study.planning.cost_model import Costs, Work, size_of
 from study.planning.plan import Plan, planned
 from study.planning.remaining_work import Outlook
-from study.progress import competes, named
 from study.trials.trial import Trial
 
 STATES = ("complete", "running", "failed", "pruned", "waiting")

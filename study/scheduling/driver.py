@@ -13,6 +13,8 @@ from search_spaces.designs import BASELINE, WINNER, Arm, follows
 from search_spaces.errors import UserError
 from search_spaces.network_inputs import master, streams
 from search_spaces.spec import Search, StudySpec
+from study.cli.preparation_display import Preparing
+from study.cli.progress_display import Display
 from study.data import readers
 from study.data.cache import build, store
 from study.data.clips import ClipIndex, Clips, assemble
@@ -26,8 +28,6 @@ from study.planning.choosing_subjects import many_that_choose, settled
 from study.planning.cost_model import Costs, timed_in
 from study.planning.plan import Plan, configurations, fold_cost, make_plan, problems_of, unbuildable
 from study.planning.remaining_work import Outlook
-from study.preparing import Preparing
-from study.progress import Display
 from study.scheduling import study_changes
 from study.scheduling.follow_up_stages import Following, Planned, arms_that_follow
 from study.scheduling.late_additions import additions

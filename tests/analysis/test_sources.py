@@ -170,7 +170,7 @@ class Absent(MetaPathFinder):
         if name.split(".")[0] in ("torch", "ray", "optuna", "mlflow", "decord", "av", "sklearn"):
             raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
 sys.meta_path.insert(0, Absent())
-from study.cli import main
+from study.cli.app import main
 main({arguments!r})
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
@@ -179,7 +179,7 @@ main({arguments!r})
 
 
 def test_the_command_shows_the_literature_and_refuses_a_wrong_one(tmp_path, capsys):
-    from study.cli import main
+    from study.cli.app import main
 
     path = save(rows(), tmp_path / "predictions.csv")
     published = tmp_path / "published.csv"

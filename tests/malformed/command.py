@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from study.cli import main
+from study.cli.app import main
 
 SECONDS, MEGABYTES = 10, 300  # none may take longer, or more memory above that of a command that does nothing
 

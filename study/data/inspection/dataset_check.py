@@ -13,11 +13,11 @@ from rich.console import Console
 
 from search_spaces.errors import UserError
 from search_spaces.yaml_file import parse
+from study.cli.terminal import say
+from study.cli.text_table import Column, Facts, TextTable
 from study.data import readers
 from study.data.inspection import file_checks
 from study.data.readers.findings import Finding, Survey
-from study.terminal import say
-from study.text_table import Column, Facts, TextTable
 
 COLUMNS = 20  # classes that a table has columns for
 SHOWN = 200  # subjects, and problems, that are printed; the rest is counted, and in the JSON

@@ -9,9 +9,9 @@ import yaml
 
 from search_spaces.errors import UserError
 from search_spaces.spec import Resources
+from study.cli.plan_view import nodes_that_serve
 from study.cluster import checks, nodes
 from study.cluster.nodes import Member, Node
-from study.plan_view import nodes_that_serve
 from study.trials.trial import Device
 
 ROOT = Path(__file__).parents[3]

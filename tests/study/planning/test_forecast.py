@@ -8,11 +8,11 @@ import pytest
 from rich.console import Console
 
 from search_spaces.spec import Resources
+from study.cli.plan_view import print_forecast
+from study.cli.progress_display import Display
 from study.ledger.writer import ledger_path, read_only
-from study.plan_view import print_forecast
 from study.planning.forecast import forecast
 from study.planning.timing import measure
-from study.progress import Display
 from study.scheduling import serial_executor
 from study.scheduling.driver import cached_clips
 from study.system.hardware import Machine

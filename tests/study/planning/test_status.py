@@ -20,7 +20,7 @@ def told(capsys):
     """What `losolab status --json` prints."""
 
     def run(*arguments: object) -> dict:
-        from study.cli import app
+        from study.cli.app import app
 
         capsys.readouterr()
         app(["status", *map(str, arguments), "--json"], standalone_mode=False)
@@ -80,7 +80,7 @@ def test_folds_of_another_study_are_saved_time(small, told):
 
 
 def test_a_table_says_the_same(small, capsys):
-    from study.cli import app
+    from study.cli.app import app
 
     small.run(stages=ABLATE)
     capsys.readouterr()
@@ -91,7 +91,7 @@ def test_a_table_says_the_same(small, capsys):
 
 
 def test_a_watch_waits_for_a_run_that_has_not_begun(small):
-    call = "import sys; from study.cli import main; main(sys.argv[1:])"
+    call = "import sys; from study.cli.app import main; main(sys.argv[1:])"
     given = ["status", str(small.file), "--storage", str(small.storage), "--watch"]
     watcher = subprocess.Popen([sys.executable, "-uc", call, *given], stdout=subprocess.PIPE, text=True)
     try:

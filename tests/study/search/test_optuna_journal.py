@@ -21,7 +21,7 @@ from optuna.storages.journal import JournalFileBackend
 from search_spaces.config import TrialConfig
 from search_spaces.errors import UserError
 from search_spaces.study_file import load_study
-from study.cli import main
+from study.cli.app import main
 from study.ledger.schema import ledger_path
 from study.ledger.writer import Ledger, Outcome, StudyRecord
 from study.models.geometry import geometry

@@ -276,7 +276,7 @@ def test_one_process_mirrors_at_a_time(folder):
 
 
 def test_only_the_mirror_imports_mlflow():
-    modules = "study.cli, study.scheduling.driver, study.tracking.mirror_process, study.tracking.server"
+    modules = "study.cli.app, study.scheduling.driver, study.tracking.mirror_process, study.tracking.server"
     code = f"import sys, {modules}; sys.exit('mlflow' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
@@ -347,7 +347,7 @@ def test_ctrl_c_ends_the_ui_with_its_server(folder):
     every_state(folder)
     mirror(folder, None)
     port = free_port()
-    command = [sys.executable, "-c", "from study.cli import main; main()", "ui", str(folder), "--port", str(port)]
+    command = [sys.executable, "-c", "from study.cli.app import main; main()", "ui", str(folder), "--port", str(port)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as ui:
         assert "starting" in ui.stdout.readline()
         assert f"http://127.0.0.1:{port}/#/experiments/" in ui.stdout.readline()

@@ -45,7 +45,7 @@ def address(tmp_path_factory):
     search(folder)
     mirror(folder, None)
     own = ["ui", str(folder), "--port", str(free_port())]
-    command = [sys.executable, "-c", "from study.cli import main; main()", *own]
+    command = [sys.executable, "-c", "from study.cli.app import main; main()", *own]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as ui:
         try:
             assert "starting" in ui.stdout.readline()

@@ -3,7 +3,7 @@ import re
 import pytest
 
 from search_spaces.errors import UserError
-from study.cli import main
+from study.cli.app import main
 from study.data.cache import listing, store
 
 

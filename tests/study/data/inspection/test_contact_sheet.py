@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from study.cli import main
+from study.cli.app import main
 from study.data.cache import store
 from study.data.inspection import contact_sheet
 

@@ -9,7 +9,7 @@ import pytest
 from openpyxl import Workbook
 from PIL import Image
 
-from study.cli import main
+from study.cli.app import main
 from study.data.inspection.dataset_check import check, facts
 
 HEADER = ["Subject", "Filename", "OnsetFrame", "ApexFrame", "OffsetFrame", "Estimated Emotion"]

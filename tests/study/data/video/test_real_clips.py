@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from study.cli import main
+from study.cli.app import main
 
 MEDIA = Path(__file__).parents[5] / "shared" / "media"
 FRAMES = {"again": 77, "eat": 47, "help": 58, "milk": 51, "sorry": 73, "thanks": 51}

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from search_spaces import READY
-from study.options import Address, Data, Labels, Reader, Storage, Tracking, load
-from study.terminal import make_console
+from study.cli.options import Address, Data, Labels, Reader, Storage, Tracking, load
+from study.cli.terminal import make_console
 
 if TYPE_CHECKING:
     from search_spaces.spec import StudySpec

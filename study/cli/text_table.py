@@ -7,7 +7,7 @@ from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.text import Text
 
-from study.terminal import Parts, folded, shown
+from study.cli.terminal import Parts, folded, shown
 
 _GAP = "  "
 _INDENT = "    "

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from search_spaces.errors import UserError
-from study.terminal import make_console, say
+from study.cli.terminal import make_console, say
 
 app = typer.Typer(no_args_is_help=True, help="check a study's ledger, write its tables, copy it")
 console = make_console()

@@ -14,8 +14,8 @@ from typer.core import TyperGroup
 
 from search_spaces import READY
 from search_spaces.errors import UserError
-from study import cluster_commands, data_commands, ledger_commands
-from study.options import (
+from study.cli import cluster_commands, data_commands, ledger_commands
+from study.cli.options import (
     Address,
     Data,
     Folder,
@@ -31,7 +31,7 @@ from study.options import (
     load,
     refuse_unfit,
 )
-from study.terminal import make_console, say
+from study.cli.terminal import make_console, say
 
 if TYPE_CHECKING:  # commands import what they need: `losolab --help` and `report` need neither torch nor ray
     from study.scheduling.driver import Study as Prepared
@@ -145,15 +145,15 @@ def _refuse(problems: Sequence[str]) -> NoReturn:
 
 
 def _crash(error: BaseException, arguments: list[str]) -> NoReturn:
-    from study import crash
+    from study.cli import crash_log
 
     if isinstance(error, typer.Abort) and error.__cause__:  # an EOFError, which typer takes for a closed terminal
         error = error.__cause__
     if {"-v", "--verbose"} & {*arguments}:
         traceback.print_exception(error)
-    log = crash.log_of(error, arguments) or "what it prints with -v: no log could be written"
-    say(errors, f"{crash.kind(error)}; please report it, with {log}", "error:", "red", wrap=False)
-    sys.exit(crash.EXIT_CODE)
+    log = crash_log.log_of(error, arguments) or "what it prints with -v: no log could be written"
+    say(errors, f"{crash_log.kind(error)}; please report it, with {log}", "error:", "red", wrap=False)
+    sys.exit(crash_log.EXIT_CODE)
 
 
 @app.callback()
@@ -220,7 +220,7 @@ def run(
         _print_plan(prepared, slots, None if serial else address)
         return
     executor = _executor(serial, slots, address, prepared)
-    from study import reporting
+    from study.cli import reporting
     from study.tracking.mirror_process import mirrored
 
     try:
@@ -280,7 +280,7 @@ def status(
     watch: Annotated[bool, typer.Option("--watch", help="show it anew until the run ends")] = False,
 ) -> None:
     """Say how far a running or stopped study is, beside its run."""
-    from study import status_view
+    from study.cli import status_view
 
     spec = None if study.is_dir() else load(study, storage=storage)
     folder = study if spec is None else spec.storage / spec.name
@@ -328,7 +328,7 @@ def report(
     out: Annotated[Path | None, typer.Option(help="the report's folder; a single study's is in its own")] = None,
 ) -> None:
     """Write the report of a study again, of several studies, or of predictions made elsewhere."""
-    from study import reporting
+    from study.cli import reporting
     from study.ledger.schema import ledger_path
 
     for path in map(Path, paths):
@@ -397,7 +397,7 @@ def _say_more() -> None:
 
 
 def _print_plan(prepared: "Prepared", slots: int | None, address: str | None) -> None:
-    from study.plan_view import nodes_that_serve, print_forecast
+    from study.cli.plan_view import nodes_that_serve, print_forecast
     from study.planning.forecast import forecast
 
     notes = prepared.index.notes

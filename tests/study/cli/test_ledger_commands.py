@@ -8,11 +8,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from search_spaces.errors import UserError
-from study.cli import app
+from study.cli.app import app
+from study.cli.ledger_commands import copy_ledger
 from study.ledger import audit as module
 from study.ledger.audit import audit
 from study.ledger.writer import golden_digest, ledger_path
-from study.ledger_commands import copy_ledger
 from study.planning.status import status
 
 ABLATE = {"ablate": {"design": "one_at_a_time", "seeds": 1, "vary": {"input": ["gray"]}}}

@@ -9,8 +9,8 @@ import typer
 from search_spaces.config import TrialConfig
 from search_spaces.errors import UserError
 from search_spaces.network_inputs import master
-from study.terminal import make_console, say
-from study.text_table import Column, TextTable
+from study.cli.terminal import make_console, say
+from study.cli.text_table import Column, TextTable
 
 cache = typer.Typer(no_args_is_help=True, help="The cache of decoded clips: list it, check it, remove from it.")
 console = make_console()

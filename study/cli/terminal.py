@@ -95,7 +95,7 @@ class Parts:
 
 def print_table(console: Console, table: "analysis.tables.Table") -> None:
     """The columns of a report's table that fit a terminal; the report has them all."""
-    from study.text_table import ABSENT, Column, TextTable
+    from study.cli.text_table import ABSENT, Column, TextTable
 
     texts = table.texts()
     at = [i for i, column in enumerate(table.columns) if column.title in _REPORTED]

@@ -7,10 +7,10 @@ import pytest
 from rich.console import Console
 
 from search_spaces.study_file import READY, load_study
+from study.cli.progress_display import Display
 from study.planning.cost_model import Costs, Size, Work, computed
 from study.planning.plan import planned
 from study.planning.remaining_work import Outlook
-from study.progress import Display
 from study.trials.trial import Trial
 
 SIZE = Size(subjects=8, clips=48, classes=3)

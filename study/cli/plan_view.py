@@ -8,13 +8,13 @@ from rich.console import Console
 from search_spaces.designs import BASELINE, WINNER, Arm
 from search_spaces.errors import UserError
 from search_spaces.spec import Resources
+from study.cli.progress_display import duration
+from study.cli.terminal import say
+from study.cli.text_table import Column, TextTable
 from study.cluster.nodes import Member, arithmetic_problem, serving
 from study.planning.detectable_effects import advice
 from study.planning.forecast import Forecast
 from study.planning.plan import Cost, PlannedSearch
-from study.progress import duration
-from study.terminal import say
-from study.text_table import Column, TextTable
 
 _COLUMNS = (
     Column("stage", drop=1),

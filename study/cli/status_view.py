@@ -7,11 +7,11 @@ from pathlib import Path
 from rich.console import Console, Group
 from rich.live import Live
 
+from study.cli.progress_display import duration
+from study.cli.terminal import Parts, say
+from study.cli.text_table import Column, TextTable
 from study.ledger.schema import has_begun
 from study.planning.status import STATES, Status, status
-from study.progress import duration
-from study.terminal import Parts, say
-from study.text_table import Column, TextTable
 
 _DROP = {"waiting": 3, "pruned": 2, "running": 1}  # states that say least, where there is no room for all
 _COLUMNS = (

@@ -10,7 +10,7 @@ from analysis.literature import read
 from analysis.report import Report, publish, report
 from analysis.results import Results
 from search_spaces.errors import UserError
-from study.terminal import print_table, say
+from study.cli.terminal import print_table, say
 
 _MOST_NAMES = 20
 _LONGEST_NAME = 100  # of a folder that is named after several

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from study.cli import main
+from study.cli.app import main
 from study.data import readers
 from tests.films import film
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture

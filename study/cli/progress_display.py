@@ -11,9 +11,9 @@ from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.text import Text
 
+from study.cli.terminal import Parts
 from study.planning.cost_model import Work
 from study.planning.remaining_work import Outlook
-from study.terminal import Parts
 
 if TYPE_CHECKING:
     from study.trials.trial import Trial

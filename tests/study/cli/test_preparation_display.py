@@ -10,15 +10,15 @@ import pytest
 from rich.console import Console
 
 from search_spaces.errors import UserError
+from study.cli.preparation_display import SECONDS, Preparing
 from study.cluster import checks
 from study.cluster.nodes import node_here
 from study.data.cache.build import STOPPED
-from study.preparing import SECONDS, Preparing
 from study.scheduling.ray_executor import RayTune
 from tests.films import film
 from tests.processes import MARK, marked
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 def test_without_a_terminal_a_line_is_said_at_first_and_now_and_then(capsys):

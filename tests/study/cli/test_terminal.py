@@ -11,13 +11,13 @@ from rich.console import Console
 from analysis import tables
 from analysis.tables import Row, Table, interval, number, text
 from search_spaces.study_file import READY, load_study
-from study.cli import main
-from study.plan_view import print_forecast
+from study.cli.app import main
+from study.cli.plan_view import print_forecast
+from study.cli.terminal import Parts, make_console, print_table, say
+from study.cli.text_table import Column, TextTable
 from study.planning.cost_model import Costs, Size
 from study.planning.forecast import Forecast
 from study.planning.plan import planned
-from study.terminal import Parts, make_console, print_table, say
-from study.text_table import Column, TextTable
 
 WIDTHS = (80, 100, 140)
 MARKUP = "[red]arm[/nope] :smile:"
@@ -84,7 +84,7 @@ def test_a_plan_of_many_arms_is_grouped():
 
 
 def test_every_command_on_a_study(small, screen):
-    """`run` is looked at by tests/study/test_cli.py."""
+    """`run` is looked at by tests/study/cli/test_app.py."""
     small.run(stages={"ablate": ABLATE})
     out = screen(80, "report", small.folder)
     assert MARKUP in out
