@@ -13,7 +13,7 @@ from analysis.constant import Constant, OneAnswer, one_answer
 from analysis.factors import effective
 from analysis.inference import Comparison, compare
 from analysis.leaks import Shuffled
-from analysis.results import Arm, Results, Trial
+from analysis.results.results import Arm, Results, Trial
 from analysis.scores import Cost, Score
 from analysis.winner import WINNER, winner
 from search_spaces.config import Control

@@ -8,7 +8,7 @@ from analysis.confusion import Confusions
 from analysis.constant import learned_nothing, one_answer
 from analysis.headline import title
 from analysis.inference import LEVEL, Comparison
-from analysis.results import BEFORE_ANY_REPORT, Results
+from analysis.results.results import BEFORE_ANY_REPORT, Results
 from analysis.tables import number
 
 _TOO_GOOD, _ERRING = 0.98, 0.9  # a UF1 above the one raises the question where another arm is below the other

@@ -7,7 +7,7 @@ from analysis.ablation import Ablation, Finding, counted_seeds, is_permuted, med
 from analysis.choice import NO_VOTE, ON_CHOOSERS
 from analysis.inference import RESAMPLES, chance_of_equivalent, every_swap, stands
 from analysis.power import least_p
-from analysis.results import Results
+from analysis.results.results import Results
 
 PROTOCOLS = {"loso": "leave-one-subject-out"}
 

@@ -2,7 +2,7 @@
 
 import re
 
-from analysis.results import Arm, Results
+from analysis.results.results import Arm, Results
 from analysis.winner import WINNER
 
 ON_CHOOSERS = "on subjects that chose it"  # the mark of a verdict where all subjects had a vote

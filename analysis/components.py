@@ -5,7 +5,7 @@ from typing import Any
 
 from analysis.ablation import Ablation, levels
 from analysis.factors import NOT_APPLICABLE, shown, varied
-from analysis.results import Results
+from analysis.results.results import Results
 from analysis.tables import Cell, Column, Row, Table, interval, number, text
 
 CHECK = "✓"

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 if TYPE_CHECKING:  # the study counts folds without pandas, which takes long to import
-    from analysis.results import Results
+    from analysis.results.results import Results
 
 Counts = npt.NDArray[np.int64]
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from analysis.choice import named_by_choice
-from analysis.results import Results, Trial
+from analysis.results.results import Results, Trial
 from analysis.tables import Column, Row, Table, number, text
 from analysis.winner import WINNER
 

@@ -18,7 +18,7 @@ from analysis.contrasts import Halves, by_jackknife, by_swaps
 from analysis.factors import NOT_APPLICABLE, varied
 from analysis.inference import LEVEL
 from analysis.metrics import Floats
-from analysis.results import Results
+from analysis.results.results import Results
 from analysis.tables import Column, Row, Table, interval, number, probability, text
 
 RANK = 1e-9  # a contrast is estimable if least squares gives it back this well

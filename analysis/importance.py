@@ -14,7 +14,7 @@ from analysis.choice import judges
 from analysis.confusion import Confusions
 from analysis.fanova import Space, shares
 from analysis.metrics import Array, Floats, parts, uf1, uf1_of
-from analysis.results import Results
+from analysis.results.results import Results
 from analysis.tables import Column, Row, Table, interval, number, text
 from search_spaces.digests import stream
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from analysis import sheets
 from analysis.ablation import Ablation
+from analysis.results import sheets
 from analysis.tables import Column, Row, Table, absent, interval, number, text
 from search_spaces.errors import UserError
 from search_spaces.spelling import spelling, spelt_twice

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from analysis.confusion import Confusions
 from analysis.inference import Comparison, compare, stands
 from analysis.metrics import uf1
-from analysis.results import Results, Trial
+from analysis.results.results import Results, Trial
 from analysis.tables import Cell, Column, Row, Table, interval, number, probability
 
 SIZES = {"parameters": "Params", "multiply_adds": "M mult-adds"}

@@ -10,7 +10,7 @@ from analysis.ablation import Ablation
 from analysis.effects import designed
 from analysis.inference import Comparison, compare, holm
 from analysis.metrics import uf1
-from analysis.results import Results
+from analysis.results.results import Results
 from analysis.tables import Column, Row, Table, interval, number, tally, text
 
 

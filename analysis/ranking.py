@@ -7,7 +7,7 @@ from typing import Any
 from analysis.choice import judges
 from analysis.confusion import Confusions
 from analysis.factors import NOT_APPLICABLE, effective, shown, varied
-from analysis.results import Results, Trial
+from analysis.results.results import Results, Trial
 from analysis.scores import Cost, Score
 from analysis.tables import Cell, Column, Row, Table, absent, number, text
 

@@ -20,7 +20,7 @@ from analysis.inference import LEVEL, RESAMPLES, Comparison
 from analysis.literature import Published
 from analysis.macros import macros
 from analysis.ranking import states
-from analysis.results import Results
+from analysis.results.results import Results
 from analysis.sections import Drawing, Section, sections
 from analysis.selection import Selection, select
 from analysis.tables import Column, Row, Table, number, text

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from analysis import metrics
 from analysis.confusion import Counts
 from analysis.inference import Interval, interval
-from analysis.results import Trial
+from analysis.results.results import Trial
 
 
 @dataclass(frozen=True, eq=False)

@@ -29,7 +29,7 @@ from analysis.components import components
 from analysis.confusion import Confusions
 from analysis.literature import Published, as_published
 from analysis.planted import planted
-from analysis.results import Results
+from analysis.results.results import Results
 from analysis.tables import Table
 
 FOREST = (

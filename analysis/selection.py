@@ -13,7 +13,7 @@ from analysis.bbc import DRAWS, bbc, leave_subject_out, moved, recentred
 from analysis.confusion import Confusions, Counts
 from analysis.inference import RESAMPLES, Interval, compare, interval, stands, swaps
 from analysis.ranking import states
-from analysis.results import Results, Trial
+from analysis.results.results import Results, Trial
 from analysis.scores import Cost
 from analysis.tables import Column, Row, Table, absent, number, probability, text
 from analysis.tables import interval as interval_cell

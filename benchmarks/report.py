@@ -16,7 +16,7 @@ import pandas as pd
 from analysis import bootstrap, inference, selection
 from analysis.confusion import Confusions, confusions
 from analysis.report import publish, report
-from analysis.results import Results
+from analysis.results.results import Results
 from analysis.scores import Score
 
 CONFIGURATIONS, SUBJECTS, SEEDS, CLIPS = 60, 68, 3, 442

@@ -14,7 +14,7 @@ from rich.console import Console
 from scipy.stats import binom
 
 from analysis.ablation import ablations
-from analysis.results import Results
+from analysis.results.results import Results
 from search_spaces.study_file import load_study
 from study.scheduling import driver, serial_executor
 

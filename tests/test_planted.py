@@ -15,7 +15,7 @@ import yaml
 
 from analysis.ablation import ablations
 from analysis.planted import planted
-from analysis.results import Results
+from analysis.results.results import Results
 from search_spaces.study_file import READY
 
 DATASETS = 10 if os.environ.get("LOSOLAB_SOAK") else 5

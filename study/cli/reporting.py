@@ -8,7 +8,7 @@ from rich.console import Console
 
 from analysis.literature import read
 from analysis.report import Report, publish, report
-from analysis.results import Results
+from analysis.results.results import Results
 from search_spaces.errors import UserError
 from study.cli.terminal import print_table, say
 

@@ -7,7 +7,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from analysis.results import Metadata
+from analysis.results.results import Metadata
 from search_spaces.config import TrialConfig
 from search_spaces.spec import StudySpec
 from study.ledger.schema import SCHEMA, ledger_path

@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from analysis.results import METADATA_KEY, PREDICTIONS, TRIALS
+from analysis.results.results import METADATA_KEY, PREDICTIONS, TRIALS
 from search_spaces.config import TrialConfig
 from study.ledger.audit import marks
 from study.ledger.snapshot import course

@@ -146,7 +146,7 @@ def _record(study: Study, clips: Clips, ledger: Ledger) -> StudyRecord:
 
 
 def _description(study: Study, clips: Clips, ledger: Ledger) -> dict[str, Any]:
-    """What the report has to know of a study: analysis.results.Metadata, and each clip's place in its dataset."""
+    """What the report has to know of a study: results.Metadata, and each clip's place in its dataset."""
     rows = study.index.table.to_pylist()
     places = [[str(i), row["dataset"], row["subject"], row["clip_id"]] for i, row in zip(clips.ids, rows, strict=True)]
     planned: list[Planned] = [(arm, None) for arm, _ in study.plan.arms]
@@ -181,7 +181,7 @@ def _reference(planned: list[Planned]) -> str | None:
 
 
 def _as_arm(arm: Arm, problem: str | None) -> dict[str, Any]:
-    """As analysis.results.Arm."""
+    """As analysis.results.results.Arm."""
     return {"arm": arm.name, "stage": arm.stage, "changes": arm.changes, "impossible": problem}
 
 

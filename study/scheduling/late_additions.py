@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from analysis.results import BEFORE_ANY_REPORT
+from analysis.results.results import BEFORE_ANY_REPORT
 from search_spaces.designs import arms, follows
 from search_spaces.spec import Fixed, Search, StudySpec
 

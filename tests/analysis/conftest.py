@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from analysis.results import METADATA_KEY, PREDICTIONS, TRIALS, Metadata, Results
+from analysis.results.results import METADATA_KEY, PREDICTIONS, TRIALS, Metadata, Results
 from search_spaces.digests import stream
 
 CLASSES = ("negative", "positive", "surprise")

@@ -7,7 +7,7 @@ from analysis.ablation import ablations, kind, median_detectable
 from analysis.breakdown import per_class
 from analysis.headline import headline, plain, question, questions, sentence
 from analysis.inference import Comparison
-from analysis.results import Arm
+from analysis.results.results import Arm
 
 
 def found(study):

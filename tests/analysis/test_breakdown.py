@@ -12,7 +12,7 @@ from analysis.components import components
 from analysis.confusion import confusions
 from analysis.cost import answer, spent, table
 from analysis.macros import macros
-from analysis.results import Trial
+from analysis.results.results import Trial
 from analysis.scores import Cost
 from analysis.selection import select
 from search_spaces.config import TrialConfig

@@ -10,7 +10,7 @@ import threading
 import pytest
 
 from analysis.report import write
-from analysis.results import Results
+from analysis.results.results import Results
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 QUIET = [

@@ -2,7 +2,7 @@ import numpy as np
 import pyarrow as pa
 
 from analysis.confusion import confusions
-from analysis.results import PREDICTIONS, TRIALS, Results
+from analysis.results.results import PREDICTIONS, TRIALS, Results
 
 
 def test_every_clip_is_counted_once_in_every_run(simulate, arms):

@@ -9,7 +9,7 @@ import pytest
 from analysis.confusion import confusions
 from analysis.pareto import pareto
 from analysis.ranking import ranking
-from analysis.results import Metadata, Results, Trial
+from analysis.results.results import Metadata, Results, Trial
 from analysis.selection import select
 
 CLASSES = ("negative", "positive", "surprise")

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from analysis import metrics
 from analysis.confusion import confusions
 from analysis.report import publish, report
-from analysis.results import Results
+from analysis.results.results import Results
 from analysis.selection import select
 
 CLASSES = ("neg", "pos", "sur")

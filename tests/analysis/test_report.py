@@ -13,7 +13,7 @@ import analysis.ablation
 import analysis.report
 from analysis.confusion import confusions
 from analysis.report import publish, report, write
-from analysis.results import PREDICTIONS, TRIALS, Results
+from analysis.results.results import PREDICTIONS, TRIALS, Results
 
 LINKS = {"src", "href", "xlink:href", "data", "action", "poster", "srcset", "background", "cite"}
 
@@ -236,6 +236,6 @@ def test_a_write_that_fails_leaves_the_old_file_and_no_part(simulate, tmp_path, 
 
 def test_the_analysis_needs_neither_torch_nor_ray():
     heavy = {"torch", "ray", "mlflow", "optuna", "av", "decord", "sklearn", "study"}
-    code = f"import sys, analysis.report, analysis.sources; print(*{heavy!r}.intersection(sys.modules))"
+    code = f"import sys, analysis.report, analysis.results.load; print(*{heavy!r}.intersection(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert done.stdout.split() == []

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from analysis.report import publish, report
-from analysis.results import Results
+from analysis.results.results import Results
 from study.ledger.export import export
 
 LEDGER = Path(__file__).parent.parent / "study/ledger/older/ledger.sql"

@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from analysis.results import Results
+from analysis.results.results import Results
 from tests.malformed.command import refused
 
 for module in (

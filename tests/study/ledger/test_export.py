@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from analysis.metrics import uf1
-from analysis.results import METADATA_KEY, Results
+from analysis.results.results import METADATA_KEY, Results
 from study.ledger.export import export
 from study.ledger.writer import Ledger, golden_digest, read_only
 

@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from analysis.report import report
-from analysis.results import Results
+from analysis.results.results import Results
 from search_spaces.spec import Resources
 from search_spaces.study_file import load_study
 from study.ledger.audit import audit

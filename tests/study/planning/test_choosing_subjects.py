@@ -16,7 +16,7 @@ from analysis.headline import headline
 from analysis.inference import compare
 from analysis.metrics import uf1
 from analysis.report import report
-from analysis.results import Results
+from analysis.results.results import Results
 from search_spaces.errors import UserError
 from search_spaces.study_file import load_study
 from study.ledger.audit import audit

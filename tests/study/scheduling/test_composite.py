@@ -11,7 +11,7 @@ from made_up_study import in_store
 from rich.console import Console
 
 from analysis.report import report
-from analysis.results import Results
+from analysis.results.results import Results
 from search_spaces.study_file import load_study
 from study.ledger.audit import audit
 from study.ledger.writer import golden_digest, read_only

@@ -6,7 +6,7 @@ import pytest
 
 from analysis.ablation import ablations
 from analysis.report import report
-from analysis.results import Results
+from analysis.results.results import Results
 from study.ledger.writer import Ledger, Outcome
 from study.planning.status import status
 from study.scheduling.follow_up_stages import Following, arms_that_follow

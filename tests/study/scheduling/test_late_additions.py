@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from analysis.report import report
-from analysis.results import Results
+from analysis.results.results import Results
 from search_spaces.study_file import READY, load_study
 from study.scheduling.late_additions import additions
 

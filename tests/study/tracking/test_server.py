@@ -24,7 +24,7 @@ from made_up_study import (
     wait_for,
 )
 
-from analysis.results import Results
+from analysis.results.results import Results
 from search_spaces.config import TrialConfig
 from search_spaces.errors import UserError
 from study.ledger.writer import Ledger, Outcome

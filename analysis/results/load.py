@@ -11,9 +11,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from analysis.experiment import PREFIX, download
-from analysis.foreign import ON_TEST, SUFFIXES, predictions_made_elsewhere
-from analysis.results import CLIP, METADATA_KEY, PREDICTIONS, TRIALS, Metadata, Results
+from analysis.results.mlflow_experiment import PREFIX, download
+from analysis.results.prediction_files import ON_TEST, SUFFIXES, predictions_made_elsewhere
+from analysis.results.results import CLIP, METADATA_KEY, PREDICTIONS, TRIALS, Metadata, Results
 from search_spaces.errors import UserError
 from search_spaces.files import require_file
 
@@ -153,4 +153,4 @@ def _read(path: Path, schema: pa.Schema) -> pa.Table:
     try:
         return table.select(schema.names).cast(schema.with_metadata(table.schema.metadata))
     except (pa.ArrowException, ValueError) as error:
-        raise UserError(f"{path}: {error}; expected the types of analysis.results") from None
+        raise UserError(f"{path}: {error}; expected the types of analysis.results.results") from None

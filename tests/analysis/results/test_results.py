@@ -3,7 +3,7 @@ import copy
 import pyarrow.parquet as pq
 import pytest
 
-from analysis.results import METADATA_KEY, Results
+from analysis.results.results import METADATA_KEY, Results
 from search_spaces.errors import UserError
 
 

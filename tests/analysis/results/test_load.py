@@ -8,7 +8,7 @@ import pytest
 
 from analysis.ablation import ablations
 from analysis.report import report
-from analysis.results import Results
+from analysis.results.results import Results
 from search_spaces.errors import UserError
 
 

@@ -1,6 +1,6 @@
 import pytest
 
-from analysis.results import Results
+from analysis.results.results import Results
 from search_spaces.errors import UserError
 
 mlflow = pytest.importorskip("mlflow")

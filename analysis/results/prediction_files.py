@@ -10,9 +10,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from analysis import sheets
-from analysis.results import ELSEWHERE, Arm, Metadata, Results, Trial
-from analysis.sheets import columns_problems, cut, shown
+from analysis.results import sheets
+from analysis.results.results import ELSEWHERE, Arm, Metadata, Results, Trial
+from analysis.results.sheets import columns_problems, cut, shown
 from search_spaces.digests import digest
 from search_spaces.errors import UserError
 from search_spaces.files import require_file

@@ -153,8 +153,8 @@ class Results:
 
     @classmethod
     def load(cls, *paths: str | Path, baseline: str | None = None) -> "Results":
-        """Read studies' folders, tables of predictions, MLflow experiments: see analysis.sources.load."""
-        from analysis.sources import load
+        """Read studies' folders, tables of predictions, MLflow experiments: see analysis.results.load.load."""
+        from analysis.results.load import load
 
         return load(paths, baseline)
 

@@ -1,0 +1,1 @@
+"""Predictions and trials, from wherever they come, checked before anything is computed."""
