@@ -8,13 +8,13 @@ import numpy as np
 import numpy.typing as npt
 
 from analysis.choice import chosen
-from analysis.confusion import Confusions, Counts, confusions
 from analysis.constant import Constant, OneAnswer, one_answer
 from analysis.factors import effective
-from analysis.inference import Comparison, compare
 from analysis.leaks import Shuffled
 from analysis.results.results import Arm, Results, Trial
-from analysis.scores import Cost, Score
+from analysis.stats.confusion import Confusions, Counts, confusions
+from analysis.stats.inference import Comparison, compare
+from analysis.stats.scores import Cost, Score
 from analysis.winner import WINNER, winner
 from search_spaces.config import Control
 

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 
 from analysis import fonts
 from analysis.ablation import Ablation
-from analysis.confusion import Confusions
 from analysis.constant import learned_nothing, one_answer
 from analysis.headline import title
-from analysis.inference import LEVEL, Comparison
 from analysis.results.results import BEFORE_ANY_REPORT, Results
+from analysis.stats.confusion import Confusions
+from analysis.stats.inference import LEVEL, Comparison
 from analysis.tables import number
 
 _TOO_GOOD, _ERRING = 0.98, 0.9  # a UF1 above the one raises the question where another arm is below the other

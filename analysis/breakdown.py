@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from analysis import metrics
 from analysis.ablation import Ablation
-from analysis.confusion import Confusions, Counts
+from analysis.stats import metrics
+from analysis.stats.confusion import Confusions, Counts
 from analysis.tables import Cell, Column, Row, Table, number, text
 
 VARIANT = Column("Variant", ("variant",), numeric=False)

@@ -5,9 +5,9 @@ from statistics import median
 
 from analysis.ablation import Ablation, Finding, counted_seeds, is_permuted, median_detectable
 from analysis.choice import NO_VOTE, ON_CHOOSERS
-from analysis.inference import RESAMPLES, chance_of_equivalent, every_swap, stands
-from analysis.power import least_p
 from analysis.results.results import Results
+from analysis.stats.inference import RESAMPLES, chance_of_equivalent, every_swap, stands
+from analysis.stats.power import least_p
 
 PROTOCOLS = {"loso": "leave-one-subject-out"}
 

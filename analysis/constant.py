@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from analysis.confusion import Counts
-from analysis.metrics import Floats
-from analysis.scores import Score
+from analysis.stats.confusion import Counts
+from analysis.stats.metrics import Floats
+from analysis.stats.scores import Score
 
 MOST = 0.95  # share of the clips that one prediction may have; of data with fewer of other classes, half of these
 

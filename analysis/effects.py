@@ -2,7 +2,7 @@
 
 Every effect is a linear contrast of the configurations' seed-averaged pooled UF1: least squares on the design, so that
 in a complete factorial it is the plain difference of marginal means. Errors are those of the subjects
-(analysis.contrasts): a mixed model with intercepts alone would take the subjects' own slopes for precision.
+(analysis.stats.contrasts): a mixed model with intercepts alone would take the subjects' own slopes for precision.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 
 from analysis.ablation import Ablation, levels
-from analysis.confusion import Counts
-from analysis.contrasts import Halves, by_jackknife, by_swaps
 from analysis.factors import NOT_APPLICABLE, varied
-from analysis.inference import LEVEL
-from analysis.metrics import Floats
 from analysis.results.results import Results
+from analysis.stats.confusion import Counts
+from analysis.stats.contrasts import Halves, by_jackknife, by_swaps
+from analysis.stats.inference import LEVEL
+from analysis.stats.metrics import Floats
 from analysis.tables import Column, Row, Table, interval, number, probability, text
 
 RANK = 1e-9  # a contrast is estimable if least squares gives it back this well

@@ -13,13 +13,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from analysis.ablation import Ablation, Finding
-from analysis.confusion import Counts
 from analysis.effects import Effects
 from analysis.importance import Importances
-from analysis.inference import Comparison
-from analysis.metrics import Floats, accuracy
 from analysis.pareto import Point
-from analysis.scores import Score
+from analysis.stats.confusion import Counts
+from analysis.stats.inference import Comparison
+from analysis.stats.metrics import Floats, accuracy
+from analysis.stats.scores import Score
 from analysis.tables import interval, number
 
 STYLE: dict[Any, Any] = {

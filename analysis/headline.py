@@ -6,8 +6,8 @@ from analysis import captions
 from analysis.ablation import Ablation, Finding, is_permuted
 from analysis.choice import ON_CHOOSERS
 from analysis.constant import Constant, OneAnswer
-from analysis.inference import LEVEL, Comparison
 from analysis.results.results import Results
+from analysis.stats.inference import LEVEL, Comparison
 from analysis.tables import Cell, Column, Row, Table, absent, interval, number, tally, text
 from analysis.winner import WINNER
 

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from analysis.choice import judges
-from analysis.confusion import Confusions
-from analysis.fanova import Space, shares
-from analysis.metrics import Array, Floats, parts, uf1, uf1_of
 from analysis.results.results import Results
+from analysis.stats.confusion import Confusions
+from analysis.stats.fanova import Space, shares
+from analysis.stats.metrics import Array, Floats, parts, uf1, uf1_of
 from analysis.tables import Column, Row, Table, interval, number, text
 from search_spaces.digests import stream
 

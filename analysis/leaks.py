@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from analysis.confusion import Counts
-from analysis.inference import TINY
-from analysis.metrics import expected, uf1
+from analysis.stats.confusion import Counts
+from analysis.stats.inference import TINY
+from analysis.stats.metrics import expected, uf1
 
 SEEDS = 5  # the fewest that decide
 P = 0.025  # one-sided

@@ -3,10 +3,10 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from analysis.confusion import Confusions
-from analysis.inference import Comparison, compare, stands
-from analysis.metrics import uf1
 from analysis.results.results import Results, Trial
+from analysis.stats.confusion import Confusions
+from analysis.stats.inference import Comparison, compare, stands
+from analysis.stats.metrics import uf1
 from analysis.tables import Cell, Column, Row, Table, interval, number, probability
 
 SIZES = {"parameters": "Params", "multiply_adds": "M mult-adds"}

@@ -8,9 +8,9 @@ import numpy as np
 
 from analysis.ablation import Ablation
 from analysis.effects import designed
-from analysis.inference import Comparison, compare, holm
-from analysis.metrics import uf1
 from analysis.results.results import Results
+from analysis.stats.inference import Comparison, compare, holm
+from analysis.stats.metrics import uf1
 from analysis.tables import Column, Row, Table, interval, number, tally, text
 
 

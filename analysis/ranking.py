@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from analysis.choice import judges
-from analysis.confusion import Confusions
 from analysis.factors import NOT_APPLICABLE, effective, shown, varied
 from analysis.results.results import Results, Trial
-from analysis.scores import Cost, Score
+from analysis.stats.confusion import Confusions
+from analysis.stats.scores import Cost, Score
 from analysis.tables import Cell, Column, Row, Table, absent, number, text
 
 SCORES = (

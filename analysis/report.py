@@ -13,16 +13,16 @@ import jinja2
 
 from analysis import box, figures
 from analysis.ablation import Ablation, Finding, ablations
-from analysis.bbc import DRAWS
-from analysis.confusion import confusions
 from analysis.headline import paper, sentence, verdict
-from analysis.inference import LEVEL, RESAMPLES, Comparison
 from analysis.literature import Published
 from analysis.macros import macros
 from analysis.ranking import states
 from analysis.results.results import Results
 from analysis.sections import Drawing, Section, sections
 from analysis.selection import Selection, select
+from analysis.stats.bbc import DRAWS
+from analysis.stats.confusion import confusions
+from analysis.stats.inference import LEVEL, RESAMPLES, Comparison
 from analysis.tables import Column, Row, Table, number, text
 from search_spaces.errors import UserError
 

@@ -26,10 +26,10 @@ from analysis import (
 from analysis.ablation import Ablation, Finding
 from analysis.choice import ON_CHOOSERS, judges
 from analysis.components import components
-from analysis.confusion import Confusions
 from analysis.literature import Published, as_published
 from analysis.planted import planted
 from analysis.results.results import Results
+from analysis.stats.confusion import Confusions
 from analysis.tables import Table
 
 FOREST = (

@@ -1,6 +1,7 @@
 """What the selected configuration is worth: the score of the best of K, and its difference to the baseline.
 
-Both are corrected for the choice (analysis.bbc); whether any candidate beats the baseline is tested with all of them.
+Both are corrected for the choice (analysis.stats.bbc); whether any candidate beats the baseline is tested with all of
+them.
 """
 
 from collections import Counter
@@ -9,12 +10,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from analysis.bbc import DRAWS, bbc, leave_subject_out, moved, recentred
-from analysis.confusion import Confusions, Counts
-from analysis.inference import RESAMPLES, Interval, compare, interval, stands, swaps
 from analysis.ranking import states
 from analysis.results.results import Results, Trial
-from analysis.scores import Cost
+from analysis.stats.bbc import DRAWS, bbc, leave_subject_out, moved, recentred
+from analysis.stats.confusion import Confusions, Counts
+from analysis.stats.inference import RESAMPLES, Interval, compare, interval, stands, swaps
+from analysis.stats.scores import Cost
 from analysis.tables import Column, Row, Table, absent, number, probability, text
 from analysis.tables import interval as interval_cell
 

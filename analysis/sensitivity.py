@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 
 from analysis.ablation import Ablation, Finding
-from analysis.bootstrap import DRAWS, bootstrap_t, draws, expanded_percentile, wilcoxon
-from analysis.confusion import Counts
-from analysis.inference import Comparison, holm, stands
+from analysis.stats.bootstrap import DRAWS, bootstrap_t, draws, expanded_percentile, wilcoxon
+from analysis.stats.confusion import Counts
+from analysis.stats.inference import Comparison, holm, stands
 from analysis.tables import Column, Row, Table, interval, number, probability, text
 
 COLUMNS = (

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from analysis.ablation import Ablation
-from analysis.confusion import Counts
-from analysis.metrics import accuracy
+from analysis.stats.confusion import Counts
+from analysis.stats.metrics import accuracy
 from analysis.tables import Column, Row, Table, number, text
 
 

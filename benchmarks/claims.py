@@ -13,9 +13,9 @@ from statistics import fmean
 
 import numpy as np
 
-from analysis.bbc import bbc, moved
-from analysis.inference import Comparison, Swaps, compare, swaps
-from analysis.metrics import uf1
+from analysis.stats.bbc import bbc, moved
+from analysis.stats.inference import Comparison, Swaps, compare, swaps
+from analysis.stats.metrics import uf1
 from benchmarks import copula_tables, score_tables
 from benchmarks.score_tables import SKILL, Counts
 from search_spaces.spec import Race

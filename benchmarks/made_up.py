@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from analysis.metrics import uf1
+from analysis.stats.metrics import uf1
 from search_spaces.config import TrialConfig
 from search_spaces.study_file import READY, load_study
 from study.ledger.writer import Ledger, Outcome, StudyRecord

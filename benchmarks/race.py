@@ -21,7 +21,7 @@ from itertools import accumulate, product
 import numpy as np
 import optuna
 
-from analysis.metrics import Floats, accuracy, uf1
+from analysis.stats.metrics import Floats, accuracy, uf1
 from benchmarks.score_tables import POPULATION, SKILL, Counts, runs
 from search_spaces.spec import Race
 from study.search.virtual_clock import VirtualClock

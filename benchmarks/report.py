@@ -13,11 +13,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from analysis import bootstrap, inference, selection
-from analysis.confusion import Confusions, confusions
+from analysis import selection
 from analysis.report import publish, report
 from analysis.results.results import Results
-from analysis.scores import Score
+from analysis.stats import bootstrap, inference
+from analysis.stats.confusion import Confusions, confusions
+from analysis.stats.scores import Score
 
 CONFIGURATIONS, SUBJECTS, SEEDS, CLIPS = 60, 68, 3, 442
 CLASSES = ("negative", "positive", "surprise")

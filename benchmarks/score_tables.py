@@ -1,8 +1,8 @@
 """Simulated score tables: confusions of configurations on subjects like those of the MEGC 2019 composite.
 
-A latent utility decides each clip; its effects are calibrated on real LOSO runs (`tests/analysis/test_calibration.py`
-checks the four figures): SE of UF1 .031, residual ICC .08, correlation of subject accuracies between configurations
-.57 and between seeds .73.
+A latent utility decides each clip; its effects are calibrated on real LOSO runs
+(`tests/analysis/stats/test_calibration.py` checks the four figures): SE of UF1 .031, residual ICC .08, correlation of
+subject accuracies between configurations .57 and between seeds .73.
 """
 
 from collections.abc import Sequence

@@ -17,7 +17,7 @@ from typing import Protocol
 
 import numpy as np
 
-from analysis.metrics import Floats
+from analysis.stats.metrics import Floats
 from benchmarks.race import SPREAD, SUBJECTS, Table, race
 from search_spaces.spec import Race
 from study.search.virtual_clock import VirtualClock, Wait

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from analysis.inference import MARGIN
+from analysis.stats.inference import MARGIN
 from search_spaces.errors import UserError
 
 if TYPE_CHECKING:  # the study writes these tables without pandas, which takes long to import

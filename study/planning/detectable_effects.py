@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from math import prod
 
-from analysis.inference import LEVEL
-from analysis.power import detectable, detectable_effect, least_p
+from analysis.stats.inference import LEVEL
+from analysis.stats.power import detectable, detectable_effect, least_p
 from search_spaces.config import FACTORS
 from search_spaces.designs import BASELINE
 from search_spaces.spec import Factorial, OneAtATime

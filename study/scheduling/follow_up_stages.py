@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Callable
 from statistics import fmean
 
-from analysis.metrics import uf1
+from analysis.stats.metrics import uf1
 from search_spaces.config import TrialConfig
 from search_spaces.designs import Arm, Around, arms_around, arms_of_best
 from search_spaces.spec import Search, StudySpec, Top

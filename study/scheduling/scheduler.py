@@ -10,8 +10,8 @@ from typing import Protocol
 
 import numpy as np
 
-from analysis.confusion import count
-from analysis.metrics import uf1
+from analysis.stats.confusion import count
+from analysis.stats.metrics import uf1
 from search_spaces.config import TrialConfig
 from search_spaces.designs import Arm
 from search_spaces.errors import UserError

@@ -12,7 +12,7 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from analysis.metrics import uf1
+from analysis.stats.metrics import uf1
 from search_spaces.config import TrialConfig
 from search_spaces.errors import UserError
 from search_spaces.spec import Search, StudySpec

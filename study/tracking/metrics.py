@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from analysis.confusion import Counts
-from analysis.metrics import uf1
-from analysis.scores import Score
+from analysis.stats.confusion import Counts
+from analysis.stats.metrics import uf1
+from analysis.stats.scores import Score
 from study.ledger.snapshot import course
 from study.ledger.writer import read_only
 from study.tracking.runs import STATUS, Run, StudyRuns

@@ -11,7 +11,7 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
-from analysis.metrics import Floats, parts
+from analysis.stats.metrics import Floats, parts
 
 Counts = npt.NDArray[np.int64]
 

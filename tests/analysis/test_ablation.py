@@ -6,8 +6,8 @@ import pytest
 from analysis.ablation import ablations, kind, median_detectable
 from analysis.breakdown import per_class
 from analysis.headline import headline, plain, question, questions, sentence
-from analysis.inference import Comparison
 from analysis.results.results import Arm
+from analysis.stats.inference import Comparison
 
 
 def found(study):

@@ -5,16 +5,16 @@ from dataclasses import asdict, replace
 import numpy as np
 import pytest
 
-from analysis import metrics
 from analysis.ablation import ablations
 from analysis.breakdown import conventions, per_dataset
 from analysis.components import components
-from analysis.confusion import confusions
 from analysis.cost import answer, spent, table
 from analysis.macros import macros
 from analysis.results.results import Trial
-from analysis.scores import Cost
 from analysis.selection import select
+from analysis.stats import metrics
+from analysis.stats.confusion import confusions
+from analysis.stats.scores import Cost
 from search_spaces.config import TrialConfig
 
 

@@ -10,10 +10,10 @@ from itertools import combinations, product
 import numpy as np
 import pytest
 
-from analysis import inference
-from analysis.contrasts import by_swaps
-from analysis.inference import compare
-from analysis.metrics import uf1
+from analysis.stats import inference
+from analysis.stats.contrasts import by_swaps
+from analysis.stats.inference import compare
+from analysis.stats.metrics import uf1
 from benchmarks import claims, copula_tables, score_tables
 from benchmarks.score_tables import POPULATION, SKILL, runs
 

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from analysis.ablation import ablations
-from analysis.confusion import confusions
 from analysis.effects import answer, effects, table
-from analysis.metrics import uf1
 from analysis.path import path
 from analysis.path import table as path_table
+from analysis.stats.confusion import confusions
+from analysis.stats.metrics import uf1
 from analysis.variance import components
 from analysis.variance import table as variance_table
 

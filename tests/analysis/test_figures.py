@@ -7,8 +7,8 @@ from matplotlib.figure import Figure
 
 from analysis import figures, fonts
 from analysis.ablation import ablations
-from analysis.confusion import confusions
 from analysis.report import report
+from analysis.stats.confusion import confusions
 
 
 def test_svg_is_the_same_every_time_and_stands_alone(simulate):

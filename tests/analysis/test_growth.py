@@ -6,11 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.confusion import confusions
 from analysis.pareto import pareto
 from analysis.ranking import ranking
 from analysis.results.results import Metadata, Results, Trial
 from analysis.selection import select
+from analysis.stats.confusion import confusions
 
 CLASSES = ("negative", "positive", "surprise")
 

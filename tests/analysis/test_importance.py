@@ -4,8 +4,8 @@ from dataclasses import replace
 import pytest
 
 from analysis import importance
-from analysis.confusion import confusions
 from analysis.importance import answer, importances, table
+from analysis.stats.confusion import confusions
 
 
 @pytest.fixture()

@@ -9,7 +9,7 @@ from scipy import stats
 from analysis.ablation import ablations
 from analysis.headline import headline
 from analysis.leaks import P, Shuffled
-from analysis.metrics import uf1
+from analysis.stats.metrics import uf1
 from benchmarks.score_tables import TABLES
 
 STUDIES = 1000 if os.environ.get("LOSOLAB_SOAK") else 100

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from analysis import pareto as module
-from analysis.confusion import confusions
-from analysis.inference import compare
 from analysis.pareto import Point, against_smallest, answer, pareto, smallest, table
 from analysis.report import report
+from analysis.stats.confusion import confusions
+from analysis.stats.inference import compare
 
 
 @pytest.fixture

@@ -1,5 +1,5 @@
-from analysis.confusion import confusions
 from analysis.ranking import ranking
+from analysis.stats.confusion import confusions
 
 
 def ranked(study):

@@ -11,9 +11,9 @@ import pytest
 
 import analysis.ablation
 import analysis.report
-from analysis.confusion import confusions
 from analysis.report import publish, report, write
 from analysis.results.results import PREDICTIONS, TRIALS, Results
+from analysis.stats.confusion import confusions
 
 LINKS = {"src", "href", "xlink:href", "data", "action", "poster", "srcset", "background", "cite"}
 

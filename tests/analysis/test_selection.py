@@ -2,12 +2,12 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from analysis import bbc as correction
-from analysis.bbc import Choice, bbc, leave_subject_out, moved, recentred
-from analysis.confusion import confusions
-from analysis.inference import Interval, compare
-from analysis.metrics import uf1
 from analysis.selection import answer, select, table
+from analysis.stats import bbc as correction
+from analysis.stats.bbc import Choice, bbc, leave_subject_out, moved, recentred
+from analysis.stats.confusion import confusions
+from analysis.stats.inference import Interval, compare
+from analysis.stats.metrics import uf1
 from search_spaces.digests import stream
 
 

@@ -6,8 +6,8 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from analysis.metrics import uf1
 from analysis.results.results import METADATA_KEY, Results
+from analysis.stats.metrics import uf1
 from study.ledger.export import export
 from study.ledger.writer import Ledger, golden_digest, read_only
 
@@ -23,7 +23,7 @@ def test_the_analysis_reads_what_the_ledger_holds(folder):
         values = dict(db.execute("select trial, value from outcome").fetchall())
         clips = sum(len(json.loads(row["predictions"])) for row in db.execute("select predictions from fold"))
     assert len(results.predictions) == clips
-    from analysis.confusion import confusions
+    from analysis.stats.confusion import confusions
 
     counts = confusions(results)
     for (trial, _), own in zip(counts.runs, np.moveaxis(counts.counts, 1, 0), strict=True):

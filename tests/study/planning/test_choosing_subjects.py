@@ -11,12 +11,12 @@ import pytest
 from rich.console import Console
 
 from analysis.ablation import ablations
-from analysis.confusion import confusions
 from analysis.headline import headline
-from analysis.inference import compare
-from analysis.metrics import uf1
 from analysis.report import report
 from analysis.results.results import Results
+from analysis.stats.confusion import confusions
+from analysis.stats.inference import compare
+from analysis.stats.metrics import uf1
 from search_spaces.errors import UserError
 from search_spaces.study_file import load_study
 from study.ledger.audit import audit

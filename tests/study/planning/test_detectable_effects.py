@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from analysis.power import detectable
+from analysis.stats.power import detectable
 from search_spaces.study_file import READY, load_study
 from study.planning.cost_model import Costs, Size
 from study.planning.detectable_effects import advice

@@ -29,7 +29,7 @@ from made_up_study import (
 )
 from mlflow import MlflowClient
 
-from analysis.inference import interval
+from analysis.stats.inference import interval
 from search_spaces.config import TrialConfig
 from search_spaces.errors import UserError
 from study.ledger.writer import Ledger, Outcome

@@ -15,8 +15,8 @@ from browser import CHROMIUM, Page, opened
 from made_up_study import CLASSES, CPU, begin, free_port
 from mlflow import MlflowClient
 
-from analysis.confusion import count
-from analysis.metrics import uf1
+from analysis.stats.confusion import count
+from analysis.stats.metrics import uf1
 from search_spaces.config import TrialConfig
 from search_spaces.digests import stream
 from study.ledger.writer import Ledger, Outcome

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import stats
 
-from analysis.metrics import uf1
+from analysis.stats.metrics import uf1
 from study.trials.race import block_sizes, differences, hopeless, imputed, signed_rank_p
 
 CLASSES = 3

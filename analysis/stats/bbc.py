@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import expit, logit, stdtrit
 
-from analysis.confusion import Counts
-from analysis.inference import LEVEL, Comparison, Interval
-from analysis.metrics import parts, uf1, uf1_of
+from analysis.stats.confusion import Counts
+from analysis.stats.inference import LEVEL, Comparison, Interval
+from analysis.stats.metrics import parts, uf1, uf1_of
 from search_spaces.digests import stream
 
 DRAWS = 2_000

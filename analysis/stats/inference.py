@@ -12,8 +12,8 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from analysis.confusion import Counts
-from analysis.metrics import empty, parts, uf1
+from analysis.stats.confusion import Counts
+from analysis.stats.metrics import empty, parts, uf1
 from search_spaces.digests import stream
 
 Floats = npt.NDArray[np.float64]

@@ -5,10 +5,10 @@ import pytest
 from scipy import stats
 
 from analysis.ablation import ablations
-from analysis.bootstrap import DRAWS, bootstrap_t, draws, expanded_percentile, resampled, wilcoxon
-from analysis.inference import interval
-from analysis.metrics import accuracy, uf1
 from analysis.sensitivity import answer, table
+from analysis.stats.bootstrap import DRAWS, bootstrap_t, draws, expanded_percentile, resampled, wilcoxon
+from analysis.stats.inference import interval
+from analysis.stats.metrics import accuracy, uf1
 from analysis.tables import number
 
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from analysis.contrasts import by_jackknife, by_swaps
-from analysis.inference import compare
-from analysis.metrics import uf1
+from analysis.stats.contrasts import by_jackknife, by_swaps
+from analysis.stats.inference import compare
+from analysis.stats.metrics import uf1
 
 
 @pytest.fixture

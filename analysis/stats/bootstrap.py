@@ -10,9 +10,9 @@ import numpy as np
 from scipy import stats
 from scipy.special import ndtr, stdtrit
 
-from analysis.confusion import Counts
-from analysis.inference import LEVEL, TINY, swaps
-from analysis.metrics import Floats, accuracy, parts, uf1_of
+from analysis.stats.confusion import Counts
+from analysis.stats.inference import LEVEL, TINY, swaps
+from analysis.stats.metrics import Floats, accuracy, parts, uf1_of
 from search_spaces.digests import stream
 
 DRAWS = 2_000

@@ -1,8 +1,8 @@
 import numpy as np
 import pyarrow as pa
 
-from analysis.confusion import confusions
 from analysis.results.results import PREDICTIONS, TRIALS, Results
+from analysis.stats.confusion import confusions
 
 
 def test_every_clip_is_counted_once_in_every_run(simulate, arms):

@@ -5,9 +5,17 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import stats
 
-from analysis import inference
-from analysis.inference import chance_of_equivalent, compare, holm, interval, seed_excess, swapped_differences, swaps
-from analysis.metrics import uf1
+from analysis.stats import inference
+from analysis.stats.inference import (
+    chance_of_equivalent,
+    compare,
+    holm,
+    interval,
+    seed_excess,
+    swapped_differences,
+    swaps,
+)
+from analysis.stats.metrics import uf1
 
 
 def simulated(subjects, seeds, skill, key, clips=10):

@@ -7,7 +7,7 @@ calibrated on real LOSO runs; the real ones: .115 and .15). A class that hardly 
 
 from math import log2, sqrt
 
-from analysis.inference import LEVEL, POWER
+from analysis.stats.inference import LEVEL, POWER
 
 _STAYS, _FALLS = 0.13, 0.195
 # Share of what stays that goes with one factor, so that averaging over the settings of others does not shrink it: the

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from analysis import metrics
-from analysis.confusion import count
+from analysis.stats import metrics
+from analysis.stats.confusion import count
 
 CONFUSIONS = st.integers(2, 5).flatmap(lambda k: arrays(np.int64, (k, k), elements=st.integers(0, 30)))
 # Class counts 250/109/83 and recalls 87.60/56.88/71.08 as STSTNet (2019) prints them; its columns then follow uniquely

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from analysis.metrics import Floats
+from analysis.stats.metrics import Floats
 
 DEEPEST = 64  # levels of a tree
 MOST_CHOICES = 12  # words of a factor that are columns of their own: 3^12 corners; more are ranked by name

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from analysis.fanova import Space, shares
+from analysis.stats.fanova import Space, shares
 
 RANGES = ("learning_rate", "filters")
 

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analysis.inference import compare
-from analysis.power import detectable, detectable_effect
+from analysis.stats.inference import compare
+from analysis.stats.power import detectable, detectable_effect
 
 # Subjects, clips, seeds, detectable difference at 80 % power, simulated: the specification, section 5.
 SIMULATED = [(16, 164, 1, 0.125), (16, 164, 5, 0.092), (26, 145, 1, 0.133), (26, 145, 5, 0.095)] + [

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import stdtr, stdtrit
 
-from analysis.confusion import Counts
-from analysis.inference import LEVEL, TINY, Pair, compare_pairs, holm, seed_excess
-from analysis.metrics import Floats, uf1
+from analysis.stats.confusion import Counts
+from analysis.stats.inference import LEVEL, TINY, Pair, compare_pairs, holm, seed_excess
+from analysis.stats.metrics import Floats, uf1
 
 Halves = tuple[Sequence[int], Sequence[int]]  # configurations in the same order: each has its partner in the other
 

@@ -13,11 +13,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from analysis import metrics
-from analysis.confusion import confusions
 from analysis.report import publish, report
 from analysis.results.results import Results
 from analysis.selection import select
+from analysis.stats import metrics
+from analysis.stats.confusion import confusions
 
 CLASSES = ("neg", "pos", "sur")
 

@@ -1,7 +1,7 @@
 """The methods hold their level on simulated LOSO data.
 
-CI runs a fifth of the repetitions; `LOSOLAB_SOAK=1 pytest -s tests/analysis/test_calibration.py` runs and prints the
-whole. A fifth is judged with two more standard errors of the simulation.
+CI runs a fifth of the repetitions; `LOSOLAB_SOAK=1 pytest -s tests/analysis/stats/test_calibration.py` runs and prints
+the whole. A fifth is judged with two more standard errors of the simulation.
 """
 
 import os
@@ -9,9 +9,9 @@ import os
 import numpy as np
 import pytest
 
-from analysis.bbc import bbc, recentred
-from analysis.inference import compare, interval
-from analysis.metrics import uf1
+from analysis.stats.bbc import bbc, recentred
+from analysis.stats.inference import compare, interval
+from analysis.stats.metrics import uf1
 from benchmarks import score_tables
 from benchmarks.score_tables import POPULATION, SKILL, runs
 from search_spaces.spec import Race

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from analysis import metrics
-from analysis.confusion import Counts
-from analysis.inference import Interval, interval
 from analysis.results.results import Trial
+from analysis.stats import metrics
+from analysis.stats.confusion import Counts
+from analysis.stats.inference import Interval, interval
 
 
 @dataclass(frozen=True, eq=False)
