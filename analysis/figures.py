@@ -12,10 +12,10 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis.ablation import Ablation, Finding
-from analysis.effects import Effects
-from analysis.importance import Importances
-from analysis.pareto import Point
+from analysis.questions.ablation import Ablation, Finding
+from analysis.questions.effects import Effects
+from analysis.questions.importance import Importances
+from analysis.questions.pareto import Point
 from analysis.stats.confusion import Counts
 from analysis.stats.inference import Comparison
 from analysis.stats.metrics import Floats, accuracy

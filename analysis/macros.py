@@ -3,8 +3,8 @@ r"""Numbers for running text: a file of \newcommand, so that prose cannot drift 
 import unicodedata
 from collections.abc import Iterator, Sequence
 
-from analysis.ablation import Ablation
-from analysis.selection import Selection
+from analysis.questions.ablation import Ablation
+from analysis.questions.selection import Selection
 from analysis.tables import interval, number, tally
 
 DIGITS = ("Zero", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine")

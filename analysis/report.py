@@ -12,14 +12,14 @@ from typing import Any
 import jinja2
 
 from analysis import box, figures
-from analysis.ablation import Ablation, Finding, ablations
-from analysis.headline import paper, sentence, verdict
-from analysis.literature import Published
 from analysis.macros import macros
-from analysis.ranking import states
+from analysis.questions.ablation import Ablation, Finding, ablations
+from analysis.questions.literature import Published
+from analysis.questions.main_table import paper, sentence, verdict
+from analysis.questions.ranking import states
+from analysis.questions.selection import Selection, select
 from analysis.results.results import Results
 from analysis.sections import Drawing, Section, sections
-from analysis.selection import Selection, select
 from analysis.stats.bbc import DRAWS
 from analysis.stats.confusion import confusions
 from analysis.stats.inference import LEVEL, RESAMPLES, Comparison

@@ -7,27 +7,26 @@ from functools import cached_property, partial
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
-from analysis import (
+from analysis import figures, fonts
+from analysis.questions import (
+    ablation_path,
     breakdown,
     captions,
     cost,
     effects,
-    figures,
-    fonts,
-    headline,
     importance,
+    main_table,
     pareto,
-    path,
     ranking,
     selection,
     sensitivity,
-    variance,
+    variance_components,
 )
-from analysis.ablation import Ablation, Finding
-from analysis.choice import ON_CHOOSERS, judges
-from analysis.components import components
-from analysis.literature import Published, as_published
-from analysis.planted import planted
+from analysis.questions.ablation import Ablation, Finding
+from analysis.questions.choice import ON_CHOOSERS, judges
+from analysis.questions.component_table import components
+from analysis.questions.literature import Published, as_published
+from analysis.questions.planted_answer import planted
 from analysis.results.results import Results
 from analysis.stats.confusion import Confusions
 from analysis.tables import Table
@@ -95,9 +94,9 @@ def _stage(results: Results, counted: Confusions, found: Ablation) -> Iterator[S
     forest = Drawing(f"{found.stage}-forest", partial(figures.forest, found), alt, FOREST)
     drawn = (forest,) if any(f.comparison for f in found.findings) else ()
     parts = components(results, found)
-    tables = (headline.headline(results, found), *([_told(parts, found)] if parts else []))
-    asked = headline.questions(found)
-    yield Section(headline.question(found), headline.sentence(found), tables, drawn, asked, found.findings)
+    tables = (main_table.headline(results, found), *([_told(parts, found)] if parts else []))
+    asked = main_table.questions(found)
+    yield Section(main_table.question(found), main_table.sentence(found), tables, drawn, asked, found.findings)
     truth = planted(results, found)
     if truth:
         said = _planted(truth)
@@ -109,10 +108,10 @@ def _stage(results: Results, counted: Confusions, found: Ablation) -> Iterator[S
         drawing = Drawing(f"{found.stage}-effects", partial(figures.effects, seen), "Effects of factors", caption)
         asks = "Does a factor matter, averaged over the others?"
         yield Section(asks, _marked(effects.answer(seen), found), (_told(effects.table(seen), found),), (drawing,))
-    way = path.path(results, found)
+    way = ablation_path.path(results, found)
     if way:
         asks = f"Which changes lead from the {found.centre} to the best?"
-        yield Section(asks, _marked(path.answer(way), found), (_told(path.table(way), found),))
+        yield Section(asks, _marked(ablation_path.answer(way), found), (_told(ablation_path.table(way), found),))
 
 
 def _told(table: Table, found: Ablation) -> Table:
@@ -169,9 +168,9 @@ def _details(results: Results, counted: Confusions, found: Ablation) -> Iterator
     )
     other = sensitivity.table(found, [dataset for dataset, _ in counted.subjects])
     yield Section(f"Would another method say otherwise?{own}", sensitivity.answer(found, other), (other,))
-    parts = variance.table(found)
+    parts = variance_components.table(found)
     if parts:
-        yield Section(f"What do the scores vary with?{own}", variance.answer(parts), (parts,))
+        yield Section(f"What do the scores vary with?{own}", variance_components.answer(parts), (parts,))
 
 
 def _pictures(counted: Confusions, found: Ablation, classes: Sequence[str]) -> Iterator[Drawing]:

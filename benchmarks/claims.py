@@ -1,8 +1,8 @@
 """What a study claims after a search when there is nothing to find: search, confirm and ablate on simulated subjects.
 
 `python -m benchmarks.claims 2000` prints the table of docs/report.md: K equal configurations, judged by a share of the
-subjects or by all of them, raced or not; then how often a truly best one is found. tests/analysis/test_claims.py holds
-the bounds.
+subjects or by all of them, raced or not; then how often a truly best one is found.
+tests/analysis/questions/test_claims.py holds the bounds.
 """
 
 import sys

@@ -2,7 +2,8 @@
 
 Subjects have 1 to 39 clips by a power law and one, two or three classes, as those of published logs do; what subjects
 and their liking for a configuration do to a clip has Student's t with 3 degrees of freedom; a wrong answer is the class
-that a configuration confuses the clip with. Fitted to the same figures of real runs (tests/analysis/test_claims.py).
+that a configuration confuses the clip with. Fitted to the same figures of real runs
+(tests/analysis/questions/test_claims.py).
 """
 
 from collections.abc import Sequence

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from analysis import selection
+from analysis.questions import selection
 from analysis.report import publish, report
 from analysis.results.results import Results
 from analysis.stats import bootstrap, inference

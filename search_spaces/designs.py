@@ -19,7 +19,7 @@ FIRST_SEED = {"search": 1000, "confirm": 2000, "ablate": 3000}
 FIRST_NULL_SEED = {"search": 6000, "confirm": 5000, "ablate": 4000}
 BASELINE, WINNER = "baseline", "winner"
 _LONGEST_NAME = 200  # letters of an arm's name
-_SHUFFLED_SEEDS = 5  # at least, of the control whose seeds decide (analysis.leaks)
+_SHUFFLED_SEEDS = 5  # at least, of the control whose seeds decide (analysis.questions.leaks)
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ import pytest
 from rich.console import Console
 from scipy.stats import binom
 
-from analysis.ablation import ablations
+from analysis.questions.ablation import ablations
 from analysis.results.results import Results
 from search_spaces.study_file import load_study
 from study.scheduling import driver, serial_executor

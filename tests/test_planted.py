@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from analysis.ablation import ablations
-from analysis.planted import planted
+from analysis.questions.ablation import ablations
+from analysis.questions.planted_answer import planted
 from analysis.results.results import Results
 from search_spaces.study_file import READY
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from analysis.literature import read
+from analysis.questions.literature import read
 from analysis.report import Report, publish, report
 from analysis.results.results import Results
 from search_spaces.errors import UserError

@@ -6,7 +6,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from analysis import figures, fonts
-from analysis.ablation import ablations
+from analysis.questions.ablation import ablations
 from analysis.report import report
 from analysis.stats.confusion import confusions
 

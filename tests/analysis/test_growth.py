@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.pareto import pareto
-from analysis.ranking import ranking
+from analysis.questions.pareto import pareto
+from analysis.questions.ranking import ranking
+from analysis.questions.selection import select
 from analysis.results.results import Metadata, Results, Trial
-from analysis.selection import select
 from analysis.stats.confusion import confusions
 
 CLASSES = ("negative", "positive", "surprise")

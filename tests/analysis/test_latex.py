@@ -5,8 +5,8 @@ import subprocess
 
 import pytest
 
-from analysis.headline import paper
 from analysis.latex import escaped
+from analysis.questions.main_table import paper
 from analysis.report import report
 from analysis.tables import Column, Row, Table, interval, number, text
 

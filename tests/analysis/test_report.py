@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-import analysis.ablation
+import analysis.questions.ablation
 import analysis.report
 from analysis.report import publish, report, write
 from analysis.results.results import PREDICTIONS, TRIALS, Results
@@ -59,7 +59,7 @@ def page(folder):
 
 def test_predictions_are_counted_once(simulate, arms, monkeypatch):
     results, calls = simulate(arms, search=4).results(), []
-    for module in (analysis.report, analysis.ablation):
+    for module in (analysis.report, analysis.questions.ablation):
         monkeypatch.setattr(module, "confusions", lambda of: calls.append(of) or confusions(of))
     report(results)
     assert len(calls) == 1

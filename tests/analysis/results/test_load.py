@@ -6,7 +6,7 @@ import sys
 import pandas as pd
 import pytest
 
-from analysis.ablation import ablations
+from analysis.questions.ablation import ablations
 from analysis.report import report
 from analysis.results.results import Results
 from search_spaces.errors import UserError

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from analysis.ablation import ablations
-from analysis.sensitivity import answer, table
+from analysis.questions.ablation import ablations
+from analysis.questions.sensitivity import answer, table
 from analysis.stats.bootstrap import DRAWS, bootstrap_t, draws, expanded_percentile, resampled, wilcoxon
 from analysis.stats.inference import interval
 from analysis.stats.metrics import accuracy, uf1

@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from analysis.questions.selection import select
 from analysis.report import publish, report
 from analysis.results.results import Results
-from analysis.selection import select
 from analysis.stats import metrics
 from analysis.stats.confusion import confusions
 

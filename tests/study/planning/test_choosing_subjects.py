@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from analysis.ablation import ablations
-from analysis.headline import headline
+from analysis.questions.ablation import ablations
+from analysis.questions.main_table import headline
 from analysis.report import report
 from analysis.results.results import Results
 from analysis.stats.confusion import confusions

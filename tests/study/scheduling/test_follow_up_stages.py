@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from analysis.ablation import ablations
+from analysis.questions.ablation import ablations
 from analysis.report import report
 from analysis.results.results import Results
 from study.ledger.writer import Ledger, Outcome

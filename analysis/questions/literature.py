@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from analysis.ablation import Ablation
+from analysis.questions.ablation import Ablation
 from analysis.results import sheets
 from analysis.tables import Column, Row, Table, absent, interval, number, text
 from search_spaces.errors import UserError

@@ -7,15 +7,15 @@ from typing import Any, Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
-from analysis.choice import chosen
-from analysis.constant import Constant, OneAnswer, one_answer
-from analysis.factors import effective
-from analysis.leaks import Shuffled
+from analysis.questions.choice import chosen
+from analysis.questions.constant_answers import Constant, OneAnswer, one_answer
+from analysis.questions.factors import effective
+from analysis.questions.leaks import Shuffled
+from analysis.questions.winner import WINNER, winner
 from analysis.results.results import Arm, Results, Trial
 from analysis.stats.confusion import Confusions, Counts, confusions
 from analysis.stats.inference import Comparison, compare
 from analysis.stats.scores import Cost, Score
-from analysis.winner import WINNER, winner
 from search_spaces.config import Control
 
 Kind = Literal["baseline", "variant", "null", "control"]

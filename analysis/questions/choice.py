@@ -2,8 +2,8 @@
 
 import re
 
+from analysis.questions.winner import WINNER
 from analysis.results.results import Arm, Results
-from analysis.winner import WINNER
 
 ON_CHOOSERS = "on subjects that chose it"  # the mark of a verdict where all subjects had a vote
 NO_VOTE = "subjects that had no vote in the choice; their clips were in its training"

@@ -1,7 +1,7 @@
 import pytest
 
-from analysis.ablation import ablations
-from analysis.literature import as_published, read
+from analysis.questions.ablation import ablations
+from analysis.questions.literature import as_published, read
 from search_spaces.errors import UserError
 
 HEAD = "method,dataset,metric,value,clips,source,marks\n"

@@ -5,13 +5,13 @@ from dataclasses import asdict, replace
 import numpy as np
 import pytest
 
-from analysis.ablation import ablations
-from analysis.breakdown import conventions, per_dataset
-from analysis.components import components
-from analysis.cost import answer, spent, table
 from analysis.macros import macros
+from analysis.questions.ablation import ablations
+from analysis.questions.breakdown import conventions, per_dataset
+from analysis.questions.component_table import components
+from analysis.questions.cost import answer, spent, table
+from analysis.questions.selection import select
 from analysis.results.results import Trial
-from analysis.selection import select
 from analysis.stats import metrics
 from analysis.stats.confusion import confusions
 from analysis.stats.scores import Cost

@@ -3,14 +3,14 @@ import itertools
 import numpy as np
 import pytest
 
-from analysis.ablation import ablations
-from analysis.effects import answer, effects, table
-from analysis.path import path
-from analysis.path import table as path_table
+from analysis.questions.ablation import ablations
+from analysis.questions.ablation_path import path
+from analysis.questions.ablation_path import table as path_table
+from analysis.questions.effects import answer, effects, table
+from analysis.questions.variance_components import components
+from analysis.questions.variance_components import table as variance_table
 from analysis.stats.confusion import confusions
 from analysis.stats.metrics import uf1
-from analysis.variance import components
-from analysis.variance import table as variance_table
 
 # UF1-like shares of right clips of a 2^3 design: depth and frames help, together more; input does nothing.
 SKILL = {(d, f, g): 0.3 + 0.2 * d + 0.1 * f + 0.15 * d * f for d in (0, 1) for f in (0, 1) for g in (0, 1)}

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from analysis.ablation import Ablation, levels
-from analysis.factors import NOT_APPLICABLE, varied
+from analysis.questions.ablation import Ablation, levels
+from analysis.questions.factors import NOT_APPLICABLE, varied
 from analysis.results.results import Results
 from analysis.stats.confusion import Counts
 from analysis.stats.contrasts import Halves, by_jackknife, by_swaps

@@ -1,4 +1,4 @@
-from analysis.ranking import ranking
+from analysis.questions.ranking import ranking
 from analysis.stats.confusion import confusions
 
 

@@ -1,5 +1,5 @@
-from analysis.ablation import ablations
-from analysis.planted import planted
+from analysis.questions.ablation import ablations
+from analysis.questions.planted_answer import planted
 
 
 def rows(study):

@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from analysis.ablation import Ablation, levels
-from analysis.factors import NOT_APPLICABLE, shown, varied
+from analysis.questions.ablation import Ablation, levels
+from analysis.questions.factors import NOT_APPLICABLE, shown, varied
 from analysis.results.results import Results
 from analysis.tables import Cell, Column, Row, Table, interval, number, text
 

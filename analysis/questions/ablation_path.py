@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from analysis.ablation import Ablation
-from analysis.effects import designed
+from analysis.questions.ablation import Ablation
+from analysis.questions.effects import designed
 from analysis.results.results import Results
 from analysis.stats.inference import Comparison, compare, holm
 from analysis.stats.metrics import uf1

@@ -3,9 +3,9 @@ from dataclasses import replace
 
 import pytest
 
-from analysis.ablation import ablations, kind, median_detectable
-from analysis.breakdown import per_class
-from analysis.headline import headline, plain, question, questions, sentence
+from analysis.questions.ablation import ablations, kind, median_detectable
+from analysis.questions.breakdown import per_class
+from analysis.questions.main_table import headline, plain, question, questions, sentence
 from analysis.results.results import Arm
 from analysis.stats.inference import Comparison
 

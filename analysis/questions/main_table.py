@@ -2,14 +2,14 @@
 
 from dataclasses import replace
 
-from analysis import captions
-from analysis.ablation import Ablation, Finding, is_permuted
-from analysis.choice import ON_CHOOSERS
-from analysis.constant import Constant, OneAnswer
+from analysis.questions import captions
+from analysis.questions.ablation import Ablation, Finding, is_permuted
+from analysis.questions.choice import ON_CHOOSERS
+from analysis.questions.constant_answers import Constant, OneAnswer
+from analysis.questions.winner import WINNER
 from analysis.results.results import Results
 from analysis.stats.inference import LEVEL, Comparison
 from analysis.tables import Cell, Column, Row, Table, absent, interval, number, tally, text
-from analysis.winner import WINNER
 
 UF1 = Column("UF1 [95 % CI]", ("uf1", "uf1_low", "uf1_high"))
 TESTED = Column("UF1 tested [95 % CI]", ("uf1_tested", "uf1_tested_low", "uf1_tested_high"))

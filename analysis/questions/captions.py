@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from statistics import median
 
-from analysis.ablation import Ablation, Finding, counted_seeds, is_permuted, median_detectable
-from analysis.choice import NO_VOTE, ON_CHOOSERS
+from analysis.questions.ablation import Ablation, Finding, counted_seeds, is_permuted, median_detectable
+from analysis.questions.choice import NO_VOTE, ON_CHOOSERS
 from analysis.results.results import Results
 from analysis.stats.inference import RESAMPLES, chance_of_equivalent, every_swap, stands
 from analysis.stats.power import least_p

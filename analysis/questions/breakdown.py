@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from analysis.ablation import Ablation
+from analysis.questions.ablation import Ablation
 from analysis.stats import metrics
 from analysis.stats.confusion import Confusions, Counts
 from analysis.tables import Cell, Column, Row, Table, number, text

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from analysis.ablation import ablations
-from analysis.headline import headline
-from analysis.leaks import P, Shuffled
+from analysis.questions.ablation import ablations
+from analysis.questions.leaks import P, Shuffled
+from analysis.questions.main_table import headline
 from analysis.stats.metrics import uf1
 from benchmarks.score_tables import TABLES
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from analysis.selection import answer, select, table
+from analysis.questions.selection import answer, select, table
 from analysis.stats import bbc as correction
 from analysis.stats.bbc import Choice, bbc, leave_subject_out, moved, recentred
 from analysis.stats.confusion import confusions

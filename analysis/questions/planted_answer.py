@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from analysis.ablation import Ablation, Finding, control
+from analysis.questions.ablation import Ablation, Finding, control
 from analysis.results.results import Results
 from analysis.tables import Cell, Column, Row, Table, absent, interval, number, text
 

@@ -3,9 +3,9 @@ import copy
 import numpy as np
 import pytest
 
-from analysis.ablation import ablations
-from analysis.constant import Constant, learned_nothing
-from analysis.headline import headline, questions, sentence
+from analysis.questions.ablation import ablations
+from analysis.questions.constant_answers import Constant, learned_nothing
+from analysis.questions.main_table import headline, questions, sentence
 from analysis.report import report
 
 

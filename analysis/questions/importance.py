@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from analysis.choice import judges
+from analysis.questions.choice import judges
 from analysis.results.results import Results
 from analysis.stats.confusion import Confusions
 from analysis.stats.fanova import Space, shares

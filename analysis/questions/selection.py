@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from analysis.ranking import states
+from analysis.questions.ranking import states
 from analysis.results.results import Results, Trial
 from analysis.stats.bbc import DRAWS, bbc, leave_subject_out, moved, recentred
 from analysis.stats.confusion import Confusions, Counts

@@ -3,8 +3,8 @@ from dataclasses import replace
 
 import pytest
 
-from analysis import importance
-from analysis.importance import answer, importances, table
+from analysis.questions import importance
+from analysis.questions.importance import answer, importances, table
 from analysis.stats.confusion import confusions
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from analysis.factors import NOT_APPLICABLE, effective, shown
+from analysis.questions.factors import NOT_APPLICABLE, effective, shown
 from analysis.results.results import Results, Trial
 
 WINNER = "winner"  # the arm that the others are compared with in a stage around the best of those before it

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from analysis.ablation import Ablation, Finding
+from analysis.questions.ablation import Ablation, Finding
 from analysis.stats.bootstrap import DRAWS, bootstrap_t, draws, expanded_percentile, wilcoxon
 from analysis.stats.confusion import Counts
 from analysis.stats.inference import Comparison, holm, stands

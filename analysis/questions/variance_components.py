@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from analysis.ablation import Ablation
+from analysis.questions.ablation import Ablation
 from analysis.stats.confusion import Counts
 from analysis.stats.metrics import accuracy
 from analysis.tables import Column, Row, Table, number, text

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from analysis.choice import named_by_choice
+from analysis.questions.choice import named_by_choice
+from analysis.questions.winner import WINNER
 from analysis.results.results import Results, Trial
 from analysis.tables import Column, Row, Table, number, text
-from analysis.winner import WINNER
 
 HOUR = 3600.0
 

@@ -6,8 +6,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from analysis import pareto as module
-from analysis.pareto import Point, against_smallest, answer, pareto, smallest, table
+from analysis.questions import pareto as module
+from analysis.questions.pareto import Point, against_smallest, answer, pareto, smallest, table
 from analysis.report import report
 from analysis.stats.confusion import confusions
 from analysis.stats.inference import compare

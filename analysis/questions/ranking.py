@@ -1,11 +1,12 @@
-"""The search's trials by naive score; what choosing the best of them is worth stands in analysis.selection."""
+"""The search's trials by naive score; what choosing the best of them is worth stands in
+analysis.questions.selection."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from analysis.choice import judges
-from analysis.factors import NOT_APPLICABLE, effective, shown, varied
+from analysis.questions.choice import judges
+from analysis.questions.factors import NOT_APPLICABLE, effective, shown, varied
 from analysis.results.results import Results, Trial
 from analysis.stats.confusion import Confusions
 from analysis.stats.scores import Cost, Score
