@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.questions import selection
-from analysis.report import publish, report
+from analysis.report.report import publish, report
 from analysis.results.results import Results
 from analysis.stats import bootstrap, inference
 from analysis.stats.confusion import Confusions, confusions

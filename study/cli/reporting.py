@@ -7,7 +7,7 @@ from pathlib import Path
 from rich.console import Console
 
 from analysis.questions.literature import read
-from analysis.report import Report, publish, report
+from analysis.report.report import Report, publish, report
 from analysis.results.results import Results
 from search_spaces.errors import UserError
 from study.cli.terminal import print_table, say

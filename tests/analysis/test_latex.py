@@ -7,7 +7,7 @@ import pytest
 
 from analysis.latex import escaped
 from analysis.questions.main_table import paper
-from analysis.report import report
+from analysis.report.report import report
 from analysis.tables import Column, Row, Table, interval, number, text
 
 # Of each kind two that a person tells apart, and that must not be printed alike.

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analysis.report import report
+from analysis.report.report import report
 from analysis.tables import Column, Row, Table, absent, interval, number, probability, tally, text
 
 

@@ -13,7 +13,7 @@ from analysis.results.results import Results
 from tests.malformed.command import refused
 
 for module in (
-    "analysis.report",
+    "analysis.report.report",
     "study.ledger.export",
     "study.ledger.writer",
 ):  # in this process once, not in every fork of it

@@ -5,12 +5,12 @@ from dataclasses import asdict, replace
 import numpy as np
 import pytest
 
-from analysis.macros import macros
 from analysis.questions.ablation import ablations
 from analysis.questions.breakdown import conventions, per_dataset
 from analysis.questions.component_table import components
 from analysis.questions.cost import answer, spent, table
 from analysis.questions.selection import select
+from analysis.report.latex_numbers import macros
 from analysis.results.results import Trial
 from analysis.stats import metrics
 from analysis.stats.confusion import confusions

@@ -6,7 +6,7 @@ import pytest
 from analysis.questions.ablation import ablations
 from analysis.questions.constant_answers import Constant, learned_nothing
 from analysis.questions.main_table import headline, questions, sentence
-from analysis.report import report
+from analysis.report.report import report
 
 
 @pytest.fixture

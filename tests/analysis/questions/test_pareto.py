@@ -8,7 +8,7 @@ import pytest
 
 from analysis.questions import pareto as module
 from analysis.questions.pareto import Point, against_smallest, answer, pareto, smallest, table
-from analysis.report import report
+from analysis.report.report import report
 from analysis.stats.confusion import confusions
 from analysis.stats.inference import compare
 

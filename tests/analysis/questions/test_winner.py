@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from analysis.report import publish, report
+from analysis.report.report import publish, report
 from analysis.results.results import Results
 from study.ledger.export import export
 
-LEDGER = Path(__file__).parent.parent / "study/ledger/older/ledger.sql"
+LEDGER = Path(__file__).parents[2] / "study/ledger/older/ledger.sql"
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from analysis.questions.ablation import ablations
-from analysis.report import report
+from analysis.report.report import report
 from analysis.results.results import Results
 from search_spaces.errors import UserError
 

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analysis.questions.selection import select
-from analysis.report import publish, report
+from analysis.report.report import publish, report
 from analysis.results.results import Results
 from analysis.stats import metrics
 from analysis.stats.confusion import confusions

@@ -9,7 +9,7 @@ import moving_patch
 import pytest
 from rich.console import Console
 
-from analysis.report import report
+from analysis.report.report import report
 from analysis.results.results import Results
 from search_spaces.spec import Resources
 from search_spaces.study_file import load_study

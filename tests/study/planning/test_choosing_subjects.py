@@ -12,7 +12,7 @@ from rich.console import Console
 
 from analysis.questions.ablation import ablations
 from analysis.questions.main_table import headline
-from analysis.report import report
+from analysis.report.report import report
 from analysis.results.results import Results
 from analysis.stats.confusion import confusions
 from analysis.stats.inference import compare

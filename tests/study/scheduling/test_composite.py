@@ -10,7 +10,7 @@ import pytest
 from made_up_study import in_store
 from rich.console import Console
 
-from analysis.report import report
+from analysis.report.report import report
 from analysis.results.results import Results
 from search_spaces.study_file import load_study
 from study.ledger.audit import audit

@@ -6,7 +6,7 @@ from functools import partial
 
 import pytest
 
-from analysis.report import report
+from analysis.report.report import report
 from analysis.results.results import Results
 from search_spaces.errors import UserError
 from study.ledger.writer import golden_digest

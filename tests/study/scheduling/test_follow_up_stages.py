@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from analysis.questions.ablation import ablations
-from analysis.report import report
+from analysis.report.report import report
 from analysis.results.results import Results
 from study.ledger.writer import Ledger, Outcome
 from study.planning.status import status

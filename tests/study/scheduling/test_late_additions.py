@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from analysis.report import report
+from analysis.report.report import report
 from analysis.results.results import Results
 from search_spaces.study_file import READY, load_study
 from study.scheduling.late_additions import additions

@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-from analysis import fonts
 from analysis.questions.ablation import Ablation
 from analysis.questions.constant_answers import learned_nothing, one_answer
 from analysis.questions.main_table import title
+from analysis.report import fonts
 from analysis.results.results import BEFORE_ANY_REPORT, Results
 from analysis.stats.confusion import Confusions
 from analysis.stats.inference import LEVEL, Comparison

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from analysis import figures, fonts
 from analysis.questions.ablation import ablations
-from analysis.report import report
+from analysis.report import figures, fonts
+from analysis.report.report import report
 from analysis.stats.confusion import confusions
 
 

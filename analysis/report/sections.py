@@ -7,7 +7,6 @@ from functools import cached_property, partial
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
-from analysis import figures, fonts
 from analysis.questions import (
     ablation_path,
     breakdown,
@@ -27,6 +26,7 @@ from analysis.questions.choice import ON_CHOOSERS, judges
 from analysis.questions.component_table import components
 from analysis.questions.literature import Published, as_published
 from analysis.questions.planted_answer import planted
+from analysis.report import figures, fonts
 from analysis.results.results import Results
 from analysis.stats.confusion import Confusions
 from analysis.tables import Table

@@ -9,7 +9,7 @@ import threading
 
 import pytest
 
-from analysis.report import write
+from analysis.report.report import write
 from analysis.results.results import Results
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")

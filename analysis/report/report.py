@@ -11,15 +11,15 @@ from typing import Any
 
 import jinja2
 
-from analysis import box, figures
-from analysis.macros import macros
 from analysis.questions.ablation import Ablation, Finding, ablations
 from analysis.questions.literature import Published
 from analysis.questions.main_table import paper, sentence, verdict
 from analysis.questions.ranking import states
 from analysis.questions.selection import Selection, select
+from analysis.report import figures, opening_box
+from analysis.report.latex_numbers import macros
+from analysis.report.sections import Drawing, Section, sections
 from analysis.results.results import Results
-from analysis.sections import Drawing, Section, sections
 from analysis.stats.bbc import DRAWS
 from analysis.stats.confusion import confusions
 from analysis.stats.inference import LEVEL, RESAMPLES, Comparison
@@ -79,7 +79,7 @@ def report(results: Results, published: Sequence[Published] = ()) -> Report:
     chosen = select(results, counted)
     return Report(
         results=results,
-        warnings=tuple(box.warnings(results, counted, stages)),
+        warnings=tuple(opening_box.warnings(results, counted, stages)),
         stages=stages,
         selection=chosen,
         sections=sections(results, counted, stages, chosen, published),
@@ -270,7 +270,7 @@ def _digest(results: Results) -> str:
 
 def _render(template: str, made: Report) -> str:
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("analysis"),
+        loader=jinja2.PackageLoader("analysis.report"),
         autoescape=jinja2.select_autoescape(enabled_extensions=("html.j2",)),
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,

@@ -10,8 +10,8 @@ import pyarrow as pa
 import pytest
 
 import analysis.questions.ablation
-import analysis.report
-from analysis.report import publish, report, write
+import analysis.report.report
+from analysis.report.report import publish, report, write
 from analysis.results.results import PREDICTIONS, TRIALS, Results
 from analysis.stats.confusion import confusions
 
@@ -59,7 +59,7 @@ def page(folder):
 
 def test_predictions_are_counted_once(simulate, arms, monkeypatch):
     results, calls = simulate(arms, search=4).results(), []
-    for module in (analysis.report, analysis.questions.ablation):
+    for module in (analysis.report.report, analysis.questions.ablation):
         monkeypatch.setattr(module, "confusions", lambda of: calls.append(of) or confusions(of))
     report(results)
     assert len(calls) == 1
@@ -236,6 +236,6 @@ def test_a_write_that_fails_leaves_the_old_file_and_no_part(simulate, tmp_path, 
 
 def test_the_analysis_needs_neither_torch_nor_ray():
     heavy = {"torch", "ray", "mlflow", "optuna", "av", "decord", "sklearn", "study"}
-    code = f"import sys, analysis.report, analysis.results.load; print(*{heavy!r}.intersection(sys.modules))"
+    code = f"import sys, analysis.report.report, analysis.results.load; print(*{heavy!r}.intersection(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert done.stdout.split() == []

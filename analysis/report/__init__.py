@@ -1,0 +1,1 @@
+"""One report from all findings: HTML, Markdown, LaTeX, CSV, figures and JSON."""
