@@ -1,8 +1,11 @@
-"""Files that a user names: refused by their kind before they are opened, for a pipe or a device may never end."""
+"""Files: those that a user names are refused by their kind, and those that we write appear whole or not at all."""
 
 import os
 import re
+import secrets
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from search_spaces.errors import UserError
@@ -20,7 +23,8 @@ _KINDS = {
 def wrong_kind(path: Path) -> str | None:
     """What a path is where it is no regular file: a folder, a named pipe, a socket or a device; else None.
 
-    A path at which nothing is, or that may not be looked at, is left to whoever opens it: the system's words say why.
+    Opening a pipe or a device might never end. A path at which nothing is, or that may not be looked at, is left to
+    whoever opens it: the system's words say why.
     """
     try:
         mode = path.stat().st_mode
@@ -33,6 +37,20 @@ def require_file(path: Path, expected: str) -> None:
     """Raise UserError where a path is a folder, a pipe, a socket or a device and not the `expected` file."""
     if kind := wrong_kind(path):
         raise UserError(f"{path}: is {kind}; expected: {expected}")
+
+
+@contextmanager
+def written_whole(path: Path) -> Iterator[Path]:
+    """A draft in the same folder, to be written in the block and renamed after it: no name ever stands for half a file.
+
+    An error in the block removes the draft; a kill leaves it, as .NAME-....partial.
+    """
+    draft = path.with_name(f".{path.name}-{os.getpid()}-{secrets.token_hex(4)}.partial")
+    try:
+        yield draft
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
 
 
 def is_utf8(name: str) -> bool:

@@ -25,6 +25,7 @@ from analysis.stats.confusion import confusions
 from analysis.stats.inference import LEVEL, RESAMPLES, Comparison
 from analysis.tables import Column, Row, Table, number, text
 from search_spaces.errors import UserError
+from search_spaces.files import written_whole
 
 PACKAGES = ("losolab", "numpy", "scipy", "pandas", "pyarrow", "matplotlib")
 STAGES = {"confirm": 1, "ablate": 2}  # in which order they run; all others come before
@@ -280,10 +281,5 @@ def _render(template: str, made: Report) -> str:
 
 
 def _put(path: Path, content: str | bytes) -> None:
-    """Write beside and rename, so that no reader sees half a file."""
-    part = path.with_name(f".part-{path.name}")
-    try:
-        part.write_bytes(content.encode() if isinstance(content, str) else content)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    with written_whole(path) as draft:
+        draft.write_bytes(content.encode() if isinstance(content, str) else content)

@@ -1,6 +1,5 @@
 """`losolab ledger check | export | copy`: a study's ledger as a file."""
 
-import os
 from pathlib import Path
 from typing import Annotated
 
@@ -42,24 +41,7 @@ def copy(
     target: Annotated[Path, typer.Argument(help="a study's folder to make, or a file NAME.sqlite")],
 ) -> None:
     """Copy the ledger as it is at this moment, beside a running driver too; never copy a live file."""
+    from study.ledger.backup import copy_ledger
+
     copy_ledger(folder, target)
     say(console, f"copied to {target}", wrap=False)
-
-
-def copy_ledger(folder: Path, target: Path) -> None:
-    """To a study's folder, or a file *.sqlite: whole or not at all. Raises UserError where it is there already."""
-    from study.ledger.schema import ledger_path, read_only
-
-    path = target if target.suffix == ".sqlite" else ledger_path(target)
-    if path.exists():
-        raise UserError(f"{path}: is there already; give another place")
-    db = read_only(folder)
-    draft = path.with_suffix(f".{os.getpid()}.partial")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        db.rollback()  # it copies one moment by itself, and not inside a transaction
-        db.execute("vacuum into ?", (str(draft),))
-        draft.rename(path)
-    finally:
-        db.close()
-        draft.unlink(missing_ok=True)

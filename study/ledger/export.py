@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 
 from analysis.results.results import METADATA_KEY, PREDICTIONS, TRIALS
 from search_spaces.config import TrialConfig
+from search_spaces.files import written_whole
 from study.ledger.audit import marks
 from study.ledger.snapshot import course
 from study.ledger.writer import read_only
@@ -98,6 +99,5 @@ def _trial(trial: dict[str, Any], by_run: dict[tuple[str, int], list[sqlite3.Row
 
 
 def _write(table: pa.Table, path: Path) -> None:
-    temporary = path.with_suffix(".tmp")
-    pq.write_table(table, temporary)
-    temporary.replace(path)
+    with written_whole(path) as draft:
+        pq.write_table(table, draft)

@@ -1,28 +1,26 @@
 """One writer a study: a lock on its folder, which must lie on a disk where locks hold."""
 
-import fcntl
 import os
 import platform
 from pathlib import Path
 from typing import TextIO
 
 from search_spaces.errors import UserError
+from study.system.file_locks import locked
 
 _NETWORK = frozenset(  # kinds of file system in /proc/mounts
     ("nfs", "nfs4", "cifs", "smb3", "smbfs", "lustre", "beegfs", "gpfs", "ceph", "glusterfs", "afs", "fuse.sshfs")
 )
 
 
-def locked(folder: Path) -> TextIO:
+def take(folder: Path) -> TextIO:
     """Hold the folder's lock while the returned file is open. Host and pid stand in it for the message only."""
-    file = (folder / "ledger.lock").open("a+", encoding="utf-8", errors="replace")
+    path = folder / "ledger.lock"
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        file = locked(path, wait=False)
     except BlockingIOError:
-        file.seek(0)
-        holder = file.read().strip() or "another process"
-        file.close()
-        raise UserError(f"{folder}: another run of this study is writing ({holder}); wait for it, or stop it") from None
+        writer = path.read_text(encoding="utf-8", errors="replace").strip() or "another process"
+        raise UserError(f"{folder}: another run of this study is writing ({writer}); wait for it, or stop it") from None
     file.truncate(0)
     file.write(f"{platform.node()}, process {os.getpid()}\n")
     file.flush()

@@ -14,7 +14,7 @@ from search_spaces.digests import digest
 from search_spaces.errors import UserError
 from search_spaces.files import escaped
 from study.ledger.fold_reuse import Copy
-from study.ledger.lock import locked, refuse_network
+from study.ledger.lock import refuse_network, take
 from study.ledger.schema import SCHEMA, check_version, is_blank, ledger_path, opened, read_only
 from study.trials.fold_identity import changed_code, code, provenance, read_arithmetic
 from study.trials.trial import Done, FoldResult, Trial
@@ -87,7 +87,7 @@ class Ledger:
         opened.add(folder)
         self.folder, self.mixed = folder, False
         self.choosers = choosers  # how many of the first subjects a search's trials hold out; None: all
-        self._lock = locked(folder)
+        self._lock = take(folder)
         self.db: sqlite3.Connection = sqlite3.connect(
             ledger_path(folder), isolation_level=None, timeout=60, factory=_Writer
         )

@@ -15,6 +15,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from analysis.stats.metrics import uf1
 from search_spaces.config import TrialConfig
 from search_spaces.errors import UserError
+from search_spaces.files import written_whole
 from search_spaces.spec import Search, StudySpec
 from study.ledger.damage import damage
 from study.ledger.schema import read_only
@@ -51,15 +52,14 @@ def write_journal(folder: Path) -> Path:
         raise UserError(f"{folder}: this study has no search, and only searches have a journal of Optuna's")
     description = json.loads(study["description"])
     counted = _Counted(folds, course(description, json.loads(study["identity"])).of_first(choosers(description)))
-    path, temporary = folder / "optuna.log", folder / "optuna.tmp"
-    temporary.unlink(missing_ok=True)
-    storage = JournalStorage(JournalFileBackend(str(temporary)))
-    for stage, design in searches.items():
-        name = f"{study['name']} {stage}"
-        optuna.logging.set_verbosity(optuna.logging.ERROR)
-        made = optuna.create_study(study_name=name, storage=storage, directions=directions(design))
-        made.add_trials([_trial(row, design, trials[stage], counted) for row in trials[stage]])
-    temporary.replace(path)
+    path = folder / "optuna.log"
+    with written_whole(path) as draft:
+        storage = JournalStorage(JournalFileBackend(str(draft)))
+        for stage, design in searches.items():
+            name = f"{study['name']} {stage}"
+            optuna.logging.set_verbosity(optuna.logging.ERROR)
+            made = optuna.create_study(study_name=name, storage=storage, directions=directions(design))
+            made.add_trials([_trial(row, design, trials[stage], counted) for row in trials[stage]])
     return path
 
 

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from search_spaces.spec import Resources
-from study.data.cache.build import cores
 
 # Below its folder, the longest name of a socket of Ray's: date, microseconds, and the number of a process.
 _SOCKET = "/session_2026-01-31_23-59-59_999999_4194304/sockets/plasma_store"
@@ -38,6 +37,11 @@ def here() -> Machine:
     if visible is not None:
         gpus = min(gpus, len([name for name in visible.split(",") if name.strip()]))
     return Machine(cores(), gpus, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+
+
+def cores() -> int:
+    """Processor cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def ray_folder() -> Path:

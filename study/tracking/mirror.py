@@ -3,7 +3,6 @@
 Importing mlflow costs 2 CPU-seconds and 160 MB: only a process that mirrors imports this module.
 """
 
-import fcntl
 import hashlib
 import json
 import os
@@ -30,6 +29,7 @@ from mlflow.entities import Dataset, DatasetInput, Experiment, Metric, Param, Ru
 
 from search_spaces.digests import digest
 from search_spaces.errors import UserError
+from study.system.file_locks import locked
 from study.tracking.database import Row, engine_of, write
 from study.tracking.metrics import counts, picture, scored
 from study.tracking.page import experiment_tags
@@ -240,8 +240,7 @@ def _make(uri: str) -> None:
     if not uri.startswith("sqlite:///") or path.exists():
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.with_suffix(".lock").open("a") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with locked(path.with_suffix(".lock")):
         if path.exists():
             return
         unfinished = path.with_suffix(".unfinished")

@@ -4,7 +4,6 @@
 ends or is killed. The URI comes by MLFLOW_TRACKING_URI and not by argument, for it may hold a password.
 """
 
-import fcntl
 import logging
 import os
 import select
@@ -18,13 +17,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 from urllib.error import HTTPError
 from urllib.parse import urlsplit
 from urllib.request import urlopen
 
 from search_spaces.errors import UserError
-from study.ledger.lock import locked
+from study.ledger.lock import take
+from study.system.file_locks import locked
 from study.tracking.runs import begun, study_runs
 
 if TYPE_CHECKING:
@@ -204,7 +204,7 @@ def _export(folder: Path) -> None:
     from study.ledger.export import export
 
     try:
-        lock = locked(folder)
+        lock = take(folder)
     except UserError:
         return
     with lock:
@@ -248,15 +248,12 @@ def _state(folder: Path) -> list[tuple[str, int, int]]:
     return [(name, stat.st_size, stat.st_mtime_ns) for name, stat in stats]
 
 
-@contextmanager
-def _alone(folder: Path, *, wait: bool) -> Iterator[None]:
-    """One process mirrors a study: MLflow would let two of them make a run twice."""
-    with (folder / "mirror.lock").open("a", encoding="utf-8") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        except BlockingIOError:
-            raise UserError(f"{folder}: a process is mirroring this study already; wait until it ends") from None
-        yield
+def _alone(folder: Path, *, wait: bool) -> TextIO:
+    """Hold the lock of a study's mirror: MLflow would let two processes make a run twice."""
+    try:
+        return locked(folder / "mirror.lock", wait=wait)
+    except BlockingIOError:
+        raise UserError(f"{folder}: a process is mirroring this study already; wait until it ends") from None
 
 
 def _brief(error: Exception) -> str:

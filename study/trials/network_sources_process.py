@@ -20,6 +20,7 @@ from typing import Any
 
 from search_spaces.config import TrialConfig
 from search_spaces.errors import UserError
+from search_spaces.files import written_whole
 from study.trials.network_sources import Sources, sha
 
 ROOT = Path(__file__).parents[2]
@@ -44,8 +45,8 @@ def main(out: Path) -> None:
         said = [_in_a_fork(config, n_classes, watch) for config in configs]
     except UserError as mistake:
         said = [{"problem": str(mistake)}]
-    out.with_suffix(".tmp").write_text(json.dumps(said))
-    out.with_suffix(".tmp").replace(out)
+    with written_whole(out) as draft:
+        draft.write_text(json.dumps(said))
 
 
 class Watch:

@@ -205,7 +205,7 @@ def test_a_closed_laptop_ends_a_study_cleanly_and_running_again_completes_it(clu
 
 @long
 def test_code_that_trains_differently_is_refused_until_it_is_accepted(cluster):
-    training = cluster.lab.laptop.home / "losolab/study/training.py"
+    training = cluster.lab.laptop.home / "losolab/study/training/train.py"
     training.write_text(training.read_text() + "\n# another code\n")
     cluster.laptop(SAID[4])
     refused = cluster.submit("studies").communicate(timeout=120)[0]

@@ -1,10 +1,8 @@
 """Building the cache: clips decoded by all cores, each kept as soon as it is cut, so that a killed build goes on."""
 
-import fcntl
 import logging
 import os
 import signal
-import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -12,12 +10,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import active_children, get_context, parent_process
 from pathlib import Path
-from typing import BinaryIO
+from typing import TextIO
 
 import numpy as np
 
 from search_spaces.errors import UserError
+from search_spaces.files import written_whole
 from study.data.video.cropping import Wanted, cut_source
+from study.system.file_locks import locked
+from study.system.hardware import cores
 from study.system.memory import tune_malloc
 
 log = logging.getLogger("losolab")
@@ -44,7 +45,7 @@ class Task:
         return max(clip.last for clip in self.clips) + 1
 
 
-def run(tasks: Sequence[Task], progress: Progress, processes: int | None = None) -> None:
+def decode_all(tasks: Sequence[Task], progress: Progress, processes: int | None = None) -> None:
     """Decode what the tasks want and write it. Raises UserError with every bad clip, when all others are written.
 
     processes: as many as there are cores and work for where not given; one is this process.
@@ -72,40 +73,18 @@ def cut(task: Task) -> list[str]:
             problems += [f"clip {clip.clip_id}: {problem}" for problem in found.problems]
             continue
         for master, pixels in found.items():
-            with whole(files[master]) as stream:
+            with written_whole(files[master]) as draft, draft.open("wb") as stream:
                 np.save(stream, pixels)
     return problems
 
 
-@contextmanager
-def whole(file: Path) -> Iterator[BinaryIO]:
-    """Write under a temporary name in the same folder and rename: the name never stands for half a file."""
-    handle, name = tempfile.mkstemp(prefix=f".{file.name}-", suffix=".partial", dir=file.parent)
-    draft = Path(name)
+def wait_for_lock(folder: Path) -> TextIO:
+    """Hold the folder's lock until what is returned is closed: who builds in it at the same time waits here."""
     try:
-        with os.fdopen(handle, "wb") as stream:
-            yield stream
-        draft.chmod(0o644)
-        draft.replace(file)
-    finally:
-        draft.unlink(missing_ok=True)
-
-
-@contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Hold the folder's lock: who builds in it at the same time waits here until the other has ended or died."""
-    with (folder / "lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            log.warning("another process decodes into %s: waiting for it", folder.parent)
-            fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-
-
-def cores() -> int:
-    """Processor cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        return locked(folder / "lock", wait=False)
+    except BlockingIOError:
+        log.warning("another process decodes into %s: waiting for it", folder.parent)
+        return locked(folder / "lock")
 
 
 def _in_processes(tasks: Sequence[Task], processes: int) -> Iterator[tuple[int, list[str]]]:

@@ -10,8 +10,7 @@ from typing import Any
 
 from search_spaces.digests import digest
 from search_spaces.errors import UserError
-from search_spaces.files import require_file
-from study.data.cache.build import whole
+from search_spaces.files import require_file, written_whole
 
 log = logging.getLogger("losolab")
 
@@ -56,7 +55,7 @@ class Contents:
     def save(self) -> None:
         """Keep what was learned for the next time."""
         if self.changed:
-            with whole(self.file) as stream:
+            with written_whole(self.file) as draft, draft.open("wb") as stream:
                 stream.write(json.dumps(self.known, indent=0).encode())
 
 

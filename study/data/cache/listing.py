@@ -7,7 +7,7 @@ from pathlib import Path
 
 from search_spaces.errors import UserError
 from study.data.cache import store
-from study.data.cache.build import BUILDING, locked
+from study.data.cache.build import BUILDING, wait_for_lock
 from study.data.clips import pixel_digest
 
 
@@ -68,7 +68,7 @@ def remove(folder: Path, names: Sequence[str]) -> list[Path]:
     if unknown := [name for name in names if name not in there]:
         raise UserError([f"{folder} holds no {name}; there are: {', '.join(there) or 'none'}" for name in unknown])
     (folder / BUILDING).mkdir(exist_ok=True)
-    with locked(folder / BUILDING):
+    with wait_for_lock(folder / BUILDING):
         gone = [there[name] for name in names] + unfinished(folder)
         for file in gone:
             file.unlink(missing_ok=True)

@@ -21,15 +21,15 @@ import pyarrow as pa
 
 from search_spaces.digests import digest
 from search_spaces.errors import UserError
-from search_spaces.files import require_file
-from study.data.cache import build as building
-from study.data.cache.build import BUILDING, Progress, Task
+from search_spaces.files import require_file, written_whole
+from study.data.cache.build import BUILDING, Progress, Task, decode_all, wait_for_lock
 from study.data.cache.content_digests import Contents
 from study.data.clips import ClipIndex, Clips, assemble, pixel_state
 from study.data.video import decode, landmarks
 from study.data.video.cropping import Wanted, attempt, region_of, wanted_of
 from study.data.video.images import image_files
 from study.data.video.regions import rule
+from study.system.hardware import cores
 
 log = logging.getLogger("losolab")
 
@@ -89,7 +89,7 @@ def load(
     entries = identified(index, folder)
     files = {master: folder / file_name(master, entries) for master in masters}
     if not all(file.is_file() for file in files.values()):
-        with building.locked(folder / BUILDING):
+        with wait_for_lock(folder / BUILDING):
             build(
                 index.name, entries, {m: file for m, file in files.items() if not file.is_file()}, progress, processes
             )
@@ -118,7 +118,7 @@ def identified(index: ClipIndex, folder: Path) -> list[Entry]:
     that are two subjects': held out as one's, they would be trained on as the other's.
     """
     contents = known(folder)
-    with ThreadPoolExecutor(building.cores()) as threads:  # hashing leaves Python's lock to others
+    with ThreadPoolExecutor(cores()) as threads:  # hashing leaves Python's lock to others
         works = (partial(attempt, partial(entry, index.root, row, contents)) for row in index.table.to_pylist())
         outcomes = list(threads.map(lambda work: work(), works))
     contents.save()
@@ -169,7 +169,7 @@ def build(
     parts = next(iter(files.values())).parent / BUILDING
     for half in [*parts.glob(".*.npy-*.partial"), *parts.parent.glob(".*.arrow-*.partial")]:
         half.unlink(missing_ok=True)  # a killed process left it
-    building.run(tasks(entries, tuple(files), parts), progress or (lambda done, total: None), processes)
+    decode_all(tasks(entries, tuple(files), parts), progress or (lambda done, total: None), processes)
     with ThreadPoolExecutor(2) as threads:
         list(threads.map(partial(join, dataset, entries, parts), files.items()))
 
@@ -228,7 +228,7 @@ def write(file: Path, parts: Sequence[Path], dataset: str, master: str) -> None:
     about = asdict(About(dataset, master, len(parts), state.hexdigest()))
     untouched = pa.FixedShapeTensorArray.from_numpy_ndarray(np.zeros(shape, np.uint8))  # takes no memory
     batch = pa.record_batch({"pixels": untouched}).replace_schema_metadata({_ABOUT: json.dumps(about)})
-    with building.whole(file) as stream:
+    with written_whole(file) as draft, draft.open("wb") as stream:
         filled = Filled(stream, parts, shape)
         with pa.ipc.new_file(filled, batch.schema) as writer:
             writer.write_batch(batch)

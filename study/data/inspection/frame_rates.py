@@ -9,13 +9,13 @@ from pathlib import Path
 
 from search_spaces.config import TrialConfig
 from search_spaces.errors import UserError
-from study.data.cache.build import cores
 from study.data.cache.content_digests import Contents
 from study.data.clips import ClipIndex
 from study.data.readers.findings import SHOWN
 from study.data.video import video_files
 from study.data.video.cropping import attempt
 from study.data.video.video_files import Times
+from study.system.hardware import cores
 
 
 def timed(configs: Iterable[TrialConfig], index: ClipIndex, contents: Contents) -> ClipIndex:

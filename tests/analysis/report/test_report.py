@@ -231,7 +231,7 @@ def test_a_write_that_fails_leaves_the_old_file_and_no_part(simulate, tmp_path, 
     with pytest.raises(OSError, match="disk full"):
         publish(made, tmp_path)
     assert (tmp_path / "report.html").read_bytes() == before
-    assert not list(tmp_path.glob(".part-*"))
+    assert not list(tmp_path.glob(".*.partial"))
 
 
 def test_the_analysis_needs_neither_torch_nor_ray():

@@ -9,9 +9,9 @@ import pytest
 
 from search_spaces.errors import UserError
 from study.cli.app import app
-from study.cli.ledger_commands import copy_ledger
 from study.ledger import audit as module
 from study.ledger.audit import audit
+from study.ledger.backup import copy_ledger
 from study.ledger.writer import golden_digest, ledger_path
 from study.planning.status import status
 

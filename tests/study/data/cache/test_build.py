@@ -12,21 +12,22 @@ from pathlib import Path
 import pytest
 
 from search_spaces.errors import UserError
-from study.data.cache import build, store
+from study.data.cache import store
 from study.data.cache.build import BUILDING
 from study.data.readers import manifest
 from study.data.video import decode
+from study.system.hardware import cores
 
 REGIONS = ("face", "eyes", "mouth")
 BUILD = """
 import sys
 from pathlib import Path
-from study.data import cache
+from study.data.cache import store
 from study.data.readers import manifest
 if __name__ == "__main__":
     index = manifest.read(Path(sys.argv[1]), {})
     print("begins", flush=True)
-    cache.load(index, ("face", "eyes", "mouth"), Path(sys.argv[2]), lambda done, total: print(total, flush=True), 2)
+    store.load(index, ("face", "eyes", "mouth"), Path(sys.argv[2]), lambda done, total: print(total, flush=True), 2)
     print("ended", flush=True)
 """
 
@@ -149,4 +150,4 @@ def wait_for_the_end_of(group: int) -> None:
 
 
 def test_cores_are_those_that_this_process_may_use():
-    assert 1 <= build.cores() <= os.cpu_count()
+    assert 1 <= cores() <= os.cpu_count()
