@@ -14,9 +14,8 @@ import time
 from contextlib import nullcontext
 from pathlib import Path
 
-from rich.console import Console
-
 from search_spaces.study_file import load_study
+from study.planning import prepared_study
 from study.scheduling import driver, serial_executor
 from study.tracking.mirror_process import Place, mirrored
 from study.tracking.server import served
@@ -64,13 +63,12 @@ def run(root: Path, name: str, address: str | None) -> tuple[float, float]:
     """
     file = root / f"{name}.yaml"
     file.write_text(STUDY.replace("NAME", name))
-    study = driver.prepare(load_study(file, {"storage": str(root / name)}), file.read_text())
-    quiet = Console(quiet=True)
-    clips = driver.load_clips(study, quiet)
+    study = prepared_study.prepare(load_study(file, {"storage": str(root / name)}), file.read_text())
+    clips = prepared_study.load_clips(study)
     before, began = children(), time.perf_counter()
     with driver.begun(study, clips) as ledger, mirrored(study.folder, address) if address else nullcontext() as tail:
         assert len(study.plan.arms) * 5 == 40
-        driver.train(study, clips, ledger, serial_executor.serial, quiet)
+        driver.train(study, clips, ledger, serial_executor.serial)
     wall = time.perf_counter() - began
     if tail:
         print(tail.summary())

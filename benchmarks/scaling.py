@@ -15,11 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ray.cluster_utils import Cluster
-from rich.console import Console
 
 from search_spaces.spec import Resources
 from search_spaces.study_file import load_study
 from study.data.clips import Clips
+from study.planning import prepared_study
 from study.planning.plan import fold_cost
 from study.scheduling import driver
 from study.scheduling.ray_executor import RayTune
@@ -78,13 +78,12 @@ def run(nodes: int, stage: str, name: str, trials: int, storage: Path) -> float:
         text = STUDY.format(name=name, stage=stage.format(trials=trials, seeds=trials // 8, slots=2 * nodes))
         file = storage / f"{name}.yaml"
         file.write_text(text)
-        study = driver.prepare(load_study(file, {"storage": str(storage)}), text)
-        quiet = Console(quiet=True)
-        clips = driver.load_clips(study, quiet)
+        study = prepared_study.prepare(load_study(file, {"storage": str(storage)}), text)
+        clips = prepared_study.load_clips(study)
         cheapest = fold_cost(study.spec.baseline_config(), len(clips), len(clips.classes))
         with driver.begun(study, clips) as ledger:
             executor = RayTune(address=cluster.address, run=Sleep(SECONDS / cheapest))
-            driver.train(study, clips, ledger, executor, quiet)
+            driver.train(study, clips, ledger, executor)
         return _used(study.folder, nodes)
     finally:
         cluster.shutdown()

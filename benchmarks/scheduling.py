@@ -27,7 +27,7 @@ from study.ledger.fold_reuse import Library
 from study.ledger.writer import Ledger
 from study.scheduling import serial_executor
 from study.scheduling.ray_executor import RayTune
-from study.scheduling.scheduler import Agenda, Listed
+from study.scheduling.scheduler import Listed, Scheduler
 from study.scheduling.serial_executor import Executor
 from study.trials.fold_identity import Arithmetic
 from study.trials.trial import FoldResult, Trial, trial_keys
@@ -105,7 +105,7 @@ class Meter:
         self.times: list[float] = []
         self.usage: list[tuple[float, float]] = []
 
-    def __call__(self, trial: Trial, event: str, number: int, value: float | None = None) -> None:
+    def saw(self, trial: Trial, event: str, number: int, value: float | None = None) -> None:
         if event == "trained":
             self.times.append(time.perf_counter())
             if len(self.times) % 100 == 1 or len(self.times) == self.blocks:
@@ -135,9 +135,9 @@ def measure(executor: Executor, trials: int) -> dict[str, float]:
     meter = Meter(trials * BLOCKS)
     with tempfile.TemporaryDirectory() as folder, Ledger(Path(folder) / "study") as ledger:
         source = Listed(arms, ledger, lambda config: 1.0)
-        agenda = Agenda([source], ledger, clips(), meter, Library(Path(folder), "study"))
+        scheduler = Scheduler([source], ledger, clips(), meter, Library(Path(folder), "study"))
         began = time.perf_counter()
-        executor(agenda, clips(), Resources())
+        executor(scheduler, clips(), Resources())
         assert ledger.db.execute("select count(*) from outcome where state='complete'").fetchone()[0] == trials
     cpu, memory = (meter.usage[-1][i] - meter.usage[0][i] for i in (0, 1))
     return {
@@ -150,16 +150,16 @@ def measure(executor: Executor, trials: int) -> dict[str, float]:
 
 
 def ledger_rate(blocks: int = 1000) -> float:
-    """Blocks a second that the agenda writes down, one transaction each, nothing else going on."""
+    """Blocks a second that the scheduler writes down, one transaction each, nothing else going on."""
     began = time.perf_counter()
     measure(_straight_through, blocks // BLOCKS)
     return blocks / (time.perf_counter() - began)
 
 
-def _straight_through(agenda: Agenda, data: Clips, resources: Resources) -> None:
-    while (trial := agenda.take()) is not None:
+def _straight_through(scheduler: Scheduler, data: Clips, resources: Resources) -> None:
+    while (trial := scheduler.take()) is not None:
         for folds in Idle(0, False)(trial, data, {}, resources):
-            agenda.record(trial, folds)
+            scheduler.record(trial, folds)
 
 
 def main() -> None:
@@ -185,8 +185,8 @@ def main() -> None:
 
 
 def _print_serial(work: Idle, trials: int) -> None:
-    def serial(agenda: Agenda, data: Clips, resources: Resources) -> Any:
-        return serial_executor.serial(agenda, data, resources, run=work)
+    def serial(scheduler: Scheduler, data: Clips, resources: Resources) -> Any:
+        return serial_executor.serial(scheduler, data, resources, run=work)
 
     found, alone = measure(serial, trials), trials * BLOCKS * work.seconds
     print(f"serial          {found['seconds']:7.2f} s   ratio {found['seconds'] / alone:.3f} ({trials} trials)")

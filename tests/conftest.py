@@ -9,7 +9,6 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
 from search_spaces.study_file import load_study
 
@@ -52,25 +51,25 @@ class Small:
             (self.storage / part).symlink_to(videos / part)
 
     def prepared(self, **changes):
-        from study.scheduling import driver
+        from study.planning import prepared_study
 
         spec = load_study(self.file, {"storage": str(self.storage), **changes})
-        return driver.prepare(spec, self.file.read_text())
+        return prepared_study.prepare(spec, self.file.read_text())
 
     def clips(self):
-        from study.scheduling import driver
+        from study.planning import prepared_study
 
-        return driver.load_clips(self.prepared(), Console(quiet=True))
+        return prepared_study.load_clips(self.prepared())
 
     def run(self, executor=None, mixed=False, retry_failed=False, **changes) -> Path:
         """Run it here, serially if no executor is given, and return its folder."""
+        from study.planning import prepared_study
         from study.scheduling import driver, serial_executor
 
         study = self.prepared(**changes)
-        quiet = Console(quiet=True)
-        clips = driver.load_clips(study, quiet)
+        clips = prepared_study.load_clips(study)
         with driver.begun(study, clips, mixed=mixed) as ledger:
-            driver.train(study, clips, ledger, executor or serial_executor.serial, quiet, retry_failed=retry_failed)
+            driver.train(study, clips, ledger, executor or serial_executor.serial, retry_failed=retry_failed)
         return study.folder
 
     def rows(self) -> list[tuple]:
@@ -115,12 +114,12 @@ def stand_in_for_a_gpu() -> None:
 @pytest.fixture(scope="session")
 def videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Data and cache of the small study."""
-    from study.scheduling import driver
+    from study.planning import prepared_study
 
     storage = tmp_path_factory.mktemp("videos")
     (storage / "small.yaml").write_text(SMALL)
     spec = load_study(storage / "small.yaml", {"storage": str(storage)})
-    driver.load_clips(driver.prepare(spec, ""), Console(quiet=True))
+    prepared_study.load_clips(prepared_study.prepare(spec, ""))
     return storage
 
 

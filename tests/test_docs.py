@@ -70,13 +70,13 @@ def test_commands_run(page, tmp_path):
         assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
         return done.stdout
 
-    losolab("losolab synthesize clips --subjects 3 --clips 3")
+    losolab("losolab data synthesize clips --subjects 3 --clips 3")
     (study,) = re.findall(r"```yaml\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.S)
     (tmp_path / "first.yaml").write_text(study)
     if page != "README.md" and any("studies/first" in command for command in COMMANDS[page]):
         losolab("losolab run first.yaml --seeds 1")
-    for command in [*COMMANDS[page], *re.findall(r"`(losolab (?:report|ui) [^`]+)`", (ROOT / page).read_text())]:
-        if command.startswith("losolab ui"):
+    for command in [*COMMANDS[page], *re.findall(r"`(losolab (?:report|mlflow ui) [^`]+)`", (ROOT / page).read_text())]:
+        if command.startswith("losolab mlflow ui"):
             assert "http" in _until_it_serves(command, tmp_path, environment)
         elif command not in MADE:
             losolab(command)

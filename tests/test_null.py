@@ -10,12 +10,12 @@ from pathlib import Path
 
 import moving_patch
 import pytest
-from rich.console import Console
 from scipy.stats import binom
 
 from analysis.questions.ablation import ablations
 from analysis.results.results import Results
 from search_spaces.study_file import load_study
+from study.planning import prepared_study
 from study.scheduling import driver, serial_executor
 
 STUDIES = 100 if os.environ.get("LOSOLAB_SOAK") else 2
@@ -60,10 +60,10 @@ def verdicts(tmp_path: Path, folder: Path, header: list[str], rows: list[list[st
     dealt = [[str(i), subjects[i], labels[i], *row[3:-1]] for i, row in enumerate(rows)]
     (folder / "clips.csv").write_text("\n".join(",".join(line) for line in [header[:-1], *dealt]) + "\n")
     (file := tmp_path / "nothing.yaml").write_text(FILE)
-    study = driver.prepare(load_study(file, {"storage": str(tmp_path / f"studies{key}")}, data=folder), FILE)
-    clips = driver.load_clips(study, Console(quiet=True))
+    study = prepared_study.prepare(load_study(file, {"storage": str(tmp_path / f"studies{key}")}, data=folder), FILE)
+    clips = prepared_study.load_clips(study)
     with driver.begun(study, clips) as ledger:
-        assert driver.train(study, clips, ledger, serial_executor.serial, Console(quiet=True)) == 0
+        assert driver.train(study, clips, ledger, serial_executor.serial) == 0
     found = ablations(Results.load(study.folder))
     assert all(f.comparison.subjects == 18 - 8 for stage in found for f in stage.family)
     return {f"{stage.stage} {f.comparison.verdict}" for stage in found for f in stage.family}

@@ -122,6 +122,6 @@ def _download(client: "MlflowClient", said: str, name: str, folder: Path) -> Non
         raise UserError(f"{said}: no experiment {name!r} there; there are: {known}")
     runs = client.search_runs([found.experiment_id], f"tags.`{ARTIFACTS}` LIKE '%{TABLES[0]}%'", max_results=1)
     if not runs:
-        raise UserError(f"{said}: no run holds {' and '.join(TABLES)}; `losolab sync` sends them")
+        raise UserError(f"{said}: no run holds {' and '.join(TABLES)}; `losolab mlflow sync` sends them")
     for table in TABLES:
         client.download_artifacts(runs[0].info.run_id, table, str(folder))

@@ -12,6 +12,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from analysis.results.results import MARGIN
 from analysis.stats.confusion import Counts
 from analysis.stats.metrics import empty, parts, uf1
 from search_spaces.digests import stream
@@ -20,7 +21,6 @@ Floats = npt.NDArray[np.float64]
 Verdict = Literal["better", "worse", "equivalent", "inconclusive", "identical"]
 
 LEVEL = 0.95
-MARGIN = 0.02  # differences of UF1 up to this are of no practical matter, where a study does not declare its own
 RESAMPLES = 19_999
 TINY = 1e-12  # what rounding leaves of a zero
 POWER = 0.8  # with which a detectable difference is found

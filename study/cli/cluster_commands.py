@@ -1,19 +1,23 @@
 """Commands around a cluster: `losolab doctor`."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+from rich.text import Text
 
 from search_spaces import READY
 from study.cli.options import Address, Data, Labels, Reader, Storage, Tracking, load
-from study.cli.terminal import make_console
+from study.cli.terminal import console, shown
 
 if TYPE_CHECKING:
     from search_spaces.spec import StudySpec
     from study.cluster.checks import Finding
 
-console = make_console()
+_COLOURS = {"good": "green", "note": "yellow", "bad": "red"}
 
 
 def doctor(
@@ -30,26 +34,37 @@ def doctor(
 
     Ends with 2 where something has to be mended.
     """
-    from study.cluster import checks as look
+    from study.cluster import checks
 
     if cluster is not None:
-        findings = look.launchable(cluster)
+        findings = checks.launchable(cluster)
     else:
         spec = load(study, data=data, reader=reader, labels=labels, storage=storage, tracking_uri=tracking_uri)
         findings = (
             _on_cluster(address, spec)
             if address
-            else look.here(spec.storage, spec.tracking_uri, spec.baseline_config())
+            else checks.here(spec.storage, spec.tracking_uri, spec.baseline_config())
         )
-    look.show(findings, console)
+    _show(findings)
     if any(finding.verdict == "bad" for finding in findings):
         raise typer.Exit(2)
 
 
 def _on_cluster(address: str, spec: "StudySpec") -> "list[Finding]":
     from study.cluster import checks, nodes
-    from study.scheduling import driver
+    from study.planning.prepared_study import pixels, prepare
 
-    prepared = driver.prepare(spec, "")
+    prepared = prepare(spec, "")
     members = nodes.members_of(address, spec.baseline_config())
-    return checks.of_cluster(members, driver.pixels(prepared), spec.storage, spec.tracking_uri)
+    return checks.of_cluster(members, pixels(prepared), spec.storage, spec.tracking_uri)
+
+
+def _show(findings: "Sequence[Finding]") -> None:
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for column in ("where", "what", "", "found"):
+        table.add_column(column)
+    for finding in findings:
+        told = shown(finding.found) + (f"\n→ {shown(finding.remedy)}" if finding.remedy else "")
+        verdict = Text(finding.verdict, _COLOURS[finding.verdict])
+        table.add_row(Text(shown(finding.where)), Text(finding.what), verdict, Text(told))
+    console.print(table)

@@ -1,6 +1,7 @@
-"""Commands on data: `losolab look` and `losolab cache list | check | remove`."""
+"""Commands on data: `losolab data check | look | synthesize`, and `losolab data cache list | check | remove`."""
 
 from collections.abc import Callable
+from json import dumps
 from pathlib import Path
 from typing import Annotated
 
@@ -9,11 +10,12 @@ import typer
 from search_spaces.config import TrialConfig
 from search_spaces.errors import UserError
 from search_spaces.network_inputs import master
-from study.cli.terminal import make_console, say
+from study.cli.terminal import console, errors, say
 from study.cli.text_table import Column, TextTable
 
+app = typer.Typer(no_args_is_help=True, help="A dataset: check it, look at it, render one; the cache of decoded clips.")
 cache = typer.Typer(no_args_is_help=True, help="The cache of decoded clips: list it, check it, remove from it.")
-console = make_console()
+app.add_typer(cache, name="cache")
 
 Storage = Annotated[Path, typer.Option(help="where studies and the cache lie")]
 DEFAULT = Path("studies")
@@ -28,6 +30,36 @@ _COLUMNS = (
 )
 
 
+@app.command()
+def check(
+    reader: Annotated[str, typer.Argument(help="casme2, samm, smic, casme_squared, megc2019, manifest, ...")],
+    path: Annotated[Path | None, typer.Argument(help="the dataset's folder or manifest")] = None,
+    labels: Annotated[str | None, typer.Option(help="a label map by name, e.g. megc3")] = None,
+    option: Annotated[list[str] | None, typer.Option(help="an option of the reader: NAME=VALUE; repeatable")] = None,
+    decode: Annotated[bool, typer.Option("--decode", help="decode every clip, too, videos by two decoders")] = False,
+    json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
+) -> None:
+    """Say what a dataset holds, everything that is wrong with it, and what would be left out. Ends with 2 if wrong."""
+    from study.cli import check_view
+    from study.data.inspection import dataset_check
+
+    options = dataset_check.options_of(labels, option or [])
+    try:
+        with errors.status("reading the dataset") as line:
+            found = dataset_check.check(
+                reader, path, options, decode=decode, progress=lambda done, of: line.update(f"decoding {done} of {of}")
+            )
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt("stopped; a check writes nothing, and begins anew") from None
+    if json:
+        typer.echo(dumps(dataset_check.facts(found), indent=2, ensure_ascii=False))
+    else:
+        check_view.show(found, console)
+    if found.problems:
+        raise typer.Exit(2)
+
+
+@app.command()
 def look(
     reader: Annotated[str, typer.Argument(help="manifest, casme2, ..., or package.module:name")],
     path: Annotated[Path, typer.Argument(help="the dataset's folder or manifest")],
@@ -62,6 +94,25 @@ def look(
     typer.echo(f"{page}\nIt shows faces, which datasets' licences forbid to pass on: it stays on this computer.")
 
 
+@app.command()
+def synthesize(
+    folder: Annotated[Path, typer.Argument(help="the folder to make")],
+    subjects: Annotated[int, typer.Option(min=2)] = 12,
+    clips: Annotated[int, typer.Option(min=2, help="clips a subject, on average")] = 12,
+    seed: int = 0,
+    mislabelled: Annotated[float, typer.Option(min=0, max=1, help="share of clips with a wrong label")] = 0.1,
+    motion: Annotated[float, typer.Option(min=0, help="pixels on a face of 128 pixels")] = 5.0,
+) -> None:
+    """Render a dataset of synthetic faces as video files, with an annotation table and its planted answer."""
+    from study.data.synthetic.dataset import Synthetic
+    from study.data.synthetic.writer import synthesize as write
+
+    spec = Synthetic(subjects=subjects, clips=clips, seed=seed, mislabelled=mislabelled, motion=motion)
+    with console.status("rendering"):
+        write(folder, spec)
+    say(console, f"wrote {folder}: clips.csv, truth.json and the videos")
+
+
 @cache.command("list")
 def list_(storage: Storage = DEFAULT) -> None:
     """List what the cache holds, and how much of it belongs to builds that have not ended."""
@@ -78,7 +129,7 @@ def list_(storage: Storage = DEFAULT) -> None:
 
 
 @cache.command("check")
-def check(storage: Storage = DEFAULT) -> None:
+def check_cache(storage: Storage = DEFAULT) -> None:
     """Hold every file against the digest it was written with; exit code 2 where one is damaged."""
     from study.data.cache import listing
 
@@ -89,7 +140,7 @@ def check(storage: Storage = DEFAULT) -> None:
 
 @cache.command("remove")
 def remove(
-    names: Annotated[list[str], typer.Argument(help="names as `losolab cache list` shows them, or: all")],
+    names: Annotated[list[str], typer.Argument(help="names as `losolab data cache list` shows them, or: all")],
     storage: Storage = DEFAULT,
 ) -> None:
     """Remove files of the cache, and the parts of builds that have not ended. Studies decode again what they need."""

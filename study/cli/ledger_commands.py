@@ -1,4 +1,4 @@
-"""`losolab ledger check | export | copy`: a study's ledger as a file."""
+"""Commands on a study's ledger as a file: `losolab ledger check | export | copy | journal`."""
 
 from pathlib import Path
 from typing import Annotated
@@ -6,10 +6,11 @@ from typing import Annotated
 import typer
 
 from search_spaces.errors import UserError
-from study.cli.terminal import make_console, say
+from study.cli.terminal import console, say, say_where
 
-app = typer.Typer(no_args_is_help=True, help="check a study's ledger, write its tables, copy it")
-console = make_console()
+app = typer.Typer(
+    no_args_is_help=True, help="A study's ledger: check it, write its tables, copy it, write its journal."
+)
 Folder = Annotated[Path, typer.Argument(help="a study's folder: STORAGE/NAME")]
 
 
@@ -45,3 +46,11 @@ def copy(
 
     copy_ledger(folder, target)
     say(console, f"copied to {target}", wrap=False)
+
+
+@app.command()
+def journal(folder: Folder) -> None:
+    """Write a study's searches as a journal that optuna-dashboard opens."""
+    from study.search.optuna_journal import write_journal
+
+    say_where(console, "journal", f"{write_journal(folder)}; open it with: optuna-dashboard {folder / 'optuna.log'}")

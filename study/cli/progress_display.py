@@ -14,6 +14,7 @@ from rich.text import Text
 from study.cli.terminal import Parts
 from study.planning.cost_model import Work
 from study.planning.remaining_work import Outlook
+from study.planning.status import competes, named
 
 if TYPE_CHECKING:
     from study.trials.trial import Trial
@@ -23,7 +24,7 @@ _LEAST_BUSY = 0.01
 
 
 class Display:
-    """Counts what the agenda reports and shows it. Quiet where the output is no terminal, but for a line at the end."""
+    """Counts what becomes of a run and shows it. Quiet where the output is no terminal, but for a line at the end."""
 
     def __init__(self, console: Console, outlook: Outlook, clock: Callable[[], float] = time.monotonic) -> None:
         self.console, self.outlook, self.clock = console, outlook, clock
@@ -49,7 +50,7 @@ class Display:
         self.console.print(Parts(self._counts() + self._times()))
 
     def saw(self, trial: "Trial", event: str, number: int, value: float | None = None) -> None:
-        """An event of the agenda: see `study.scheduling.scheduler.Watch`."""
+        """An event of the scheduler: see `study.scheduling.scheduler.Watch`."""
         if event in ("trained", "reused", "copied"):
             setattr(self, event, getattr(self, event) + number)
             self.outlook.saw(trial, max(0, self.outlook.left(trial) - number))
@@ -64,6 +65,10 @@ class Display:
             self._ended(trial, event, number, value)
         if event != "trained" and (number or event in ("started", "complete", "failed", "pruned", "lost")):
             log.info("trial %d (%s): %s", trial.number, trial.arm or trial.stage, _told(event, number, value))
+
+    def knows(self, stage: str, trials: int) -> None:
+        """A stage that follows from a search has so many trials."""
+        self.outlook.knows(stage, trials)
 
     def time_left(self) -> float | None:
         """Seconds until all trials have ended, from their costs and how busy the devices were so far; None before."""
@@ -123,17 +128,6 @@ class Display:
         parts += [f"{self.spent / 3600:.2f} device-hours spent"] * bool(self.spent)
         parts += [f"{self.raced / 3600:.2f} saved by the race"] * bool(self.raced)
         return parts + [f"{self.saved / 3600:.2f} saved by reuse"] * bool(self.saved)
-
-
-def competes(trial: "Trial") -> bool:
-    """Whether a trial may be the best: no control is, nor the baseline's repetition under other seeds."""
-    return trial.arm != "null" and trial.config.control == "none"
-
-
-def named(trial: "Trial") -> str:
-    """A trial as its stage's best: its arm, or its number in a search, and its seed where it has one."""
-    name = f"trial {trial.number}" if trial.arm is None else trial.arm
-    return f"{name}, seed {trial.seeds[0]}" if len(trial.seeds) == 1 else name
 
 
 def _told(event: str, number: int, value: float | None) -> str:

@@ -33,6 +33,9 @@ def make_console(*, stderr: bool = False) -> Console:
     return Console(stderr=stderr, markup=False, emoji=False, highlight=False)
 
 
+console, errors = make_console(), make_console(stderr=True)
+
+
 def shown(text: str) -> str:
     """Text in which what would steer a terminal, or could not be written to it, is a backslash and a number."""
     return _STEERING.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
@@ -44,6 +47,12 @@ def say(console: Console, text: str, mark: str = "", style: str = "", *, wrap: b
     words = Text("\n".join(wrapped(told, console.width)) if wrap else told)
     words.stylize(style, 0, len(mark))
     console.print(words, soft_wrap=True)
+
+
+def say_where(console: Console, what: str, where: str) -> None:
+    """A line behind its name, and below it where that is too long for one line."""
+    line = f"{what:9}{where}"
+    say(console, line if len(line) <= console.width else f"{what}\n{where}")
 
 
 def wrapped(text: str, width: int) -> list[str]:

@@ -14,21 +14,13 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from rich.box import SIMPLE_HEAD
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
-
 from search_spaces.config import TrialConfig
-from search_spaces.errors import UserError, first_of
-from search_spaces.errors import shown as quoted
+from search_spaces.errors import UserError, first_of, shown
 from search_spaces.yaml_file import read
-from study.cli.terminal import shown
 from study.cluster import nodes as cluster
 from study.cluster.nodes import Member, Node
 from study.system.hardware import multiplies_bfloat16, ray_folder, ray_folder_problem
 
-_COLOURS = {"good": "green", "note": "yellow", "bad": "red"}
 _LEAST_DISK = 2**30
 _BOOTSTRAP = Path("~/ray_bootstrap_config.yaml")  # the launcher leaves the cluster file there, on the head
 _SSH = ["ssh", "-o", "BatchMode=yes", "-o", "ConnectTimeout=8", "-o", "StrictHostKeyChecking=accept-new"]
@@ -103,24 +95,13 @@ def _machines(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     if isinstance(workers := provider.get("worker_ips") or [], list):
         texts |= {f"provider.worker_ips[{number}]": host for number, host in enumerate(workers)}
     else:
-        problems.append(f"{path}: provider.worker_ips: {quoted(workers)} is no list; expected: {_EXPECTED}")
+        problems.append(f"{path}: provider.worker_ips: {shown(workers)} is no list; expected: {_EXPECTED}")
     for key, value in texts.items():
         if not isinstance(value, str):
-            problems.append(f"{path}: {key}: {quoted(value)} is no text; expected: {_EXPECTED}")
+            problems.append(f"{path}: {key}: {shown(value)} is no text; expected: {_EXPECTED}")
     if problems:
         raise UserError(first_of(problems))
     return provider, auth
-
-
-def show(findings: Sequence[Finding], console: Console) -> None:
-    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    for column in ("where", "what", "", "found"):
-        table.add_column(column)
-    for finding in findings:
-        told = shown(finding.found) + (f"\n→ {shown(finding.remedy)}" if finding.remedy else "")
-        verdict = Text(finding.verdict, _COLOURS[finding.verdict])
-        table.add_row(Text(shown(finding.where)), Text(finding.what), verdict, Text(told))
-    console.print(table)
 
 
 def tracking(uri: str | None) -> Iterator[Finding]:
@@ -133,9 +114,8 @@ def tracking(uri: str | None) -> Iterator[Finding]:
         socket.create_connection((address.hostname, port), timeout=5).close()
         yield Finding("tracking", "server", "good", f"{address.hostname}:{port} answers")
     except OSError as error:
-        remedy = (
-            "start it, open its port to this machine, or leave --tracking-uri out and send the runs later: losolab sync"
-        )
+        later = "leave --tracking-uri out and send the runs later: losolab mlflow sync"
+        remedy = f"start it, open its port to this machine, or {later}"
         yield Finding("tracking", "server", "bad", f"{address.hostname}:{port}: {error.strerror or error}", remedy)
 
 
@@ -240,7 +220,9 @@ def _faces(storage: Path, nodes: Sequence[Node]) -> Iterator[Finding]:
     for name in ("cache", "data"):
         if files := [path for path in (storage / name).rglob("*") if path.is_file()]:
             size = sum(path.stat().st_size for path in files) / 2**20
-            yield Finding(nodes[0].name, "faces", "note", f"{storage / name}: {size:,.0f} MiB", "losolab cache remove")
+            yield Finding(
+                nodes[0].name, "faces", "note", f"{storage / name}: {size:,.0f} MiB", "losolab data cache remove"
+            )
     for node in nodes:
         for folder in node.spilled:
             remedy = f"a run of this session may use it; when none does: rm -r {folder}"

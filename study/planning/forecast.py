@@ -12,10 +12,9 @@ from study.ledger.schema import ledger_path
 from study.ledger.snapshot import recorded
 from study.planning.cost_model import Work, makespan
 from study.planning.plan import Plan, planned
+from study.planning.prepared_study import Study, cached_clips
 from study.planning.remaining_work import Outlook
 from study.planning.timing import measure
-from study.scheduling import driver
-from study.scheduling.driver import Study
 from study.system import hardware
 from study.trials.fold_identity import Arithmetic
 from study.trials.trial import Trial, arithmetic_of, device_here, trial_keys
@@ -147,5 +146,5 @@ class _There:
     def _clips(self) -> Clips | None:
         """Ids and digests as the ledger or the cache knows them; None where the videos were never read."""
         if self.record is None:
-            return driver.cached_clips(self.study)
+            return cached_clips(self.study)
         return self.record.clips

@@ -11,7 +11,6 @@ from typing import Any
 from search_spaces.config import TrialConfig
 from search_spaces.errors import UserError
 from search_spaces.spec import StudySpec
-from study.cli.progress_display import competes, named
 from study.ledger import lock
 from study.ledger.damage import damage
 from study.ledger.schema import read_only
@@ -117,6 +116,17 @@ def status(folder: Path) -> Status:
         sum(n * plan.costs.seconds(Work(trial.config, plan.size)) for trial, n in never),
         sum(outlook.seconds()),
     )
+
+
+def competes(trial: Trial) -> bool:
+    """Whether a trial may be the best: no control is, nor the baseline's repetition under other seeds."""
+    return trial.arm != "null" and trial.config.control == "none"
+
+
+def named(trial: Trial) -> str:
+    """A trial as its stage's best: its arm, or its number in a search, and its seed where it has one."""
+    name = f"trial {trial.number}" if trial.arm is None else trial.arm
+    return f"{name}, seed {trial.seeds[0]}" if len(trial.seeds) == 1 else name
 
 
 @dataclass(frozen=True)

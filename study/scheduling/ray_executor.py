@@ -28,7 +28,7 @@ from study.trials.network_sources import Sources, discovered
 from study.trials.trial import Device, Done, Trial, run_trial
 
 if TYPE_CHECKING:  # workers import this module and need neither pandas nor optuna
-    from study.scheduling.scheduler import Agenda
+    from study.scheduling.scheduler import Scheduler
     from study.scheduling.serial_executor import TrialFunction
 
 _VAIN = 3  # times that Ray may die without a new fold in between
@@ -55,20 +55,20 @@ class RayTune:
         if self.address is None and (problem := ray_folder_problem()):
             raise UserError(problem)
 
-    def __call__(self, agenda: "Agenda", clips: Clips, resources: Resources) -> None:
+    def __call__(self, scheduler: "Scheduler", clips: Clips, resources: Resources) -> None:
         """Raises UserError when the ledger refuses a block, KeyboardInterrupt when the user stopped the study."""
-        log = agenda.ledger.folder / "ray.log"
+        log = scheduler.ledger.folder / "ray.log"
         vain = 0
         while vain < _VAIN:
-            progress = agenda.trained + agenda.failed
+            progress = scheduler.trained + len(scheduler.failed)
             with _process(log) as (process, connection), Stop(lambda: _ask(process)) as stop:
-                connection.send_bytes(cloudpickle.dumps((self, resources, agenda.ledger.mixed)))
-                ended = _serve(connection, agenda, clips, stop)
+                connection.send_bytes(cloudpickle.dumps((self, resources, scheduler.ledger.mixed)))
+                ended = _serve(connection, scheduler, clips, stop)
             stop.check()
             if ended:
                 return
-            agenda.put_back()
-            vain = vain + 1 if agenda.trained + agenda.failed == progress else 0
+            scheduler.put_back()
+            vain = vain + 1 if scheduler.trained + len(scheduler.failed) == progress else 0
         raise UserError(
             f"Ray died {_VAIN} times without a new fold: {_why(log)}. If it was for want of memory, give fewer "
             "--slots; the same command goes on from here"
@@ -88,7 +88,7 @@ class Task:
 LATER, WHICH_DEVICE = "later", "which device"
 
 
-def _serve(connection: Connection, agenda: "Agenda", clips: Clips, stop: Stop) -> bool:
+def _serve(connection: Connection, scheduler: "Scheduler", clips: Clips, stop: Stop) -> bool:
     """Do what Tune's process asks until it has ended; False when it died."""
     try:
         while (message := connection.recv()) != ("ended",):
@@ -96,26 +96,26 @@ def _serve(connection: Connection, agenda: "Agenda", clips: Clips, stop: Stop) -
             if verb == "clips":
                 connection.send(clips)
             elif verb == "trained_on":
-                agenda.trained_on(lambda: _device(connection), *arguments)
+                scheduler.trained_on(lambda: _device(connection), *arguments)
             elif verb == "take":
-                connection.send(None if stop.asked else _next(agenda))
+                connection.send(None if stop.asked else _next(scheduler))
             elif verb == "refused":
                 raise UserError(*arguments)
             else:  # record, fail, lost, returned
-                getattr(agenda, verb)(*arguments)
+                getattr(scheduler, verb)(*arguments)
     except (EOFError, ConnectionError):
         return False
     return True
 
 
-def _next(agenda: "Agenda") -> Task | str | None:
+def _next(scheduler: "Scheduler") -> Task | str | None:
     try:
-        trial = agenda.take()
+        trial = scheduler.take()
     except Wait:
         return LATER
     if trial is None:
         return None
-    return Task(trial, agenda.ledger.done(trial), discovered([trial.config], len(agenda.clips.classes)))
+    return Task(trial, scheduler.ledger.done(trial), discovered([trial.config], len(scheduler.clips.classes)))
 
 
 def _device(connection: Connection) -> Device:

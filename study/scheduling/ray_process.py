@@ -204,7 +204,7 @@ class Recorder(tune.Callback):
 
 
 class Proposals(Searcher):
-    """The driver's agenda as Tune's searcher. A trial whose process died is given out again by it, not by Tune."""
+    """The driver's scheduler as Tune's searcher. A trial whose process died is given out again by it, not by Tune."""
 
     def __init__(self, connection: Connection, slots: "Slots", resources: Resources) -> None:
         super().__init__(metric="done", mode="max")

@@ -1,4 +1,4 @@
-"""The agenda: which trial comes next, and what its results mean. Executors drive it; the ledger is its memory."""
+"""The scheduler: which trial comes next, and what its results mean. Executors drive it; the ledger is its memory."""
 
 import json
 import logging
@@ -36,13 +36,30 @@ class Source(Protocol):
 
 
 class Watch(Protocol):
-    """Sees what happens: so many folds `reused`, `copied` or `trained`, in `value` seconds each where that is known;
+    """Sees what becomes of a run."""
 
-    a trial `started`, or ended `complete` with UF1 `value`, `failed`, `lost`, or `pruned` with so many folds
-    never trained.
-    """
+    def saw(self, trial: Trial, event: str, number: int, value: float | None = None, /) -> None:
+        """So many folds `reused`, `copied` or `trained`, in `value` seconds each where that is known;
 
-    def __call__(self, trial: Trial, event: str, number: int, value: float | None = None, /) -> None: ...
+        a trial `started`, or ended `complete` with UF1 `value`, `failed`, `lost`, or `pruned` with so many folds
+        never trained.
+        """
+
+    def knows(self, stage: str, trials: int, /) -> None:
+        """A stage that follows from a search has begun, and has so many trials."""
+
+
+class _Unwatched:
+    """Looks away."""
+
+    def saw(self, trial: Trial, event: str, number: int, value: float | None = None, /) -> None:
+        pass
+
+    def knows(self, stage: str, trials: int, /) -> None:
+        pass
+
+
+UNWATCHED = _Unwatched()
 
 
 class Listed:
@@ -69,7 +86,7 @@ class Listed:
                 yield trial
 
 
-class Agenda:
+class Scheduler:
     """Hands out trials, writes down what comes back, and knows when a trial is complete."""
 
     def __init__(
@@ -87,7 +104,8 @@ class Agenda:
         self.running: dict[int, tuple[Trial, int]] = {}  # by number: the trial and its attempt
         self.waiting: list[Trial] = []  # given out before, and back
         self.keys: dict[int, frozenset[str]] = {}  # of the trials given out, all their folds
-        self.trained = self.failed = 0
+        self.trained = 0
+        self.failed: set[int] = set()  # trials, by number, in this run or before
         self._arithmetic: Callable[[Trial], Arithmetic] | None = None
         ledger.end_attempts()  # of a driver that was killed
 
@@ -98,10 +116,10 @@ class Agenda:
             if trial.number not in self.keys:
                 self._note_sources(trial)
                 self.keys[trial.number] = frozenset(trial_keys(trial, self.clips))
-                self.watch(trial, "reused", len(self.ledger.done(trial)))
+                self.watch.saw(trial, "reused", len(self.ledger.done(trial)))
                 self._copy(trial)
             if not self._settled(trial):
-                self.watch(trial, "started", 0)
+                self.watch.saw(trial, "started", 0)
                 return trial
             self._watch_end(trial)
         return None
@@ -140,7 +158,7 @@ class Agenda:
         for origin, own in groupby(sorted(copies, key=lambda copy: copy.origin), lambda copy: copy.origin):
             seconds = [copy.fold.seconds for copy in own]
             log.info("trial %d: %d folds copied from %s", trial.number, len(seconds), origin)
-            self.watch(trial, "copied", len(seconds), sum(seconds) / len(seconds))
+            self.watch.saw(trial, "copied", len(seconds), sum(seconds) / len(seconds))
 
     def record(self, trial: Trial, folds: list[FoldResult]) -> None:
         """Write down a block, and the outcome that it causes, in one transaction.
@@ -156,7 +174,7 @@ class Agenda:
             self.ledger.add_folds(self.running[trial.number][1], folds)
             settled = self._settled(trial)
         self.trained += len(folds)
-        self.watch(trial, "trained", len(folds), sum(fold.seconds for fold in folds) / max(1, len(folds)))
+        self.watch.saw(trial, "trained", len(folds), sum(fold.seconds for fold in folds) / max(1, len(folds)))
         if settled:
             self._watch_end(trial)
 
@@ -165,7 +183,6 @@ class Agenda:
         with self.ledger.transaction():
             self.ledger.end_attempt(self.running.pop(trial.number)[1], why)
             self.ledger.settle(trial.number, Outcome("failed", len(self.ledger.done(trial)), None, why))
-        self.failed += 1
         self._watch_end(trial)
 
     def lost(self, trial: Trial, said: str = "") -> None:
@@ -196,7 +213,7 @@ class Agenda:
     def _put_back(self, trial: Trial) -> None:
         del self.running[trial.number]
         self.waiting.append(trial)
-        self.watch(trial, "lost", 0)
+        self.watch.saw(trial, "lost", 0)
 
     def _settled(self, trial: Trial) -> bool:
         """Whether a trial has come to its end; if so its outcome is written down."""
@@ -228,10 +245,12 @@ class Agenda:
     def _watch_end(self, trial: Trial) -> None:
         outcome = self.ledger.outcome(trial.number)
         assert outcome is not None
+        if outcome.state == "failed":
+            self.failed.add(trial.number)
         if outcome.state == "pruned":
-            self.watch(trial, "pruned", len(self.keys[trial.number]) - len(self.ledger.done(trial)))
+            self.watch.saw(trial, "pruned", len(self.keys[trial.number]) - len(self.ledger.done(trial)))
         else:
-            self.watch(trial, outcome.state, 0, outcome.value)
+            self.watch.saw(trial, outcome.state, 0, outcome.value)
 
     def _uf1(self, rows: list[list[object]]) -> float:
         y_true, y_pred = [str(row[1]) for row in rows], [str(row[2]) for row in rows]

@@ -7,7 +7,7 @@ from typing import Protocol
 from search_spaces.errors import UserError
 from search_spaces.spec import Resources
 from study.data.clips import Clips
-from study.scheduling.scheduler import Agenda
+from study.scheduling.scheduler import Scheduler
 from study.system.interrupts import Stop
 from study.trials.trial import BrokenProcess, Done, FoldResult, Trial, device_here, prepare_process, run_trial
 
@@ -15,31 +15,31 @@ TrialFunction = Callable[[Trial, Clips, Mapping[str, Done], Resources], Iterator
 
 
 class Executor(Protocol):
-    """Runs an agenda's trials to their end, and returns when the agenda has no more.
+    """Runs an scheduler's trials to their end, and returns when the scheduler has no more.
 
     Raises UserError when the ledger refuses a block, KeyboardInterrupt when the user stopped the study.
     """
 
-    def __call__(self, agenda: Agenda, clips: Clips, resources: Resources) -> None: ...
+    def __call__(self, scheduler: Scheduler, clips: Clips, resources: Resources) -> None: ...
 
 
-def serial(agenda: Agenda, clips: Clips, resources: Resources, run: TrialFunction = run_trial) -> None:
+def serial(scheduler: Scheduler, clips: Clips, resources: Resources, run: TrialFunction = run_trial) -> None:
     """All trials in this process, one after another."""
     import torch
 
     resources = resources.where(torch.cuda.is_available())
     prepare_process(resources)
-    agenda.trained_on(lambda: device_here(resources), resources)
+    scheduler.trained_on(lambda: device_here(resources), resources)
     with Stop() as stop:
-        while (trial := agenda.take()) is not None:
+        while (trial := scheduler.take()) is not None:
             try:
-                for folds in run(trial, clips, agenda.ledger.done(trial), resources):
-                    agenda.record(trial, folds)
+                for folds in run(trial, clips, scheduler.ledger.done(trial), resources):
+                    scheduler.record(trial, folds)
                     stop.check()
             except UserError:
                 raise
             except BrokenProcess as error:
                 raise UserError(f"{error}; this process can use its GPU no more: the same command goes on") from error
             except Exception:
-                agenda.fail(trial, traceback.format_exc())
+                scheduler.fail(trial, traceback.format_exc())
                 stop.check()

@@ -1,15 +1,9 @@
 """Going on with a study: what was begun under its name must be what its file now says, or less."""
 
-import json
 from collections.abc import Iterator
-from contextlib import closing
-from pathlib import Path
 
 from search_spaces.designs import arms, follows
 from search_spaces.spec import Fixed, Search, StudySpec
-from study.data.clips import ClipIndex, assemble
-from study.ledger.damage import damage
-from study.ledger.schema import has_begun, read_only
 from study.ledger.writer import Ledger
 from study.scheduling.follow_up_stages import arms_that_follow
 from study.trials.subject_order import Course
@@ -47,36 +41,3 @@ def _of_search(spec: StudySpec, stage: str, design: Search, ledger: Ledger) -> I
         yield f"stages.{stage}.proposals: {design.proposals} are fewer than the ledger has"
     elif design.proposals != asked and any(ledger.proposals(name) for name in later):
         yield f"stages.{stage}.proposals: was {asked}, and a later stage has begun since"
-
-
-def changed_data(index: ClipIndex, folder: Path) -> list[str]:
-    """What is different from the data with which a study began, in words: before anything is decoded for it.
-
-    Or what is damaged in its ledger, which then cannot tell.
-    """
-    if not has_begun(folder):
-        return []
-    if broken := damage(folder, orphans=False):
-        return broken
-    with closing(read_only(folder)) as db:
-        study = db.execute("select identity, description from study").fetchone()
-        if study is None or json.loads(study["identity"])["data"].get("index") == assemble(index, {}).digests["index"]:
-            return []
-        folds = db.execute("select predictions from fold group by held_out").fetchall()
-    description = json.loads(study["description"])
-    names = {name: tuple(place) for name, *place in description["clips"]}
-    labels = {names[clip]: true for own in folds for clip, true, *_ in json.loads(own["predictions"])}
-    there = {(row["dataset"], row["subject"], row["clip_id"]): row["label"] for row in index.table.to_pylist()}
-    gone, new = sorted(set(names.values()) - set(there)), sorted(set(there) - set(names.values()))
-    other = [f"{_name(p)} was {old} and is {there[p]}" for p, old in sorted(labels.items()) if there.get(p, old) != old]
-    what = [f"{len(gone)} clips are gone ({_name(gone[0])})"] if gone else []
-    what += [f"{len(new)} clips are new ({_name(new[0])})"] if new else []
-    what += [f"labels of {len(other)} clips are others ({other[0]})"] if other else []
-    what = what or ["what is said of its clips (onset, apex, offset, frame rate, classes or files)"]
-    remedy = "put the data back as it was, or give the changed study a new name"
-    return [f"{folder}: the data has changed since this study began: {'; '.join(what)}; {remedy}"]
-
-
-def _name(place: tuple[str, ...]) -> str:
-    dataset, subject, clip = place
-    return f"{dataset} {subject} {clip}".strip()

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 _PAUSE, _LONGEST = 3.0, 60.0  # seconds between two looks at the ledger; it doubles while the store does not answer
 _SHARE = 0.02  # of a processor that looking may take
 _PROBE = 1.5  # seconds that a store may take to answer at all
-_PATIENCE = 60.0  # seconds that the last pass may take; `losolab sync` sends what is left then
+_PATIENCE = 60.0  # seconds that the last pass may take; `losolab mlflow sync` sends what is left then
 _PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
 _NICE = 5  # trials go first where processors are few
 
@@ -116,7 +116,7 @@ class Tail:
         if self.process.returncode == 0:
             return said
         missing = said or "not all runs were sent"
-        return f"{missing} (why: {self.folder / 'mirror.log'}); send the rest with: losolab sync {self.folder}"
+        return f"{missing} (why: {self.folder / 'mirror.log'}); send the rest with: losolab mlflow sync {self.folder}"
 
     def _started(self) -> subprocess.Popen[bytes]:
         environment = {name: value for name, value in os.environ.items() if name != "MLFLOW_TRACKING_URI"}

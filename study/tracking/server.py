@@ -48,7 +48,7 @@ def serve(folder: Path, uri: str | None, port: int, say: Callable[[str], None]) 
 def served(folder: Path, to: Place, port: int) -> Iterator[str]:
     """The address of a server on this store, which ends with the context. Raises UserError where it cannot start."""
     if to.uri.startswith("sqlite:///") and not Path(str(to)).is_file():
-        raise UserError(f"{to}: there is no MLflow store yet; make it with: losolab sync {folder}")
+        raise UserError(f"{to}: there is no MLflow store yet; make it with: losolab mlflow sync {folder}")
     _refuse_taken(port)
     address = f"http://127.0.0.1:{port}"
     with tempfile.TemporaryFile("w+") as log:
@@ -77,7 +77,9 @@ def runs_page(address: str, folder: Path) -> str:
             experiment = json.load(answer)["experiment"]
     except HTTPError as error:
         if error.code == 404:
-            raise UserError(f"{address} has no experiment {name} yet; send it with: losolab sync {folder}") from None
+            raise UserError(
+                f"{address} has no experiment {name} yet; send it with: losolab mlflow sync {folder}"
+            ) from None
         return address  # it asks for a login, which the browser will give
     except (URLError, TimeoutError) as error:
         raise UserError(f"{address}: no MLflow server answers there ({error})") from None

@@ -35,7 +35,7 @@ def tiny(inputs, classes):
 DOC = (REPOSITORY / "docs/cluster.md").read_text(encoding="utf-8")
 SAID = [line for block in re.findall(r"```sh\n(.*?)```", DOC, re.S) for line in block.splitlines() if line]
 FORWARD = "ray dashboard ray_cluster.yaml &"
-(UI,) = (line for line in SAID if "losolab ui" in line)
+(UI,) = (line for line in SAID if "losolab mlflow ui" in line)
 (JOB,) = (line for line in SAID if "ray job submit" in line)
 SUBMIT = "ray submit ray_cluster.yaml study/run.py my_study.yaml"
 
@@ -226,7 +226,7 @@ def test_doctor_finds_what_is_wrong_with_a_cluster(cluster):
     told = cluster.lab.head.run(f"{doctor} --tracking-uri http://{cluster.lab.laptop.address}:5000", code=2)
     assert "numpy" in told and "1.0, elsewhere" in told
     assert "constraints file" in told
-    assert "losolab sync" in told
+    assert "losolab mlflow sync" in told
 
 
 def test_the_cluster_goes_down(cluster):

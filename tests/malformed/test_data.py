@@ -247,7 +247,9 @@ SHAPED = {"options": {}, "ideal_uf1": {"regions": {"face": {"balanced": 1, "actu
 def test_a_truth_of_another_kind(folder, content, words):
     (folder / "clips.csv").write_text(table())
     (folder / "truth.json").write_bytes(content)
-    refused("check", "manifest", folder, cwd=folder, tells=("truth.json: ", words, "`losolab synthesize` writes it"))
+    refused(
+        "check", "manifest", folder, cwd=folder, tells=("truth.json: ", words, "`losolab data synthesize` writes it")
+    )
 
 
 @pytest.mark.parametrize("reader", ["os:system", "json:loads", "os:abort", "os:rename", "antigravity:x"])

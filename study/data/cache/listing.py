@@ -1,4 +1,4 @@
-"""What a cache holds, for `losolab cache`: listed, checked against its digests, and removed."""
+"""What a cache holds, for `losolab data cache`: listed, checked against its digests, and removed."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -295,4 +295,4 @@ def opened(file: Path) -> tuple[Pixels, About]:
 
 def remedy(file: Path) -> str:
     """What to do about a file of the cache that is damaged."""
-    return f"remove it: losolab cache remove {file.stem} --storage {quote(str(file.parent.parent))}"
+    return f"remove it: losolab data cache remove {file.stem} --storage {quote(str(file.parent.parent))}"

@@ -123,7 +123,7 @@ def index_of(survey: Survey) -> ClipIndex:
 def limited(problems: Sequence[str]) -> list[str]:
     """The first problems, and how many more there are."""
     more = len(problems) - MOST
-    return [*problems[:MOST], *([f"... and {more} more; losolab check --json lists them all"] if more > 0 else [])]
+    return [*problems[:MOST], *([f"... and {more} more; losolab data check --json lists them all"] if more > 0 else [])]
 
 
 def together_problems(rows: Sequence[Mapping[str, Any]], classes: Sequence[str]) -> Iterator[str]:

@@ -74,7 +74,7 @@ def planted(file: Path) -> dict[str, object] | None:
     """The planted answer that lies beside a table; None where none is. Raises UserError where it is another file."""
     if not file.exists():
         return None
-    remedy = "`losolab synthesize` writes it again; beside clips of your own, give it another name"
+    remedy = "`losolab data synthesize` writes it again; beside clips of your own, give it another name"
     require_file(file, f"what is planted in synthetic data: {remedy}")
     try:
         held = json.loads(file.read_text(encoding="utf-8"))

@@ -129,7 +129,7 @@ def test_the_doctor_names_the_node_the_fault_and_a_remedy(member, what, tmp_path
 def test_a_tracking_server_that_does_not_answer():
     (finding,) = checks.tracking("http://127.0.0.1:9")
     assert finding.verdict == "bad"
-    assert "losolab sync" in finding.remedy
+    assert "losolab mlflow sync" in finding.remedy
     assert list(checks.tracking("sqlite:///mlflow.db")) == []
 
 

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import moving_patch
 import pytest
-from rich.console import Console
 
 from analysis.report.report import report
 from analysis.results.results import Results
@@ -16,6 +15,7 @@ from search_spaces.study_file import load_study
 from study.ledger.audit import audit
 from study.ledger.export import export
 from study.ledger.writer import read_only
+from study.planning import prepared_study
 from study.planning.status import status
 from study.scheduling import driver, serial_executor
 from study.trials.trial import device_here
@@ -32,11 +32,10 @@ class Older:
 
     def run(self, name: str = "begun", dataset: str | None = None) -> Path:
         parts = {"storage": str(self.storage), "name": name} | ({"dataset.name": dataset} if dataset else {})
-        study = driver.prepare(load_study(self.file, parts, data=self.data), self.file.read_text())
-        quiet = Console(quiet=True)
-        clips = driver.load_clips(study, quiet)
+        study = prepared_study.prepare(load_study(self.file, parts, data=self.data), self.file.read_text())
+        clips = prepared_study.load_clips(study)
         with driver.begun(study, clips) as ledger:
-            assert driver.train(study, clips, ledger, serial_executor.serial, quiet) == 0
+            assert driver.train(study, clips, ledger, serial_executor.serial) == 0
         return study.folder
 
 

@@ -8,7 +8,6 @@ from pathlib import Path
 import moving_patch
 import numpy as np
 import pytest
-from rich.console import Console
 
 from analysis.questions.ablation import ablations
 from analysis.questions.main_table import headline
@@ -21,6 +20,7 @@ from search_spaces.errors import UserError
 from search_spaces.study_file import load_study
 from study.ledger.audit import audit
 from study.ledger.writer import golden_digest, read_only
+from study.planning import prepared_study
 from study.planning.choosing_subjects import many_that_choose, settled
 from study.planning.status import status
 from study.scheduling import driver, serial_executor
@@ -33,10 +33,10 @@ FILE = Path(__file__).parents[1] / "ledger/older/begun.yaml"
 
 def run(storage: Path, data: Path, executor=serial_executor.serial, **parts) -> Path:
     own = {"storage": str(storage), "name": "split", "baseline.epochs": 3, "stages.search.chosen_by": 0.4} | parts
-    study = driver.prepare(load_study(FILE, own, data=data), FILE.read_text())
-    clips = driver.load_clips(study, Console(quiet=True))
+    study = prepared_study.prepare(load_study(FILE, own, data=data), FILE.read_text())
+    clips = prepared_study.load_clips(study)
     with driver.begun(study, clips) as ledger:
-        assert driver.train(study, clips, ledger, executor, Console(quiet=True)) == 0
+        assert driver.train(study, clips, ledger, executor) == 0
     return study.folder
 
 
@@ -169,7 +169,7 @@ def test_a_study_in_which_all_chose_is_marked(split, tmp_path, data):
 def test_it_goes_on_as_it_began_and_refuses_another_share(split, tmp_path, data, capsys):
     assert json.loads(closing_row(split))["stages"]["search"]["chosen_by"] == 0.4
     begun = load_study(FILE, {"storage": str(split.parent), "name": "split", "baseline.epochs": 3}, data=data)
-    assert driver.prepare(begun, "").spec.stages["search"].chosen_by == 0.4
+    assert prepared_study.prepare(begun, "").spec.stages["search"].chosen_by == 0.4
     with pytest.raises(UserError, match=r"stages.search.chosen_by was 0.4"):
         run(split.parent, data, **{"stages.search.chosen_by": "all"})
 

@@ -12,9 +12,9 @@ from study.cli.plan_view import print_forecast
 from study.cli.progress_display import Display
 from study.ledger.writer import ledger_path, read_only
 from study.planning.forecast import forecast
+from study.planning.prepared_study import cached_clips
 from study.planning.timing import measure
 from study.scheduling import serial_executor
-from study.scheduling.driver import cached_clips
 from study.system.hardware import Machine
 
 WHOLE = bool(os.environ.get("LOSOLAB_SOAK"))

@@ -8,13 +8,13 @@ from pathlib import Path
 import moving_patch
 import pytest
 from made_up_study import in_store
-from rich.console import Console
 
 from analysis.report.report import report
 from analysis.results.results import Results
 from search_spaces.study_file import load_study
 from study.ledger.audit import audit
 from study.ledger.writer import golden_digest, read_only
+from study.planning import prepared_study
 from study.planning.status import status
 from study.scheduling import driver, serial_executor
 from study.scheduling.ray_executor import RayTune
@@ -27,10 +27,10 @@ FILE = Path(__file__).parents[1] / "ledger/older/begun.yaml"
 
 def run(storage: Path, data: Path, executor=serial_executor.serial, name: str = "both") -> Path:
     parts = {"storage": str(storage), "name": name, "baseline.epochs": 4}
-    study = driver.prepare(load_study(FILE, parts, data=data), FILE.read_text())
-    clips = driver.load_clips(study, Console(quiet=True))
+    study = prepared_study.prepare(load_study(FILE, parts, data=data), FILE.read_text())
+    clips = prepared_study.load_clips(study)
     with driver.begun(study, clips) as ledger:
-        assert driver.train(study, clips, ledger, executor, Console(quiet=True)) == 0
+        assert driver.train(study, clips, ledger, executor) == 0
     return study.folder
 
 

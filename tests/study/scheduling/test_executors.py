@@ -167,12 +167,12 @@ def test_ctrl_c_ends_with_a_word_and_the_same_command_goes_on(small, golden, opt
 
 @pytest.mark.slow
 def test_what_the_ledger_refuses_is_told_under_ray_as_well(small, monkeypatch):
-    from study.scheduling.scheduler import Agenda
+    from study.scheduling.scheduler import Scheduler
 
     def record(*_):
         raise UserError("refused for a test")
 
-    monkeypatch.setattr(Agenda, "record", record)
+    monkeypatch.setattr(Scheduler, "record", record)
     with pytest.raises(UserError, match="refused for a test"):
         small.run(RayTune(slots=1))
 
@@ -191,9 +191,9 @@ def test_a_cluster_that_does_not_answer_is_told(small):
 
 @pytest.mark.slow
 def test_ctrl_c_between_two_trials_is_no_success(small, monkeypatch):
-    from study.scheduling.scheduler import Agenda
+    from study.scheduling.scheduler import Scheduler
 
-    take, seen = Agenda.take, []
+    take, seen = Scheduler.take, []
 
     def interrupted(self):
         seen.append(1)
@@ -201,7 +201,7 @@ def test_ctrl_c_between_two_trials_is_no_success(small, monkeypatch):
             signal.raise_signal(signal.SIGINT)
         return take(self)
 
-    monkeypatch.setattr(Agenda, "take", interrupted)
+    monkeypatch.setattr(Scheduler, "take", interrupted)
     with pytest.raises(KeyboardInterrupt):
         small.run(RayTune(slots=1))
     assert small.folds() < FOLDS

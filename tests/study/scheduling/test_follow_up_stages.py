@@ -70,9 +70,9 @@ def test_search_confirm_ablate_each_on_seeds_of_its_own(small, whole):
 
 @pytest.mark.parametrize("stop", [2, 5, 9, 13])
 def test_a_stopped_study_goes_on_at_its_first_unfinished_stage(small, whole, stop, monkeypatch):
-    from study.scheduling.scheduler import Agenda
+    from study.scheduling.scheduler import Scheduler
 
-    take, seen = Agenda.take, []
+    take, seen = Scheduler.take, []
 
     def stopped(self):
         seen.append(1)
@@ -80,7 +80,7 @@ def test_a_stopped_study_goes_on_at_its_first_unfinished_stage(small, whole, sto
             raise KeyboardInterrupt
         return take(self)
 
-    monkeypatch.setattr(Agenda, "take", stopped)
+    monkeypatch.setattr(Scheduler, "take", stopped)
     with pytest.raises(KeyboardInterrupt):
         small.run(stages=STAGES)
     monkeypatch.undo()

@@ -236,7 +236,7 @@ def test_without_a_server_the_study_goes_on_and_says_what_to_do(folder):
         every_state(folder)
     assert time.monotonic() - began < 45
     assert tail.process.returncode == 1 and not alive(tail.process.pid)
-    assert f"losolab sync {folder}" in tail.summary() and "mirror.log" in tail.summary()
+    assert f"losolab mlflow sync {folder}" in tail.summary() and "mirror.log" in tail.summary()
     assert "Connection refused" in (folder / "mirror.log").read_text()
     with pytest.raises(UserError, match="could be sent"):
         mirror(folder, NOWHERE)

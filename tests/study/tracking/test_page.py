@@ -40,7 +40,7 @@ CLOSE = """[...document.querySelectorAll('button[aria-label="Close"], button[ari
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory):
-    """What `losolab ui` prints for a search of 16 trials."""
+    """What `losolab mlflow ui` prints for a search of 16 trials."""
     folder = tmp_path_factory.mktemp("storage") / "which_network"
     search(folder)
     mirror(folder, None)

@@ -91,7 +91,7 @@ def test_a_frozen_server_holds_nothing_up_and_what_it_does_late_is_put_right(tmp
             assert time.monotonic() - began < 55  # a time-out of 5 s, a probe of 1.5 s, a busy machine
         finally:
             server.signal(signal.SIGCONT)
-    assert "of 21 runs are whole in" in tail.summary() and f"losolab sync {folder}" in tail.summary()
+    assert "of 21 runs are whole in" in tail.summary() and f"losolab mlflow sync {folder}" in tail.summary()
     assert mirror(folder, server.address) == f"21 runs in {server.address}"
     assert_as_in_the_ledger(folder, server.address)
 
@@ -123,7 +123,7 @@ def test_a_server_that_accepts_and_never_answers(tmp_path):
             began = time.monotonic()
         assert time.monotonic() - began < 20
     assert tail.summary().startswith(f"0 of 6 runs are whole in {address}")
-    assert f"losolab sync {folder}" in tail.summary()
+    assert f"losolab mlflow sync {folder}" in tail.summary()
     mirror(folder, f"sqlite:///{tmp_path}/elsewhere.db")
     assert_as_in_the_ledger(folder, f"sqlite:///{tmp_path}/elsewhere.db")
 
@@ -159,7 +159,7 @@ def test_no_process_of_the_study_but_the_mirror_talks_to_mlflow(small, tmp_path)
         )
         printed, _ = study.communicate(timeout=300)
     assert study.returncode == 0, printed
-    assert "0 of" in printed and "losolab sync" in printed
+    assert "0 of" in printed and "losolab mlflow sync" in printed
     seen = [json.loads(line) for line in log.read_text().splitlines()]
     trained = {one["pid"] for one in seen if one["what"] == "import torch"}
     mirrors = {one["pid"] for one in seen if one["what"] in ("import mlflow", f"connect {port}")}

@@ -13,7 +13,7 @@ import yaml
 
 from study.ledger.writer import golden_digest
 from study.scheduling.ray_executor import RayTune
-from study.scheduling.scheduler import Agenda
+from study.scheduling.scheduler import Scheduler
 from study.scheduling.serial_executor import serial
 from study.trials import race
 from study.trials.subject_order import Course, Opponent
@@ -173,15 +173,15 @@ def test_failed_trials_that_are_run_again_change_no_later_proposal(small, tmp_pa
             raise ArithmeticError("diverged")
         return real(config, *arguments)
 
-    def stopped(agenda):
+    def stopped(scheduler):
         takes.append(1)
         if len(takes) == 8:
             raise KeyboardInterrupt
-        return take(agenda)
+        return take(scheduler)
 
-    take = Agenda.take
+    take = Scheduler.take
     monkeypatch.setattr(study.training.train, "train", train)
-    monkeypatch.setattr(Agenda, "take", stopped)
+    monkeypatch.setattr(Scheduler, "take", stopped)
     with pytest.raises(KeyboardInterrupt):
         small.run(dataset=EIGHT, stages=stages)
     assert doomed

@@ -161,7 +161,7 @@ def test_a_truncated_file_is_told_with_its_remedy(index, tmp_path, left):
     store.load(index, ("eyes",), tmp_path / "cache")
     (file,) = (tmp_path / "cache").glob("*.arrow")
     file.write_bytes(file.read_bytes()[:left])
-    with pytest.raises(UserError, match=f"losolab cache remove {file.stem} --storage {tmp_path}$"):
+    with pytest.raises(UserError, match=f"losolab data cache remove {file.stem} --storage {tmp_path}$"):
         store.load(index, ("eyes",), tmp_path / "cache")
 
 
@@ -215,5 +215,5 @@ def test_a_file_of_the_cache_that_says_nothing_sound_is_told(index, tmp_path):
         file.write_bytes(whole.replace(b'{"dataset": "', damage[:13].ljust(13)))
         assert file.read_bytes() != whole
         for use in (lambda: store.load(index, ("eyes",), tmp_path), lambda: listing.stored(tmp_path)):
-            with pytest.raises(UserError, match=f"not whole .* losolab cache remove {file.stem}"):
+            with pytest.raises(UserError, match=f"not whole .* losolab data cache remove {file.stem}"):
                 use()

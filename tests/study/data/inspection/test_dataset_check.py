@@ -1,4 +1,4 @@
-"""`losolab check`: every planted problem is listed and counted, and nothing else is."""
+"""`losolab data check`: every planted problem is listed and counted, and nothing else is."""
 
 import csv
 import json
