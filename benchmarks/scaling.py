@@ -90,7 +90,7 @@ def run(nodes: int, stage: str, name: str, trials: int, storage: Path) -> float:
 
 
 def _used(folder: Path, nodes: int) -> float:
-    from study.ledger.writer import read_only
+    from study.ledger.schema import read_only
 
     db = read_only(folder)
     slept = [(row["seconds"], row["ended"]) for row in db.execute("select seconds, ended from fold")]

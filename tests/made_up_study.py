@@ -15,7 +15,8 @@ from mlflow import MlflowClient
 from sklearn.metrics import f1_score
 
 from search_spaces.config import TrialConfig
-from study.ledger.writer import Ledger, Outcome, StudyRecord, read_only
+from study.ledger.schema import read_only
+from study.ledger.writer import Ledger, Outcome, StudyRecord
 from study.tracking.mirror_process import place
 from study.tracking.runs import study_runs
 from study.trials.fold_identity import Arithmetic

@@ -66,7 +66,11 @@ ROOMS: dict[str, tuple[str, str]] = {
     "analysis": ("", ""),
     "search_spaces": ("", "pydantic pydantic_core yaml"),
 }
-ALONE = {"ray": ("study/scheduling/ray_process.py", "study/cluster/")}  # who may import it, of a room that may not
+# Who alone may import them: where Ray runs, and where a ledger is read and written (its errors are told by the app).
+ALONE = {
+    "ray": ("study/scheduling/ray_process.py", "study/cluster/"),
+    "sqlite3": ("study/ledger/", "study/cli/app.py"),
+}
 HEAVY = ("torch", "ray", "optuna", "mlflow", "decord", "av", "cv2", "sklearn")
 BLOCK = f"""
 import sys

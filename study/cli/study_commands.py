@@ -110,7 +110,7 @@ def run(
         kept = "stopped; every finished block is in the ledger: the same command goes on from there"
         raise KeyboardInterrupt(str(stopped) or kept) from None
     say_where(console, "report", str(report_path))
-    say_where(console, "mlflow", f"{mirror.summary()}; open it with: losolab ui {prepared.folder}")
+    say_where(console, "mlflow", f"{mirror.summary()}; open it with: losolab mlflow ui {prepared.folder}")
     if failed:
         say(errors, "the report says why; --retry-failed tries them again", f"{failed} trials failed;", "red")
         raise typer.Exit(1)

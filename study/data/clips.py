@@ -86,38 +86,21 @@ class ClipIndex:
         return own - own[0]
 
 
-@dataclass(frozen=True, eq=False)  # equal when the same object: `sample` remembers what it made of it
-class Clips:
-    """Decoded clips as plain arrays (they travel through Ray's object store without a copy). N clips, R frames in all.
+@dataclass(frozen=True, eq=False)
+class ClipNames:
+    """Which clips there are, by name [N] and subject [N], their classes, and digests of what is in them.
 
-    pixels: the frames of a master (network_inputs.master), uint8 [R, S, S] at master size S; clip i owns rows
-    first[i] : first[i] + frames[i], from its onset to its offset. apex: frames after the onset [N], -1 where unknown.
-    fps: frames a second [N], NaN where unknown. times: of clips whose frame rate varies, seconds from the onset to each
-    frame and to the one after [frames + 1]. labels: indices into classes [N]. digests: SHA-256 of each master's pixels,
-    of "fps", of "times" where there are any, and under "index" that of ids, subjects, labels, classes, frame counts and
-    apexes.
+    digests: SHA-256 of each master's pixels, of "fps", of "times" where there are any, and under "index" that of ids,
+    subjects, labels, classes, frame counts and apexes.
     """
 
     ids: npt.NDArray[np.str_]
     subjects: npt.NDArray[np.str_]
-    labels: npt.NDArray[np.int64]
     classes: tuple[str, ...]
-    first: npt.NDArray[np.int64]
-    frames: npt.NDArray[np.int64]
-    apex: npt.NDArray[np.int64]
-    fps: npt.NDArray[np.float64]
-    pixels: dict[str, npt.NDArray[np.uint8]]
     digests: dict[str, str]
-    times: Mapping[int, Seconds] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.ids)
-
-    def datasets(self) -> npt.NDArray[np.str_]:
-        """The dataset of each clip [N], which `assemble` puts before its subject where there are several; else ""."""
-        parts = [subject.partition("/") for subject in self.subjects.tolist()]
-        several = all(slash for _, slash, _ in parts)
-        return np.array([dataset if several else "" for dataset, _, _ in parts])
 
     def data_digest(self, parts: tuple[str, ...]) -> str:
         """Identity of what a configuration that sees these parts is trained on, never of a path.
@@ -127,6 +110,31 @@ class Clips:
         if "fps" in parts and "times" in self.digests:
             parts = (*parts, "times")
         return digest([self.digests["index"], *(self.digests[part] for part in parts)])
+
+
+@dataclass(frozen=True, eq=False)  # equal when the same object: `sample` remembers what it made of it
+class Clips(ClipNames):
+    """Decoded clips as plain arrays (they travel through Ray's object store without a copy). N clips, R frames in all.
+
+    pixels: the frames of a master (network_inputs.master), uint8 [R, S, S] at master size S; clip i owns rows
+    first[i] : first[i] + frames[i], from its onset to its offset. apex: frames after the onset [N], -1 where unknown.
+    fps: frames a second [N], NaN where unknown. times: of clips whose frame rate varies, seconds from the onset to each
+    frame and to the one after [frames + 1]. labels: indices into classes [N].
+    """
+
+    labels: npt.NDArray[np.int64]
+    first: npt.NDArray[np.int64]
+    frames: npt.NDArray[np.int64]
+    apex: npt.NDArray[np.int64]
+    fps: npt.NDArray[np.float64]
+    pixels: dict[str, npt.NDArray[np.uint8]]
+    times: Mapping[int, Seconds] = field(default_factory=dict)
+
+    def datasets(self) -> npt.NDArray[np.str_]:
+        """The dataset of each clip [N], which `assemble` puts before its subject where there are several; else ""."""
+        parts = [subject.partition("/") for subject in self.subjects.tolist()]
+        several = all(slash for _, slash, _ in parts)
+        return np.array([dataset if several else "" for dataset, _, _ in parts])
 
 
 def assemble(

@@ -1,19 +1,17 @@
 """Whether a ledger is whole, and whether its folds are those of its study: each key is computed again."""
 
 import json
-import sqlite3
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from search_spaces.config import BLOCKS
-from study.data.clips import Clips
+from study.data.clips import ClipNames
 from study.ledger.damage import damage
 from study.ledger.schema import read_only
-from study.ledger.snapshot import Record, recorded
-from study.trials.fold_identity import SAME_CODE, TRAINING_VERSION, read_arithmetic
+from study.ledger.snapshot import FoldRow, Snapshot, snapshot
+from study.trials.fold_identity import SAME_CODE, TRAINING_VERSION
 from study.trials.network_sources import source_name
 from study.trials.trial import Trial, trial_keys
 
@@ -34,50 +32,43 @@ def audit(folder: Path) -> Audit:
     read_only(folder).close()
     if broken := damage(folder):
         return Audit(0, tuple(_limited(broken)), ())
-    db = read_only(folder)
-    folds = db.execute("select fold.*, attempt.provenance from fold join attempt on attempt.id = attempt").fetchall()
-    complete = {row[0] for row in db.execute("select trial from outcome where state = 'complete'")}
-    db.close()
-    record = recorded(folder)
-    if record is None:
+    study = snapshot(folder)
+    if study is None:
         return Audit(0, ("it holds no study: its run never began",), ())
-    problems = _limited([*_of_keys(record, folds, complete), *_of_clips(record.clips, folds)])
-    return Audit(len(folds), tuple(problems), tuple(_notes(record, folds)))
+    problems = _limited([*_of_keys(study), *_of_clips(study.clips, study.folds)])
+    return Audit(len(study.folds), tuple(problems), tuple(_notes(study)))
 
 
-def _of_keys(record: Record, folds: list[sqlite3.Row], complete: set[int]) -> Iterator[str]:
+def _of_keys(study: Snapshot) -> Iterator[str]:
     """Folds that a complete trial lacks, and folds whose key is not that of the study's data, trial and version."""
-    if record.identity["training_version"] != TRAINING_VERSION:
+    if study.identity["training_version"] != TRAINING_VERSION:
         return
-    there = {(fold["configuration"], fold["seed"]): set[str]() for fold in folds}
-    for fold in folds:
-        there[fold["configuration"], fold["seed"]].add(fold["key"])
     known: set[str] = set()
-    for trial in record.trials:
-        if not _can_be_checked(trial, record):
-            known.update(fold["key"] for fold in folds if fold["configuration"] == trial.config.key())
+    for row in study.trials:
+        if not _can_be_checked(row.trial, study):
+            known.update(fold.key for fold in study.folds if fold.configuration == row.key)
             continue
-        keys = trial_keys(trial, record.clips)
+        keys = trial_keys(row.trial, study.clips)
         known.update(keys)
-        own = {key for seed in trial.seeds for key in there.get((trial.config.key(), seed), ())}
-        if trial.number in complete and (lost := len(set(keys) - own)):
-            yield f"{_name(trial)}: is complete and lacks {lost} of {len(keys)} folds"
-    for fold in folds:
-        if fold["key"] not in known:
+        own = {fold.key for fold in study.folds_of(row)}
+        if row.state == "complete" and (lost := len(set(keys) - own)):
+            yield f"{_name(row.trial)}: is complete and lacks {lost} of {len(keys)} folds"
+    for fold in study.folds:
+        if fold.key not in known:
             yield (
-                f"seed {fold['seed']}, held out {fold['held_out']}, configuration {fold['configuration'][:12]}: was "
+                f"seed {fold.seed}, held out {fold.held_out}, configuration {fold.configuration[:12]}: was "
                 "made from other data or another source of its network, by another TRAINING_VERSION, or for no trial "
                 "of the study"
             )
 
 
-def _can_be_checked(trial: Trial, record: Record) -> bool:
+def _can_be_checked(trial: Trial, study: Snapshot) -> bool:
     """Whether the ledger says what the trial's network is made of, where that is the user's own."""
-    name = source_name(trial.config, len(record.clips.classes))
-    return trial.config.network == BLOCKS or name in record.clips.digests
+    name = source_name(trial.config, len(study.classes))
+    return trial.config.network == BLOCKS or name in study.clips.digests
 
 
-def _of_clips(clips: Clips, folds: list[sqlite3.Row]) -> Iterator[str]:
+def _of_clips(clips: ClipNames, folds: Sequence[FoldRow]) -> Iterator[str]:
     """Clips of a fold that are not predicted, predicted twice, or unknown; truths that differ."""
     known, truth = set(clips.ids.tolist()), dict[str, str]()
     own: dict[str, set[str]] = defaultdict(set)
@@ -85,13 +76,13 @@ def _of_clips(clips: Clips, folds: list[sqlite3.Row]) -> Iterator[str]:
         own[subject].add(clip)
     seen: dict[tuple[str, int], Counter[str]] = defaultdict(Counter)
     for fold in folds:
-        rows = json.loads(fold["predictions"])
-        for clip in sorted(own[fold["held_out"]] - {row[0] for row in rows}):
-            yield f"seed {fold['seed']}, held out {fold['held_out']}: clip {clip} has no prediction"
+        rows = json.loads(fold.predictions)
+        for clip in sorted(own[fold.held_out] - {row[0] for row in rows}):
+            yield f"seed {fold.seed}, held out {fold.held_out}: clip {clip} has no prediction"
         for clip, y_true, *_ in rows:
-            seen[fold["configuration"], fold["seed"]][clip] += 1
+            seen[fold.configuration, fold.seed][clip] += 1
             if truth.setdefault(clip, y_true) != y_true:
-                yield f"clip {clip}: its y_true is {truth[clip]} and, in seed {fold['seed']}, {y_true}"
+                yield f"clip {clip}: its y_true is {truth[clip]} and, in seed {fold.seed}, {y_true}"
             if clip not in known:
                 yield f"clip {clip}: is none of the study's"
     for (configuration, seed), counts in seen.items():
@@ -99,24 +90,24 @@ def _of_clips(clips: Clips, folds: list[sqlite3.Row]) -> Iterator[str]:
             yield f"seed {seed}, configuration {configuration[:12]}: clip {clip} is predicted twice"
 
 
-def _notes(record: Record, folds: list[sqlite3.Row]) -> Iterator[str]:
-    version = record.identity["training_version"]
+def _notes(study: Snapshot) -> Iterator[str]:
+    version = study.identity["training_version"]
     if version != TRAINING_VERSION:
         yield f"TRAINING_VERSION {version} made it and this losolab has {TRAINING_VERSION}: no key could be checked"
-    elif unknown := sum(not _can_be_checked(trial, record) for trial in record.trials):
+    elif unknown := sum(not _can_be_checked(row.trial, study) for row in study.trials):
         yield f"{unknown} trials of the user's own networks were begun by an older losolab: their keys were not checked"
-    for origin, number in sorted(Counter(fold["origin"] for fold in folds if fold["origin"]).items()):
+    for origin, number in sorted(Counter(fold.origin for fold in study.folds if fold.origin).items()):
         yield f"{number} folds were copied from the study {origin}"
-    yield from marks(folds)
+    yield from marks(study.folds)
 
 
-def marks(folds: list[sqlite3.Row]) -> Iterator[str]:
-    """What --mixed and --accept-code let stand together; rows with the columns arithmetic and provenance."""
-    machines = Counter(str(read_arithmetic(fold["arithmetic"]).machine()) for fold in folds)
+def marks(folds: Sequence[FoldRow]) -> Iterator[str]:
+    """What --mixed and --accept-code let stand together."""
+    machines = Counter(str(fold.arithmetic.machine()) for fold in folds)
     if len(machines) > 1:
         each = "; ".join(f"{number} folds by {machine}" for machine, number in machines.most_common())
         yield f"Folds of several arithmetics stand together, which --mixed allowed: {each}."
-    codes = Counter[Any](json.loads(fold["provenance"])["code"] for fold in folds)
+    codes = Counter(fold.provenance["code"] for fold in folds)
     if len(codes) > 1 and not codes.keys() <= SAME_CODE:
         each = ", ".join(f"{number} folds by {code[:12]}" for code, number in codes.most_common())
         yield f"The training code changed while this study ran, which --accept-code allowed: {each}."

@@ -1,88 +1,262 @@
-"""What a ledger says of its study, fetched at once: for readers that then take their time."""
+"""A study at one moment as its ledger has it: typed rows for whoever reads it, and which of its folds count."""
 
 import json
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from functools import cache, cached_property
 from pathlib import Path
-from typing import Any
+from sqlite3 import DatabaseError
+from typing import Any, Literal
 
 import numpy as np
 
 from search_spaces.config import TrialConfig
 from search_spaces.digests import digest
+from search_spaces.errors import UserError
 from search_spaces.spec import StudySpec
-from study.data.clips import Clips
-from study.ledger.schema import read_only
+from study.data.clips import ClipNames
+from study.ledger.schema import ledger_path, read_only
+from study.trials.fold_identity import Arithmetic, read_arithmetic
 from study.trials.subject_order import Course
 from study.trials.trial import Trial
 
+_TRIALS = """select proposal.*, state, kept, value, why, outcome.ended as ended, attempts.* from proposal
+    left join outcome using (trial) left join
+    (select trial as of_trial, min(began) as began, max(node) as node,
+        max(case when ended is null then began end) as open_since from attempt group by trial) as attempts
+    on attempts.of_trial = proposal.trial"""
+Detail = Literal["times", "costs", "predictions"]
+# The columns of folds to each detail; those of the first are in an index, so that no row is read for them.
+_TIMES = "configuration, seed, origin, seconds, fold.ended, arithmetic"
+_COLUMNS: dict[Detail, str] = {
+    "times": f"{_TIMES} from fold",
+    "costs": f"{_TIMES}, peak_memory from fold",
+    "predictions": f"{_TIMES}, peak_memory, key, held_out, predictions, provenance "
+    "from fold join attempt on attempt.id = attempt",
+}
+
 
 @dataclass(frozen=True)
-class Record:
-    """A study, its trials in the order of the ledger, and the keys of its folds.
+class TrialRow:
+    """A trial, and how it ended: `state` is None until then. Times are seconds since 1970.
 
-    clips: names and digests alone, without pixels and labels: what the key of a fold is made of.
+    value: UF1, the mean over seeds; of a pruned trial what was imputed to it. levels, rejected: a search's asks by
+    factor. began: the first attempt; open_since: the one that has not ended.
     """
 
-    spec: StudySpec
+    trial: Trial
+    key: str  # the digest of its configuration, by which its folds are found
+    levels: dict[str, Any] | None
+    opponent: int | None
+    state: str | None
+    kept: int | None  # folds that count
+    value: float | None
+    why: str | None
+    ended: float | None
+    began: float | None
+    node: str | None
+    open_since: float | None
+
+    @property
+    def number(self) -> int:
+        return self.trial.number
+
+
+@dataclass(frozen=True)
+class FoldRow:
+    """A fold, as far as it was asked for: what is below `arithmetic` may be blank.
+
+    predictions: JSON, as FoldResult has them. provenance: of the attempt that trained it. origin: the study that it was
+    copied from.
+    """
+
+    configuration: str
+    seed: int
+    origin: str | None
+    seconds: float
+    ended: float
+    arithmetic: Arithmetic
+    peak_memory: float = 0.0
+    key: str = ""
+    held_out: str = ""
+    predictions: str = "[]"
+    provenance: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A study: what it is, its trials in the order of the ledger, its folds by configuration, seed and subject.
+
+    file: as it was given; resolved: as it was understood. description: what its readers have to know of it.
+    """
+
+    name: str
+    file: str
+    resolved: dict[str, Any]
     identity: dict[str, Any]
     description: dict[str, Any]
-    clips: Clips
-    trials: tuple[Trial, ...]
-    pruned: frozenset[int]  # of them, by number
-    keys: frozenset[str]
+    provenance: dict[str, str]
+    began: float
+    trials: tuple[TrialRow, ...]
+    folds: tuple[FoldRow, ...]
+
+    @cached_property
+    def spec(self) -> StudySpec:
+        return StudySpec.model_validate(self.resolved)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return tuple(self.description["classes"])
+
+    @cached_property
+    def clips(self) -> ClipNames:
+        """The clips that the folds were trained on: what the key of a fold is made of."""
+        rows = self.description["clips"]
+        several = len({dataset for _, dataset, _, _ in rows}) > 1
+        subjects = [f"{dataset}/{subject}" if several else subject for _, dataset, subject, _ in rows]
+        known = {n: own if isinstance(own, str) else digest(own) for n, own in self.identity["data"].items()}
+        return ClipNames(np.array([clip for clip, *_ in rows]), np.array(subjects), self.classes, known)
+
+    @cached_property
+    def course(self) -> Course:
+        """The subjects as folds hold them out, in the order in which every trial takes them; and the classes."""
+        return Course.of(self.clips)
+
+    @property
+    def choosers(self) -> int | None:
+        """So many of the first subjects a search's trials hold out; None: all."""
+        return choosers(self.description)
+
+    @cached_property
+    def keys(self) -> frozenset[str]:
+        """Of all folds."""
+        return frozenset(fold.key for fold in self.folds)
+
+    @cached_property
+    def _of_run(self) -> dict[tuple[str, int], list[FoldRow]]:
+        runs: dict[tuple[str, int], list[FoldRow]] = defaultdict(list)
+        for fold in self.folds:
+            runs[fold.configuration, fold.seed].append(fold)
+        return runs
+
+    def folds_of(self, row: TrialRow) -> list[FoldRow]:
+        """All folds of a trial, seed after seed."""
+        return [fold for seed in row.trial.seeds for fold in self._of_run.get((row.key, seed), ())]
+
+    def counted(self, row: TrialRow) -> list[FoldRow]:
+        """The folds that count for a trial: of a pruned one those up to its race's end, not what came after."""
+        subjects = set(self.subjects_of(row))
+        return [fold for fold in self.folds_of(row) if fold.held_out in subjects]
+
+    def subjects_of(self, row: TrialRow) -> Sequence[str]:
+        """The subjects whose folds count for a trial, in their order."""
+        order = self.course.subjects
+        return order[: (row.kept or 0) // len(row.trial.seeds)] if row.state == "pruned" else order
 
 
-def recorded(folder: Path) -> Record | None:
-    """None where the ledger has no study yet. Raises UserError where there is no ledger, or one of another version."""
-    db = read_only(folder)
-    study = db.execute("select resolved, identity, description from study").fetchone()
-    proposals = db.execute("select * from proposal order by trial").fetchall()
-    pruned = frozenset(row["trial"] for row in db.execute("select trial from outcome where state = 'pruned'"))
-    keys = frozenset(row["key"] for row in db.execute("select key from fold"))
-    db.close()
+def snapshot(folder: Path, *, folds: Detail = "predictions", only: int | None = None) -> Snapshot | None:
+    """A study as it is now; None where its ledger has none yet.
+
+    folds: how much is read of them. only: of this trial alone. Raises UserError where no ledger is, or one of another
+    version.
+    """
+    of_trial, of_its_folds = "", ""
+    if only is not None:
+        of_trial = f"where proposal.trial = {only:d}"
+        of_its_folds = f"where configuration = (select key from proposal {of_trial})"
+    order = "configuration, seed" + ", held_out" * (folds == "predictions")
+    with closing(read_only(folder)) as db:
+        study = db.execute("select * from study").fetchone()
+        proposals = db.execute(f"{_TRIALS} {of_trial} order by proposal.trial").fetchall()
+        rows = db.execute(f"select {_COLUMNS[folds]} {of_its_folds} order by {order}").fetchall()
     if study is None:
         return None
-    identity, description = json.loads(study["identity"]), json.loads(study["description"])
-    trials = (
-        Trial(
-            row["trial"],
-            row["stage"],
-            row["arm"],
-            TrialConfig(**json.loads(row["configuration"])),
-            tuple(json.loads(row["seeds"])),
-            subjects=choosers(description) if row["arm"] is None else None,
-        )
-        for row in proposals
+    description = json.loads(study["description"])
+    return Snapshot(
+        name=study["name"],
+        file=study["file"],
+        resolved=json.loads(study["resolved"]),
+        identity=json.loads(study["identity"]),
+        description=description,
+        provenance=json.loads(study["provenance"]),
+        began=study["began"],
+        trials=tuple(_trials(proposals, choosers(description))),
+        folds=tuple(_folds(rows)),
     )
-    spec = StudySpec.model_validate(json.loads(study["resolved"]))
-    clips = named_clips(description, identity["data"])
-    return Record(spec, identity, description, clips, tuple(trials), pruned, keys)
 
 
-def course(description: dict[str, Any], identity: dict[str, Any]) -> Course:
-    """A study's subjects as its folds hold them out, in the order in which every trial takes them; and its classes."""
-    return Course.of(named_clips(description, identity["data"]))
+def begun_as(folder: Path) -> dict[str, Any] | None:
+    """A study's file as it was understood when it was last run; None where none has begun, or it cannot be read."""
+    if not ledger_path(folder).is_file():
+        return None
+    try:
+        with closing(read_only(folder)) as db:
+            row = db.execute("select resolved from study").fetchone()
+    except UserError:  # blank, or of another version: the run itself says so
+        return None
+    return json.loads(row["resolved"]) if row else None
+
+
+@dataclass(frozen=True)
+class Timed:
+    """Folds that a study trained of one configuration by one arithmetic: how many, and their mean seconds."""
+
+    config: TrialConfig
+    arithmetic: Arithmetic
+    folds: int
+    seconds: float
+
+
+def timed(folder: Path) -> tuple[dict[str, Any], list[Timed]]:
+    """The description of another study, and what its folds took.
+
+    Raises UserError where its ledger cannot be read, and ValueError, TypeError or LookupError where it is damaged.
+    """
+    query = """select configuration, arithmetic, count(*) as folds, avg(seconds) as seconds from fold
+        where origin is null group by configuration, arithmetic"""
+    try:
+        with closing(read_only(folder, of_another=True)) as db:
+            study = db.execute("select description from study").fetchone()
+            proposals = db.execute("select distinct key, configuration from proposal").fetchall()
+            rows = db.execute(query).fetchall()
+    except DatabaseError as problem:
+        raise UserError(f"{folder}: its ledger cannot be read ({problem})") from None
+    configs = {row["key"]: TrialConfig(**json.loads(row["configuration"])) for row in proposals}
+    rows = [row for row in rows if study and row["configuration"] in configs]
+    return json.loads(study["description"]) if rows else {}, [
+        Timed(configs[row["configuration"]], read_arithmetic(row["arithmetic"]), row["folds"], row["seconds"])
+        for row in rows
+    ]
 
 
 def choosers(description: dict[str, Any]) -> int | None:
-    """So many of the first subjects a search's trials hold out; None: all."""
+    """How many of the first subjects chose, by a study's description; None: all."""
     return len(description.get("chosen_by", ())) or None
 
 
-def named_clips(description: dict[str, Any], digests: dict[str, Any]) -> Clips:
-    """The clips that a ledger's folds were trained on, without what it does not keep: pixels, frames and labels."""
-    rows = description["clips"]
-    several = len({dataset for _, dataset, _, _ in rows}) > 1
-    count = len(rows)
-    return Clips(
-        ids=np.array([clip for clip, *_ in rows]),
-        subjects=np.array([f"{dataset}/{subject}" if several else subject for _, dataset, subject, _ in rows]),
-        labels=np.zeros(count, np.int64),
-        classes=tuple(description["classes"]),
-        first=np.zeros(count, np.int64),
-        frames=np.zeros(count, np.int64),
-        apex=np.full(count, -1),
-        fps=np.full(count, np.nan),
-        pixels={},
-        digests={name: own if isinstance(own, str) else digest(own) for name, own in digests.items()},
-    )
+def _trials(rows: Sequence[Any], first: int | None) -> Iterator[TrialRow]:
+    for row in rows:
+        config, seeds = TrialConfig(**json.loads(row["configuration"])), tuple(json.loads(row["seeds"]))
+        subjects = first if row["arm"] is None else None
+        names = ("key", "opponent", "state", "kept", "value", "why", "ended", "began", "node", "open_since")
+        yield TrialRow(
+            trial=Trial(row["trial"], row["stage"], row["arm"], config, seeds, subjects=subjects),
+            levels=None if row["levels"] is None else json.loads(row["levels"]),
+            **{name: row[name] for name in names},
+        )
+
+
+def _folds(rows: Sequence[Any]) -> Iterator[FoldRow]:
+    for row in rows:
+        told = dict(row) | {"arithmetic": read_arithmetic(row["arithmetic"])}
+        if "provenance" in told:
+            told["provenance"] = _provenance(told["provenance"])
+        yield FoldRow(**told)
+
+
+@cache
+def _provenance(text: str) -> dict[str, str]:
+    """All attempts of a run have the same."""
+    return dict(json.loads(text))

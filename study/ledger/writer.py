@@ -10,12 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from search_spaces.config import FACTORS, TrialConfig
-from search_spaces.digests import digest
 from search_spaces.errors import UserError
 from search_spaces.files import escaped
 from study.ledger.fold_reuse import Copy
 from study.ledger.lock import refuse_network, take
-from study.ledger.schema import SCHEMA, check_version, is_blank, ledger_path, opened, read_only
+from study.ledger.schema import SCHEMA, check_version, is_blank, ledger_path, opened
 from study.trials.fold_identity import changed_code, code, provenance, read_arithmetic
 from study.trials.trial import Done, FoldResult, Trial
 
@@ -318,16 +317,6 @@ class Ledger:
         """Write down what Optuna is told of a trial. It never changes: what was told before stays."""
         values = (trial, outcome.state, outcome.kept, outcome.value)
         self.db.execute("insert or ignore into told values (?,?,?,?)", values)
-
-
-def golden_digest(folder: Path) -> str:
-    """SHA-256 of the canonical rows of a study's predictions: no time, host or path in them."""
-    db = read_only(folder)
-    rows = db.execute("select configuration, seed, held_out, predictions from fold").fetchall()
-    db.close()
-    return digest(
-        sorted([row["configuration"], row["seed"], row["held_out"], json.loads(row["predictions"])] for row in rows)
-    )
 
 
 def _proposal(row: sqlite3.Row, choosers: int | None) -> Proposal:

@@ -4,7 +4,6 @@ Fresh seeds alone do not: most of a choice's luck is in the subjects that made i
 first of the one shuffled order in which every trial takes them; their clips stay in everybody's training.
 """
 
-import json
 from math import ceil
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from search_spaces.designs import follows
 from search_spaces.errors import UserError
 from search_spaces.spec import ChosenBy, Fixed, Search, StudySpec
 from study.data.clips import Clips
-from study.ledger.schema import ledger_path, read_only
+from study.ledger.snapshot import begun_as
 from study.trials.subject_order import Course
 
 SHARE = 0.4  # that chooses where a study does not say
@@ -100,13 +99,5 @@ def _scarce(some: tuple[str, ...], kinds: dict[str, set[str]]) -> dict[str, set[
 
 def _begun(folder: Path) -> dict[str, ChosenBy]:
     """By whom the searches of a begun study choose; by all subjects where its ledger is older than the question."""
-    if not ledger_path(folder).is_file():
-        return {}
-    try:
-        db = read_only(folder)
-    except UserError:  # blank, or of another version: the run itself says so
-        return {}
-    row = db.execute("select resolved from study").fetchone()
-    db.close()
-    stages = json.loads(row["resolved"])["stages"] if row else {}
+    stages = (begun_as(folder) or {"stages": {}})["stages"]
     return {stage: own.get("chosen_by", "all") for stage, own in stages.items() if own["design"] == "search"}

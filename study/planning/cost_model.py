@@ -1,20 +1,17 @@
 """What a fold costs: by arithmetic, put right by the folds that this storage's ledgers have timed."""
 
 import heapq
-import json
 from collections import defaultdict
 from collections.abc import Callable, Iterable
-from contextlib import closing
 from dataclasses import dataclass
 from functools import cache, cached_property
 from math import ceil, exp, log
 from pathlib import Path
-from sqlite3 import DatabaseError
 from typing import Any
 
 from search_spaces.config import FACTORS, TrialConfig
 from search_spaces.errors import UserError
-from study.ledger.schema import read_only
+from study.ledger.snapshot import timed
 from study.models.sizes import known_size
 
 # Of a training step of one fold on one thread of a 2.6 GHz server with AVX-512: multiply-adds a second, seconds
@@ -133,37 +130,24 @@ def makespan(seconds: Iterable[float], slots: int) -> float:
     return max(busy)
 
 
-_UNREADABLE = (UserError, DatabaseError, ValueError, TypeError, LookupError, AttributeError)
-
-
 def timed_in(storage: Path, threads: int, on_gpu: bool) -> Costs:
     """What the ledgers of a storage have timed on a GPU, or on so many threads of a CPU."""
-    found = Costs()
+    costs = Costs()
     for folder in sorted(path.parent for path in storage.glob("*/ledger.sqlite")):
         try:
-            _add_timed(found, folder, threads, on_gpu)
-        except _UNREADABLE:  # of another version, or damaged: its own commands say so
-            continue
-    return found
+            _add_timed(costs, folder, threads, on_gpu)
+        except (UserError, ValueError, TypeError, LookupError, AttributeError):
+            continue  # of another version, half made or damaged: its own commands say so
+    return costs
 
 
 def _add_timed(costs: Costs, folder: Path, threads: int, on_gpu: bool) -> None:
-    query = """select configuration, arithmetic, count(*) as folds, avg(seconds) as seconds from fold
-        where origin is null group by configuration, arithmetic"""
-    with closing(read_only(folder, of_another=True)) as db:
-        study = db.execute("select description from study").fetchone()
-        proposals = db.execute("select distinct key, configuration from proposal").fetchall()
-        rows = db.execute(query).fetchall()
-    if study is None:
-        return
-    configs = {row["key"]: TrialConfig(**json.loads(row["configuration"])) for row in proposals}
-    size = size_of(json.loads(study["description"]))
+    description, rows = timed(folder)
     for row in rows:
-        made_by = json.loads(row["arithmetic"])
-        alike = (made_by["device"] != "cpu") == on_gpu and (on_gpu or made_by["threads"] == threads)
-        config = configs.get(row["configuration"])
-        if alike and config and known_size(config, size.classes):
-            costs.add(Work(config, size), row["seconds"], row["folds"])
+        size, made_by = size_of(description), row.arithmetic
+        alike = (made_by.device != "cpu") == on_gpu and (on_gpu or made_by.threads == threads)
+        if alike and known_size(row.config, size.classes):
+            costs.add(Work(row.config, size), row.seconds, row.folds)
 
 
 def size_of(description: dict[str, Any]) -> Size:

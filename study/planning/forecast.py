@@ -6,10 +6,10 @@ from functools import cache
 from typing import Any
 
 from search_spaces.network_inputs import data_parts
-from study.data.clips import Clips
+from study.data.clips import ClipNames
 from study.ledger.fold_reuse import Library
 from study.ledger.schema import ledger_path
-from study.ledger.snapshot import recorded
+from study.ledger.snapshot import snapshot
 from study.planning.cost_model import Work, makespan
 from study.planning.plan import Plan, planned
 from study.planning.prepared_study import Study, cached_clips
@@ -73,7 +73,7 @@ def forecast(study: Study, slots: int | None = None) -> Forecast:
     never = 0
     for trial in there.trials():
         missing = outlook.folds(trial) - there.look_up(trial)
-        pruned = there.record is not None and trial.number in there.record.pruned
+        pruned = trial.number in there.pruned
         never += missing * pruned
         outlook.saw(trial, missing * (not pruned))
     slots = slots or here.slots(resources)
@@ -109,8 +109,9 @@ class _There:
 
     def __init__(self, study: Study) -> None:
         self.study, self.library = study, Library(study.spec.storage, study.spec.name)
-        self.record = recorded(study.folder) if ledger_path(study.folder).is_file() else None
+        self.record = snapshot(study.folder) if ledger_path(study.folder).is_file() else None
         self.clips = self._clips()
+        self.pruned = {row.number for row in self.record.trials if row.state == "pruned"} if self.record else set()
         self.here: Counter[tuple[str, str | None]] = Counter()
         self.elsewhere: dict[tuple[str, str | None], Counter[str]] = defaultdict(Counter)
         self._device = cache(device_here)
@@ -120,7 +121,8 @@ class _There:
         arms = [arm for arm, _ in self.study.plan.arms]
         fixed = [Trial(0, arm.stage, arm.name, arm.config, (seed,)) for arm in arms for seed in arm.seeds]
         known = {arm.stage for arm in arms}
-        return fixed + [trial for trial in (self.record.trials if self.record else ()) if trial.stage not in known]
+        begun = [row.trial for row in self.record.trials] if self.record else []
+        return fixed + [trial for trial in begun if trial.stage not in known]
 
     def look_up(self, trial: Trial) -> int:
         """How many of its folds are there."""
@@ -143,7 +145,7 @@ class _There:
         assert self.clips is not None
         return arithmetic_of(trial, self._device(resources), self.clips, resources)
 
-    def _clips(self) -> Clips | None:
+    def _clips(self) -> ClipNames | None:
         """Ids and digests as the ledger or the cache knows them; None where the videos were never read."""
         if self.record is None:
             return cached_clips(self.study)

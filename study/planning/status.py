@@ -1,20 +1,15 @@
 """How far a study is: read from its ledger beside the running driver, all at once and then closed."""
 
-import json
-import sqlite3
 import time
-from collections import Counter, defaultdict
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from search_spaces.config import TrialConfig
 from search_spaces.errors import UserError
-from search_spaces.spec import StudySpec
 from study.ledger import lock
 from study.ledger.damage import damage
-from study.ledger.schema import read_only
-from study.ledger.snapshot import choosers
+from study.ledger.snapshot import FoldRow, TrialRow, snapshot
 from study.planning.cost_model import Costs, Work, size_of
 from study.planning.plan import Plan, planned
 from study.planning.remaining_work import Outlook
@@ -68,37 +63,31 @@ class Status:
 
 def status(folder: Path) -> Status:
     """Raises UserError where no study is, or one of another version."""
-    study, proposals, folds = _read(folder)
+    study = snapshot(folder, folds="times")
+    if study is None:
+        raise UserError(damage(folder) or f"{folder}: its run has only just begun; try again in a moment")
     runs, since = lock.holder(folder), lock.held_since(folder)
-    description = json.loads(study["description"])
-    spec = StudySpec.model_validate(json.loads(study["resolved"]))
-    plan = planned(spec, size_of(description), Costs(), choosers(description))
+    plan = planned(study.spec, size_of(study.description), Costs(), study.choosers)
     outlook = Outlook(plan, plan.costs)
-    by_run: dict[tuple[str, int], list[sqlite3.Row]] = defaultdict(list)
-    for fold in folds:
-        by_run[fold["configuration"], fold["seed"]].append(fold)
     trials = []
-    for row in proposals:
-        config, seeds = TrialConfig(**json.loads(row["configuration"])), tuple(json.loads(row["seeds"]))
-        own = [fold for seed in seeds for fold in by_run[row["key"], seed]]
-        work = Work(config, plan.size)
+    for row in study.trials:
+        own = study.folds_of(row)
+        work = Work(row.trial.config, plan.size)
         for fold in own:
-            if fold["origin"] is None:
-                plan.costs.add(work, fold["seconds"])
-        seen = _Trial(
-            Trial(row["trial"], row["stage"], row["arm"], config, seeds), _state(row, since if runs else None)
-        )
+            if fold.origin is None:
+                plan.costs.add(work, fold.seconds)
+        seen = _Trial(row.trial, _state(row, since if runs else None))
         ended = seen.state in ("complete", "pruned")
         outlook.saw(seen.trial, 0 if ended else max(0, outlook.folds(seen.trial) - len(own)))
-        trials.append((seen, row["value"], len(own)))
+        trials.append((seen, row.value, len(own)))
     for stage in plan.following:
         if begun := sum(seen.trial.stage == stage.stage for seen, *_ in trials):
             outlook.knows(stage.stage, begun)
     never = [(seen.trial, outlook.folds(seen.trial) - own) for seen, _, own in trials if seen.state == "pruned"]
-    copies = [fold for fold in folds if fold["origin"] is not None]
-    now = [fold for fold in folds if fold["origin"] is None and fold["ended"] >= since] if runs else []
+    copies = [fold for fold in study.folds if fold.origin is not None]
+    now = [fold for fold in study.folds if fold.origin is None and fold.ended >= since] if runs else []
     return Status(
-        study["name"],
+        study.name,
         runs,
         tuple(
             _stage(
@@ -109,10 +98,10 @@ def status(folder: Path) -> Status:
             )
             for name in plan.spec.stages
         ),
-        Counter(fold["origin"] for fold in copies),
+        Counter(fold.origin for fold in copies if fold.origin),
         *_speed(now, outlook, sum(seen.state == "running" for seen, *_ in trials)),
-        sum(fold["seconds"] for fold in folds) - sum(fold["seconds"] for fold in copies),
-        sum(fold["seconds"] for fold in copies),
+        sum(fold.seconds for fold in study.folds) - sum(fold.seconds for fold in copies),
+        sum(fold.seconds for fold in copies),
         sum(n * plan.costs.seconds(Work(trial.config, plan.size)) for trial, n in never),
         sum(outlook.seconds()),
     )
@@ -135,27 +124,11 @@ class _Trial:
     state: str
 
 
-def _read(folder: Path) -> tuple[sqlite3.Row, list[sqlite3.Row], list[sqlite3.Row]]:
-    """The study, its proposals with outcome and open attempt, and its folds without their predictions."""
-    db = read_only(folder)
-    study = db.execute("select name, resolved, description from study").fetchone()
-    proposals = db.execute(
-        """select proposal.*, state, value, open.began from proposal left join outcome using (trial) left join
-        (select trial, max(began) as began from attempt where ended is null group by trial) as open using (trial)
-        order by trial"""
-    ).fetchall()
-    folds = db.execute("select configuration, seed, origin, seconds, ended from fold").fetchall()
-    db.close()
-    if study is None:
-        raise UserError(damage(folder) or f"{folder}: its run has only just begun; try again in a moment")
-    return study, proposals, folds
-
-
-def _state(row: sqlite3.Row, since: float | None) -> str:
+def _state(row: TrialRow, since: float | None) -> str:
     """Of a trial, where a driver has been writing since then, or none does."""
-    if since is not None and row["began"] is not None and row["began"] >= since:
+    if since is not None and row.open_since is not None and row.open_since >= since:
         return "running"
-    return str(row["state"] or "waiting")
+    return row.state or "waiting"
 
 
 def _stage(name: str, plan: Plan, trials: list[tuple[_Trial, float | None, int]], never: int) -> Stage:
@@ -179,10 +152,10 @@ def _stage(name: str, plan: Plan, trials: list[tuple[_Trial, float | None, int]]
     )
 
 
-def _speed(folds: list[sqlite3.Row], outlook: Outlook, slots: int) -> tuple[float | None, float | None]:
+def _speed(folds: list[FoldRow], outlook: Outlook, slots: int) -> tuple[float | None, float | None]:
     """Folds a minute, and seconds left, from the folds of the present run; None where there are none yet."""
     if not folds:
         return None, None
-    elapsed = time.time() - min(fold["ended"] - fold["seconds"] for fold in folds)
-    busy = sum(fold["seconds"] for fold in folds) / max(1e-9, elapsed * max(1, slots))
+    elapsed = time.time() - min(fold.ended - fold.seconds for fold in folds)
+    busy = sum(fold.seconds for fold in folds) / max(1e-9, elapsed * max(1, slots))
     return 60 * len(folds) / elapsed, outlook.time_left(slots, busy)

@@ -1,11 +1,8 @@
 """From the ledger to a journal of Optuna's, which `optuna-dashboard` opens."""
 
-import json
-import sqlite3
-from collections import defaultdict
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 import optuna
 from optuna.storages import JournalStorage
@@ -13,24 +10,16 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from analysis.stats.metrics import uf1
-from search_spaces.config import TrialConfig
 from search_spaces.errors import UserError
 from search_spaces.files import written_whole
-from search_spaces.spec import Search, StudySpec
+from search_spaces.spec import Search
 from study.ledger.damage import damage
-from study.ledger.schema import read_only
-from study.ledger.snapshot import choosers, course
+from study.ledger.snapshot import Snapshot, TrialRow, snapshot
 from study.search.space import directions, distributions, values
 from study.trials.race import scores
-from study.trials.subject_order import Counts, Course
-
-Row = dict[str, Any]
+from study.trials.subject_order import Counts
 
 STATES = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed": TrialState.FAIL}
-QUERY = """
-    select p.*, o.state, o.kept, o.value, o.why, o.ended,
-        (select min(began) from attempt where trial = p.trial) as began
-    from proposal p left join outcome o using (trial) where stage = ? order by number"""
 
 
 def write_journal(folder: Path) -> Path:
@@ -38,79 +27,70 @@ def write_journal(folder: Path) -> Path:
 
     Raises UserError for a study without a search, or one that has not begun.
     """
-    db = read_only(folder)
-    with db:
-        study = db.execute("select name, resolved, identity, description from study").fetchone()
-        if study is None:
-            raise UserError(damage(folder) or f"{folder}: its run never began: there is nothing to write")
-        spec = StudySpec.model_validate(json.loads(study["resolved"]))
-        searches = {stage: design for stage, design in spec.stages.items() if isinstance(design, Search)}
-        trials = {stage: [dict(row) for row in db.execute(QUERY, (stage,))] for stage in searches}
-        folds = db.execute("select configuration, seed, held_out, predictions from fold").fetchall()
-    db.close()
+    study = snapshot(folder)
+    if study is None:
+        raise UserError(damage(folder) or f"{folder}: its run never began: there is nothing to write")
+    searches = {stage: design for stage, design in study.spec.stages.items() if isinstance(design, Search)}
     if not searches:
         raise UserError(f"{folder}: this study has no search, and only searches have a journal of Optuna's")
-    description = json.loads(study["description"])
-    counted = _Counted(folds, course(description, json.loads(study["identity"])).of_first(choosers(description)))
+    counted = _Counted(study)
     path = folder / "optuna.log"
     with written_whole(path) as draft:
         storage = JournalStorage(JournalFileBackend(str(draft)))
         for stage, design in searches.items():
-            name = f"{study['name']} {stage}"
+            name = f"{study.name} {stage}"
+            rows = [row for row in study.trials if row.trial.stage == stage]
             optuna.logging.set_verbosity(optuna.logging.ERROR)
             made = optuna.create_study(study_name=name, storage=storage, directions=directions(design))
-            made.add_trials([_trial(row, design, trials[stage], counted) for row in trials[stage]])
+            made.add_trials([_trial(row, design, rows, counted) for row in rows])
     return path
 
 
 class _Counted:
     """Confusions of the trials by subject, in the order in which they race."""
 
-    def __init__(self, folds: list[sqlite3.Row], course: Course) -> None:
-        self.course = course
-        self.found: dict[str, dict[tuple[int, str], str]] = defaultdict(dict)
-        for fold in folds:
-            self.found[fold["configuration"]][fold["seed"], fold["held_out"]] = fold["predictions"]
+    def __init__(self, study: Snapshot) -> None:
+        self.study, self.course = study, study.course.of_first(study.choosers)
 
-    def of(self, trial: Row, subjects: int) -> Counts:
+    def of(self, row: TrialRow, subjects: int) -> Counts:
         """Of the first subjects, int64 [subjects, K true, K predicted], summed over seeds."""
-        return self.course.counts(json.loads(trial["seeds"]), self.found[trial["key"]], subjects)
+        predicted = {(fold.seed, fold.held_out): fold.predictions for fold in self.study.folds_of(row)}
+        return self.course.counts(row.trial.seeds, predicted, subjects)
 
-    def whole(self, trial: Row) -> Counts:
-        return self.of(trial, len(self.course.subjects))
+    def whole(self, row: TrialRow) -> Counts:
+        return self.of(row, len(self.course.subjects))
 
 
-def _trial(row: Row, design: Search, trials: list[Row], counted: _Counted) -> FrozenTrial:
+def _trial(row: TrialRow, design: Search, rows: Sequence[TrialRow], counted: _Counted) -> FrozenTrial:
     """A proposal as Optuna has trials. A pruned one has the imputed UF1 for its value, and says so."""
-    space, levels = distributions(design), json.loads(row["levels"])
-    config = TrialConfig(**json.loads(row["configuration"]))
-    state = STATES.get(row["state"], TrialState.WAITING if row["began"] is None else TrialState.RUNNING)
-    told = {"trial": row["trial"], "kept": row["kept"], "opponent": row["opponent"], "why": row["why"]}
+    space, levels = distributions(design), row.levels or {}
+    state = STATES.get(row.state or "", TrialState.WAITING if row.began is None else TrialState.RUNNING)
+    about = {"trial": row.number, "kept": row.kept, "opponent": row.opponent, "why": row.why}
+    classes = len(counted.course.classes)
     made = create_trial(
         state=state,
-        values=None if row["value"] is None else values(design, config, row["value"], len(counted.course.classes)),
+        values=None if row.value is None else values(design, row.trial.config, row.value, classes),
         params=levels,
         distributions={name: space[name] for name in levels},
-        intermediate_values=_subject_scores(row, trials, counted),
-        user_attrs={name: value for name, value in told.items() if value is not None}
+        intermediate_values=_subject_scores(row, rows, counted),
+        user_attrs={name: value for name, value in about.items() if value is not None}
         | ({"imputed": True} if state == TrialState.PRUNED else {}),
     )
-    made.datetime_start = None if row["began"] is None else datetime.fromtimestamp(row["began"])
-    made.datetime_complete = datetime.fromtimestamp(row["ended"]) if state.is_finished() else None
+    made.datetime_start = None if row.began is None else datetime.fromtimestamp(row.began)
+    made.datetime_complete = None if row.ended is None else datetime.fromtimestamp(row.ended)
     return made
 
 
-def _subject_scores(row: Row, trials: list[Row], counted: _Counted) -> dict[int, float]:
+def _subject_scores(row: TrialRow, rows: Sequence[TrialRow], counted: _Counted) -> dict[int, float]:
     """UF1 by subject, in the order of the race: their mean over all subjects is the trial's UF1.
 
     These are pseudo-values, UF1 + N x score, at the pooled confusion of the trial itself; of a pruned one at its
     opponent's, where N subjects' differences from the opponent's are what the race has tested.
     """
-    if row["state"] not in ("complete", "pruned"):
+    if row.state not in ("complete", "pruned") or row.kept is None:
         return {}
-    pruned = row["state"] == "pruned"
-    judge = next(trial for trial in trials if trial["trial"] == row["opponent"]) if pruned else row
+    judge = next(other for other in rows if other.number == row.opponent) if row.state == "pruned" else row
     pooled = counted.whole(judge).sum(0)
-    own = counted.of(row, row["kept"] // len(json.loads(row["seeds"])))
+    own = counted.of(row, row.kept // len(row.trial.seeds))
     shown = float(uf1(pooled)) + len(counted.course.subjects) * scores(own, pooled)
     return {subject: float(value) for subject, value in enumerate(shown, start=1)}

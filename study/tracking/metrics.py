@@ -12,35 +12,25 @@ import numpy.typing as npt
 from analysis.stats.confusion import Counts
 from analysis.stats.metrics import uf1
 from analysis.stats.scores import Score
-from study.ledger.snapshot import course
-from study.ledger.writer import read_only
-from study.tracking.runs import STATUS, Run, StudyRuns
-from study.trials.subject_order import counted
+from study.ledger.snapshot import snapshot
+from study.tracking.runs import STATUS, Run
 
 _CELL, _MARGIN = 72, 110  # pixels
 
 
-def counts(folder: Path, run: Run, study: StudyRuns) -> Counts:
+def counts(folder: Path, run: Run) -> Counts:
     """A trial's confusions [N subjects, S seeds, K true, K predicted]; of a pruned one up to its race's end."""
-    db = read_only(folder)
-    rows = db.execute(
-        "select seed, held_out, predictions, seeds, state, kept from fold "
-        "join proposal on fold.configuration = proposal.key join outcome using (trial) where trial = ?",
-        (run.trial,),
-    ).fetchall()
-    identity, description = db.execute("select identity, description from study").fetchone()
-    db.close()
-    seeds = {seed: place for place, seed in enumerate(json.loads(rows[0]["seeds"]))}
-    order = course(json.loads(description), json.loads(identity)).subjects
-    subjects = counted(rows[0]["state"], rows[0]["kept"], len(seeds), order)
+    study = snapshot(folder, only=run.trial)
+    assert study is not None
+    (row,) = study.trials
+    seeds = {seed: place for place, seed in enumerate(row.trial.seeds)}
     classes = {name: place for place, name in enumerate(study.classes)}
     blank = (len(seeds), len(classes), len(classes))
-    found: dict[str, Counts] = defaultdict(lambda: np.zeros(blank, dtype=np.int64))
-    for row in rows:
-        if row["seed"] in seeds and row["held_out"] in subjects:
-            for _, true, predicted, *_ in json.loads(row["predictions"]):
-                found[row["held_out"]][seeds[row["seed"]], classes[true], classes[predicted]] += 1
-    return np.stack([found[subject] for subject in sorted(found)])
+    by_subject: dict[str, Counts] = defaultdict(lambda: np.zeros(blank, dtype=np.int64))
+    for fold in study.counted(row):
+        for _, true, predicted, *_ in json.loads(fold.predictions):
+            by_subject[fold.held_out][seeds[fold.seed], classes[true], classes[predicted]] += 1
+    return np.stack([by_subject[subject] for subject in sorted(by_subject)])
 
 
 def scored(run: Run, found: Counts) -> Run:

@@ -119,7 +119,7 @@ class Mirror:
         folder = self.artifacts_in / run_id / "artifacts"
         whole = run
         if run.status in (STATUS["complete"], STATUS["pruned"]):
-            found = counts(self.folder, run, study)
+            found = counts(self.folder, run)
             whole = scored(run, found)
         if run.status == STATUS["complete"]:
             folder.mkdir(parents=True)
@@ -188,7 +188,7 @@ class Mirror:
         """The store writes the parts of a batch in the order parameters, metrics, tags: the mark is the last of all."""
         whole = run
         if run.trial is not None and run.status in (STATUS["complete"], STATUS["pruned"]):
-            found = counts(self.folder, run, study)
+            found = counts(self.folder, run)
             whole = scored(run, found)
         if run.trial is not None and run.status == STATUS["complete"]:
             self.client.log_text(there.run_id, picture(run, found, study.classes), "confusion.svg")

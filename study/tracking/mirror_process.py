@@ -24,8 +24,9 @@ from urllib.request import urlopen
 
 from search_spaces.errors import UserError
 from study.ledger.lock import take
+from study.ledger.schema import has_begun
 from study.system.file_locks import locked
-from study.tracking.runs import begun, study_runs
+from study.tracking.runs import study_runs
 
 if TYPE_CHECKING:
     from study.tracking.mirror import Mirror
@@ -148,8 +149,8 @@ def main(folder: Path, uri: str | None) -> int:
     """Mirror until standard input closes; exit code 0 when everything was sent. Errors go to FOLDER/mirror.log."""
     answer, sys.stdout = sys.stdout, sys.stderr
     os.nice(_NICE)
-    while not begun(folder):
-        if _closed(sys.stdin.fileno(), _PAUSE) and not begun(folder):
+    while not has_begun(folder):
+        if _closed(sys.stdin.fileno(), _PAUSE) and not has_begun(folder):
             print("nothing to mirror", file=answer)
             return 0
     to = place(folder, uri)

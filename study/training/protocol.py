@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from search_spaces.digests import digest
-from study.data.clips import Clips
+from study.data.clips import ClipNames
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ def shuffled(subjects: Iterable[str], index_digest: str) -> list[str]:
     return sorted(set(subjects), key=lambda subject: digest([index_digest, subject]))
 
 
-def loso(clips: Clips, seed: int) -> list[Fold]:
+def loso(clips: ClipNames, seed: int) -> list[Fold]:
     """Leave-one-subject-out: a fold a subject, in their shuffled order."""
     order = shuffled(clips.subjects.tolist(), clips.digests["index"])
     masks = {subject: clips.subjects == subject for subject in order}

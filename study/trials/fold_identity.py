@@ -11,7 +11,7 @@ from pathlib import Path
 from search_spaces.config import BLOCKS, TrialConfig
 from search_spaces.digests import digest
 from search_spaces.network_inputs import data_parts
-from study.data.clips import Clips
+from study.data.clips import ClipNames
 from study.training.protocol import Fold
 from study.trials.network_sources import source_name, sources
 
@@ -36,7 +36,7 @@ SAME_CODE = frozenset(
     {
         "474b495b4746fa26ac7214a2f0e42b652a63884681e6f01502b9a1692455331c",  # commit e2f47eb
         "ef692f25f9f6f80a6da38374f72ccd8594500c89dd572dee7b97c0b18879b15d",  # commit 95bc9e8
-        "9dd1c7fd5af0dfab6811c0f0b6492f5ed354a8bdc41ae2c6a2a8dfc315141184",  # today
+        "c53746e22d912f1f5453367599b1198bd0d58dd017b54a6479d051cc66e3152d",  # today
     }
 )
 _VERSIONS = ("losolab", "torch", "numpy", "ray", "optuna", "mlflow", "decord", "av")
@@ -64,7 +64,7 @@ def read_arithmetic(text: str) -> Arithmetic:
     return Arithmetic(**json.loads(text))
 
 
-def fold_key(config: TrialConfig, clips: Clips, fold: Fold) -> str:
+def fold_key(config: TrialConfig, clips: ClipNames, fold: Fold) -> str:
     """SHA-256 of everything a fold's predictions are a function of, but for the arithmetic.
 
     What a user's own network is made of enters only where there is one, so that no fold made before is orphaned. Clips

@@ -8,7 +8,7 @@ from itertools import accumulate, pairwise
 import numpy as np
 import numpy.typing as npt
 
-from study.data.clips import Clips
+from study.data.clips import ClipNames
 from study.training.protocol import shuffled
 from study.trials import race
 
@@ -47,7 +47,7 @@ class Course:
     classes: tuple[str, ...]
 
     @classmethod
-    def of(cls, clips: Clips, first: int | None = None) -> "Course":
+    def of(cls, clips: ClipNames, first: int | None = None) -> "Course":
         """All subjects, or the first so many."""
         return cls(tuple(shuffled(clips.subjects.tolist(), clips.digests["index"])), clips.classes).of_first(first)
 
@@ -85,8 +85,3 @@ class Course:
                 for _, true, predicted, _ in json.loads(found[seed, subject]):
                     counts[i, position[true], position[predicted]] += 1
         return counts
-
-
-def counted(state: str | None, kept: int | None, seeds: int, order: Sequence[str]) -> Sequence[str]:
-    """The subjects whose folds count for a trial: of a pruned one those up to its race's end, not what came after."""
-    return order[: (kept or 0) // seeds] if state == "pruned" else order

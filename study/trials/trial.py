@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from search_spaces.config import TrialConfig
 from search_spaces.errors import UserError
 from search_spaces.spec import Resources
-from study.data.clips import Clips
+from study.data.clips import ClipNames, Clips
 from study.models.sizes import fold_group, trial_bytes
 from study.system.memory import broke, peak_memory, ran_out, release_memory, reset_peak, tune_malloc
 from study.training.protocol import Fold, loso
@@ -69,7 +69,7 @@ class BrokenProcess(RuntimeError):
     """A GPU's error that is not want of memory: this process has to end, its trial goes to another."""
 
 
-def trial_keys(trial: Trial, clips: Clips) -> list[str]:
+def trial_keys(trial: Trial, clips: ClipNames) -> list[str]:
     """Keys of all folds of a trial, in the order in which it trains them."""
     return [fold_key(trial.config, clips, fold) for seed in trial.seeds for fold in loso(clips, seed)[: trial.subjects]]
 
@@ -203,13 +203,15 @@ def gpus_here() -> tuple[Device, ...]:
     )
 
 
-def arithmetic_of(trial: Trial, device: Device, clips: Clips, resources: Resources) -> Arithmetic:
+def arithmetic_of(trial: Trial, device: Device, clips: ClipNames, resources: Resources) -> Arithmetic:
     """A trial's arithmetic. The fold group follows from declared memory, never free, and from the folds of a block."""
     block = Course.of(clips, trial.subjects).blocks(trial.opponent)[0]
     return arithmetic_on(device, trial.config, clips, resources, len(block))
 
 
-def arithmetic_on(device: Device, config: TrialConfig, clips: Clips, resources: Resources, n_folds: int) -> Arithmetic:
+def arithmetic_on(
+    device: Device, config: TrialConfig, clips: ClipNames, resources: Resources, n_folds: int
+) -> Arithmetic:
     """A configuration's arithmetic where so many folds are trained between two judgements."""
     kind = "cpu" if device.memory is None else "cuda"
     memory = resources.host_memory if device.memory is None else resources.card_memory(device.memory)

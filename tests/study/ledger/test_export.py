@@ -5,11 +5,13 @@ import json
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from golden_digest import golden_digest
 
 from analysis.results.results import METADATA_KEY, Results
 from analysis.stats.metrics import uf1
 from study.ledger.export import export
-from study.ledger.writer import Ledger, golden_digest, read_only
+from study.ledger.schema import read_only
+from study.ledger.writer import Ledger
 
 
 @pytest.fixture

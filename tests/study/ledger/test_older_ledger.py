@@ -14,7 +14,7 @@ from search_spaces.spec import Resources
 from search_spaces.study_file import load_study
 from study.ledger.audit import audit
 from study.ledger.export import export
-from study.ledger.writer import read_only
+from study.ledger.schema import read_only
 from study.planning import prepared_study
 from study.planning.status import status
 from study.scheduling import driver, serial_executor

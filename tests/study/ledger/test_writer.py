@@ -7,7 +7,8 @@ import pytest
 from search_spaces.config import TrialConfig
 from search_spaces.errors import UserError
 from study.ledger import lock
-from study.ledger.writer import Ledger, Outcome, StudyRecord, differences, ledger_path, read_only
+from study.ledger.schema import ledger_path, read_only
+from study.ledger.writer import Ledger, Outcome, StudyRecord, differences
 from study.trials import fold_identity
 from study.trials.fold_identity import code
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import moving_patch
 import numpy as np
 import pytest
+from golden_digest import golden_digest
 
 from analysis.questions.ablation import ablations
 from analysis.questions.main_table import headline
@@ -19,7 +20,7 @@ from analysis.stats.metrics import uf1
 from search_spaces.errors import UserError
 from search_spaces.study_file import load_study
 from study.ledger.audit import audit
-from study.ledger.writer import golden_digest, read_only
+from study.ledger.schema import read_only
 from study.planning import prepared_study
 from study.planning.choosing_subjects import many_that_choose, settled
 from study.planning.status import status

@@ -10,7 +10,7 @@ from rich.console import Console
 from search_spaces.spec import Resources
 from study.cli.plan_view import print_forecast
 from study.cli.progress_display import Display
-from study.ledger.writer import ledger_path, read_only
+from study.ledger.schema import ledger_path, read_only
 from study.planning.forecast import forecast
 from study.planning.prepared_study import cached_clips
 from study.planning.timing import measure

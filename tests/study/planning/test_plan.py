@@ -5,7 +5,7 @@ import pytest
 from search_spaces.errors import UserError
 from search_spaces.study_file import READY, load_study
 from study.data import readers
-from study.ledger.writer import read_only
+from study.ledger.schema import read_only
 from study.planning.cost_model import Costs
 from study.planning.plan import make_plan
 

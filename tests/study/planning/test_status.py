@@ -8,9 +8,8 @@ import time
 import pytest
 
 from study.ledger.lock import holder
-from study.ledger.writer import read_only
+from study.ledger.schema import has_begun, read_only
 from study.planning.status import status
-from study.tracking.runs import begun
 
 ABLATE = {"ablate": {"design": "one_at_a_time", "seeds": 2, "vary": {"input": ["gray"]}}}
 
@@ -55,7 +54,7 @@ def test_a_running_study_and_what_a_kill_leaves(small, told):
             assert driver.poll() is None, driver.stdout.read()
             assert time.monotonic() < deadline
             time.sleep(0.1)
-            seen = told(small.folder) if holder(small.folder) and begun(small.folder) else None
+            seen = told(small.folder) if holder(small.folder) and has_begun(small.folder) else None
         assert seen["runs"].endswith(f", process {driver.pid}")
         assert sum(stage["trials"]["running"] for stage in seen["stages"]) <= 1
         assert 0 < seen["left"] < 600

@@ -7,13 +7,14 @@ from pathlib import Path
 
 import moving_patch
 import pytest
+from golden_digest import golden_digest
 from made_up_study import in_store
 
 from analysis.report.report import report
 from analysis.results.results import Results
 from search_spaces.study_file import load_study
 from study.ledger.audit import audit
-from study.ledger.writer import golden_digest, read_only
+from study.ledger.schema import read_only
 from study.planning import prepared_study
 from study.planning.status import status
 from study.scheduling import driver, serial_executor

@@ -5,11 +5,11 @@ import time
 from functools import partial
 
 import pytest
+from golden_digest import golden_digest
 
 from analysis.report.report import report
 from analysis.results.results import Results
 from search_spaces.errors import UserError
-from study.ledger.writer import golden_digest
 from study.scheduling import serial_executor
 from study.scheduling.ray_executor import RayTune
 from study.trials.trial import run_trial

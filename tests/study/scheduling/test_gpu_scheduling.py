@@ -7,10 +7,10 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from golden_digest import golden_digest
 
 from search_spaces.errors import UserError
 from search_spaces.spec import Resources
-from study.ledger.writer import golden_digest
 from study.scheduling import serial_executor
 from study.scheduling.ray_executor import RayTune
 from study.training import train as training

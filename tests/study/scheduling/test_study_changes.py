@@ -83,7 +83,7 @@ def test_what_is_free_takes_effect_at_once(small, tmp_path):
     import shutil
 
     from study.data import readers
-    from study.ledger.writer import read_only
+    from study.ledger.schema import read_only
 
     folder = small.run(stages=ONE)
     source = readers.materialise(small.prepared().index, small.storage / "data").root

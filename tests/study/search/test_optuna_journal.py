@@ -22,11 +22,10 @@ from search_spaces.config import TrialConfig
 from search_spaces.errors import UserError
 from search_spaces.study_file import load_study
 from study.cli.app import main
-from study.ledger.schema import ledger_path
+from study.ledger.schema import has_begun, ledger_path
 from study.ledger.writer import Ledger, Outcome, StudyRecord
 from study.models.geometry import geometry
 from study.search.optuna_journal import write_journal
-from study.tracking import runs
 from study.training.protocol import shuffled
 from study.trials.fold_identity import Arithmetic
 from study.trials.race import differences
@@ -141,9 +140,9 @@ def test_a_study_without_a_search_has_no_journal(tmp_path):
 def test_a_study_that_never_began_has_none_either(tmp_path):
     sqlite3.connect(ledger_path(tmp_path)).close()
     ledger_path(tmp_path).touch()
-    assert not runs.begun(tmp_path)
+    assert not has_begun(tmp_path)
     Ledger(tmp_path).close()
-    assert not runs.begun(tmp_path)
+    assert not has_begun(tmp_path)
     with pytest.raises(UserError):
         write_journal(tmp_path)
 

@@ -10,8 +10,8 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import yaml
+from golden_digest import golden_digest
 
-from study.ledger.writer import golden_digest
 from study.scheduling.ray_executor import RayTune
 from study.scheduling.scheduler import Scheduler
 from study.scheduling.serial_executor import serial

@@ -2,10 +2,10 @@
 
 import pytest
 import torch
+from golden_digest import golden_digest
 
 from search_spaces.errors import UserError
 from search_spaces.spec import Resources
-from study.ledger.writer import golden_digest
 from study.trials.trial import arithmetic_on, device_here
 
 

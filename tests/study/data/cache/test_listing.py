@@ -36,7 +36,7 @@ def test_a_damaged_file_is_found_and_removed_and_built_again(storage, index, cap
     file.write_bytes(content)
     code, _, err = losolab(capsys, monkeypatch, "cache", "check", "--storage", storage)
     assert code == 2
-    remedy = re.search(r"losolab (cache remove \S+)", err).group(1)
+    remedy = re.search(r"losolab data (cache remove \S+)", err).group(1)
     assert losolab(capsys, monkeypatch, *remedy.split(), "--storage", storage)[0] == 0
     assert not file.exists()
     store.load(index, ("eyes",), storage / "cache")
