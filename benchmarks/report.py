@@ -15,7 +15,7 @@ import pandas as pd
 
 from analysis.questions import selection
 from analysis.report.report import publish, report
-from analysis.results.results import Results
+from analysis.results.load import load_results
 from analysis.stats import bootstrap, inference
 from analysis.stats.confusion import Confusions, confusions
 from analysis.stats.scores import Score
@@ -60,7 +60,7 @@ def main() -> None:
         table = Path(folder) / "predictions.csv"
         predictions().to_csv(table, index=False)
         start = time.perf_counter()
-        results = Results.load(table, baseline="c00")
+        results = load_results(table, baseline="c00")
         loaded = time.perf_counter()
         statistics(confusions(results))
         computed = time.perf_counter()

@@ -13,7 +13,7 @@ import pytest
 from scipy.stats import binom
 
 from analysis.questions.ablation import ablations
-from analysis.results.results import Results
+from analysis.results.load import load_results
 from search_spaces.study_file import load_study
 from study.planning import prepared_study
 from study.scheduling import driver, serial_executor
@@ -64,6 +64,6 @@ def verdicts(tmp_path: Path, folder: Path, header: list[str], rows: list[list[st
     clips = prepared_study.load_clips(study)
     with driver.begun(study, clips) as ledger:
         assert driver.train(study, clips, ledger, serial_executor.serial) == 0
-    found = ablations(Results.load(study.folder))
+    found = ablations(load_results(study.folder))
     assert all(f.comparison.subjects == 18 - 8 for stage in found for f in stage.family)
     return {f"{stage.stage} {f.comparison.verdict}" for stage in found for f in stage.family}

@@ -15,7 +15,7 @@ import yaml
 
 from analysis.questions.ablation import ablations
 from analysis.questions.planted_answer import planted
-from analysis.results.results import Results
+from analysis.results.load import load_results
 from search_spaces.study_file import READY
 
 DATASETS = 10 if os.environ.get("LOSOLAB_SOAK") else 5
@@ -41,7 +41,7 @@ def test_every_planted_row_has_its_sign_on_most_datasets(tmp_path):
 
 def outcome(dataset_seed: int, folder: Path) -> tuple[set[tuple[str, str]], bool]:
     """Of one dataset: the planted rows that have the planted sign, and whether the null arm's interval excludes 0."""
-    results = Results.load(run(dataset_seed, folder))
+    results = load_results(run(dataset_seed, folder))
     (found,) = ablations(results)
     rows = {(row.cells[0].text, row.cells[1].text): row.cells[-1].text == "yes" for row in planted(results, found).rows}
     (null,) = [finding.comparison for finding in found.findings if finding.kind == "null"]

@@ -18,7 +18,7 @@ from search_spaces.errors import UserError
 from search_spaces.files import require_file
 
 
-def load(paths: Sequence[str | Path], baseline: str | None = None) -> Results:
+def load_results(*paths: str | Path, baseline: str | None = None) -> Results:
     """The results of one or several studies and tables as one. Raises UserError with all that is wrong.
 
     paths: folders of studies, CSV or Parquet files of predictions, `mlflow:EXPERIMENT` or `mlflow:URI#EXPERIMENT`.

@@ -4,7 +4,6 @@ import json
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -152,13 +151,6 @@ class Results:
     predictions: "pd.DataFrame"
     trials: tuple[Trial, ...]
     metadata: Metadata
-
-    @classmethod
-    def load(cls, *paths: str | Path, baseline: str | None = None) -> "Results":
-        """Read studies' folders, tables of predictions, MLflow experiments: see analysis.results.load.load."""
-        from analysis.results.load import load
-
-        return load(paths, baseline)
 
     @classmethod
     def of(cls, predictions: pa.Table, trials: pa.Table, metadata: Metadata) -> "Results":

@@ -8,7 +8,7 @@ from rich.console import Console
 
 from analysis.questions.literature import read
 from analysis.report.report import Report, publish, report
-from analysis.results.results import Results
+from analysis.results.load import load_results
 from search_spaces.errors import UserError
 from study.cli.terminal import print_table, say
 
@@ -21,7 +21,7 @@ def write(
 ) -> Path:
     """Write the report of these results, print what it opens with and its table; the path of report.html."""
     published = read(literature) if literature else ()
-    made = report(Results.load(*paths, baseline=baseline), published)
+    made = report(load_results(*paths, baseline=baseline), published)
     _refuse_anothers(out, made)
     for warning in made.warnings:
         say(console, warning, "!", "yellow")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from analysis.results.results import Results
+from analysis.results.load import load_results
 from tests.malformed.command import refused
 
 for module in (
@@ -170,4 +170,4 @@ def test_what_spreadsheets_write_is_read(separator, tmp_path):
 
 
 def _answers(path: Path) -> pd.DataFrame:
-    return Results.load(path).predictions[["subject", "clip_id", "y_true", "y_pred", "seed"]]
+    return load_results(path).predictions[["subject", "clip_id", "y_true", "y_pred", "seed"]]

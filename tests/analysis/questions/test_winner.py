@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from analysis.report.report import publish, report
-from analysis.results.results import Results
+from analysis.results.load import load_results
 from study.ledger.export import export
 
 LEDGER = Path(__file__).parents[2] / "study/ledger/older/ledger.sql"
@@ -20,7 +20,7 @@ def made(tmp_path_factory):
     with closing(sqlite3.connect(folder / "ledger.sqlite")) as db:
         db.executescript(LEDGER.read_text() + "pragma user_version = 2;")
     export(folder)
-    found = report(Results.load(folder))
+    found = report(load_results(folder))
     publish(found, folder / "report")
     return found, folder / "report"
 

@@ -10,7 +10,7 @@ import threading
 import pytest
 
 from analysis.report.report import write
-from analysis.results.results import Results
+from analysis.results.load import load_results
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 QUIET = [
@@ -24,7 +24,7 @@ STARTED = "URL_REQUEST_START_JOB"
 def served(simulate, arms, tmp_path_factory):
     """The report of a simulated study behind a server on this machine; gives its address."""
     folder = tmp_path_factory.mktemp("report")
-    write(Results.load(simulate(arms, search=6).save(folder)), folder / "report")
+    write(load_results(simulate(arms, search=6).save(folder)), folder / "report")
     handler = functools.partial(Quiet, directory=str(folder / "report"))
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()

@@ -12,6 +12,7 @@ import pytest
 import analysis.questions.ablation
 import analysis.report.report
 from analysis.report.report import publish, report, write
+from analysis.results.load import load_results
 from analysis.results.results import PREDICTIONS, TRIALS, Results
 from analysis.stats.confusion import confusions
 
@@ -49,7 +50,7 @@ class Page(HTMLParser):
 def folder(simulate, arms, arm, tmp_path_factory):
     extra = arm("hidden=512", 0.9, {"hidden": 512}, states={2: "failed"})
     where = tmp_path_factory.mktemp("study")
-    write(Results.load(simulate((*arms, extra), search=6).save(where)), where / "report")
+    write(load_results(simulate((*arms, extra), search=6).save(where)), where / "report")
     return where / "report"
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from analysis.questions.ablation import ablations
 from analysis.report.report import report
-from analysis.results.results import Results
+from analysis.results.load import load_results
 from search_spaces.errors import UserError
 
 
@@ -31,14 +31,14 @@ def save(frame, path):
 
 def problems(*paths, **options):
     with pytest.raises(UserError) as caught:
-        Results.load(*paths, **options)
+        load_results(*paths, **options)
     return caught.value.problems
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
 def test_a_plain_table_needs_four_columns(tmp_path, suffix):
     plain = rows()[lambda frame: frame.configuration == "half"].drop(columns="configuration")
-    results = Results.load(save(plain, tmp_path / f"ours{suffix}"))
+    results = load_results(save(plain, tmp_path / f"ours{suffix}"))
     assert results.metadata.classes == ("neg", "null", "sur")  # a label is a word, whatever pandas makes of it
     assert [arm.arm for arm in results.metadata.arms] == ["ours"]
     assert ablations(results)[0].findings[0].score.accuracy == pytest.approx(8 / 9)
@@ -47,7 +47,7 @@ def test_a_plain_table_needs_four_columns(tmp_path, suffix):
 def test_configurations_seeds_and_factors(tmp_path):
     both = pd.concat([rows(seed=seed) for seed in (1, 2)])
     both["depth"] = both.configuration.map({"full": 2, "half": 1})
-    results = Results.load(save(both, tmp_path / "ours.csv"), baseline="full")
+    results = load_results(save(both, tmp_path / "ours.csv"), baseline="full")
     assert [trial.seeds for trial in results.trials] == [(1, 2), (1, 2)]
     found = ablations(results)[-1]
     assert found.baseline.arm.arm == "full" and found.findings[1].arm.changes == {"depth": "1"}
@@ -57,14 +57,14 @@ def test_configurations_seeds_and_factors(tmp_path):
 def test_order_of_rows_is_nothing_and_clips_are_joined_by_name(tmp_path):
     table = rows()
     shuffled = table.sample(frac=1, random_state=3)
-    one, two = (Results.load(save(t, tmp_path / "x.csv"), baseline="full") for t in (table, shuffled))
+    one, two = (load_results(save(t, tmp_path / "x.csv"), baseline="full") for t in (table, shuffled))
     assert one.predictions.equals(two.predictions)
 
 
 def test_a_file_without_configuration_is_one(tmp_path):
     table = rows().drop(columns="configuration")
     paths = [save(table[:9], tmp_path / "a.csv"), save(table[9:], tmp_path / "b.csv")]
-    assert [arm.arm for arm in Results.load(*paths).metadata.arms] == ["a", "b"]
+    assert [arm.arm for arm in load_results(*paths).metadata.arms] == ["a", "b"]
 
 
 def test_what_is_wrong_with_a_table_is_told_by_row(tmp_path):
@@ -110,7 +110,7 @@ def test_two_datasets_without_a_column_for_them_are_refused(tmp_path):
 
 def test_two_datasets_with_their_column_are_a_composite(tmp_path):
     paths = [save(rows(dataset=name), tmp_path / f"{name}.csv") for name in ("smic", "casme")]
-    results = Results.load(*paths, baseline="full")
+    results = load_results(*paths, baseline="full")
     assert len(results.predictions) == 36 and results.metadata.dataset == "casme, smic"
     assert ablations(results)[0].subjects == 6
 
@@ -124,14 +124,14 @@ def test_several_studies_of_the_same_clips_are_one(simulate, arm, tmp_path):
     first = simulate((arm("baseline", 0.7), arm("depth=2", 0.5, {"depth": 2})), subjects=6, search=3)
     second = copy.deepcopy(simulate((arm("baseline", 0.4), arm("late", 0.6, {"fusion": "late"})), subjects=6, search=2))
     second.metadata["name"] = "other"
-    results = Results.load(first.save(tmp_path / "a"), second.save(tmp_path / "b"))
+    results = load_results(first.save(tmp_path / "a"), second.save(tmp_path / "b"))
     assert [a.arm for a in results.metadata.arms] == ["baseline", "depth=2", "other: baseline", "late"]
     assert results.metadata.name == "toy_study + other" and results.metadata.baseline == "baseline"
     assert len({t.trial for t in results.trials}) == len(results.trials) == 17
     found = {f.arm.arm: f for f in ablations(results)[-1].findings}
     alone = {f.arm.arm: f for f in ablations(second.results())[-1].findings}
     assert found["late"].score.interval == alone["late"].score.interval and found["late"].comparison
-    other = Results.load(tmp_path / "a", tmp_path / "b", baseline="late")
+    other = load_results(tmp_path / "a", tmp_path / "b", baseline="late")
     assert {f.arm.arm: dict(f.arm.changes) for f in ablations(other)[-1].findings}["depth=2"]["depth"] == 2
 
 
@@ -154,7 +154,7 @@ def test_a_subject_in_several_folds_trained_its_own_test(simulate, arm):
 
 
 def test_a_report_of_predictions_from_elsewhere(tmp_path):
-    made = report(Results.load(save(rows(), tmp_path / "x.csv"), baseline="full"))
+    made = report(load_results(save(rows(), tmp_path / "x.csv"), baseline="full"))
     assert json.dumps(made.data) and any("Predictions made elsewhere" in warning for warning in made.warnings)
 
 
@@ -197,7 +197,7 @@ def test_the_command_shows_the_literature_and_refuses_a_wrong_one(tmp_path, caps
 
 def test_whole_seeds_of_a_float_column_are_seeds(tmp_path):
     for suffix in (".csv", ".parquet"):
-        results = Results.load(save(rows(seed=3.0), tmp_path / f"ours{suffix}"))
+        results = load_results(save(rows(seed=3.0), tmp_path / f"ours{suffix}"))
         assert [trial.seeds for trial in results.trials] == [(3,), (3,)]
         for wrong in (2.5, float("inf")):
             found = problems(save(rows(seed=wrong), tmp_path / f"ours{suffix}"))
@@ -228,7 +228,7 @@ def test_subjects_whose_clips_have_names_of_two_kinds_are_told(tmp_path, second,
     """Two datasets with subjects of the same names, in one file without a column for them."""
     more = rows()
     more["clip_id"] = [second.format(clip) for clip in more.clip_id]
-    notes = Results.load(save(pd.concat([rows(), more]), tmp_path / "x.csv")).metadata.notes
+    notes = load_results(save(pd.concat([rows(), more]), tmp_path / "x.csv")).metadata.notes
     assert any("3 subjects are told apart by their names alone" in note for note in notes) is told
 
 
@@ -238,7 +238,7 @@ def test_no_verdict_between_rules_for_the_checkpoint(tmp_path):
     three["checkpoint"] = three.configuration.map({"full": "test", "half": "last", "other": "last"})
     path = save(three, tmp_path / "x.csv")
     for baseline, compared, other in (("half", "other", "full †"), ("full", None, "half")):
-        results = Results.load(path, baseline=baseline)
+        results = load_results(path, baseline=baseline)
         found = {finding.arm.arm: finding for finding in ablations(results)[0].findings}
         assert "not compared" in found[other].gap.state and "another rule" in found[other].gap.reason
         assert [f.arm.arm for f in found.values() if f.comparison] == ([compared] if compared else [])

@@ -1,6 +1,6 @@
 import pytest
 
-from analysis.results.results import Results
+from analysis.results.load import load_results
 from search_spaces.errors import UserError
 
 mlflow = pytest.importorskip("mlflow")
@@ -24,36 +24,36 @@ def store(simulate, arm, tmp_path_factory):
 
 def test_an_experiment_is_its_study(store, monkeypatch):
     uri, study = store
-    results = Results.load(f"mlflow:{uri}#toy")
+    results = load_results(f"mlflow:{uri}#toy")
     assert results.predictions.equals(study.results().predictions) and results.metadata.name == "toy_study"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
-    assert Results.load("mlflow:toy", baseline="other").metadata.baseline == "other"
+    assert load_results("mlflow:toy", baseline="other").metadata.baseline == "other"
 
 
 def test_what_is_not_there_is_told(store, monkeypatch):
     uri, _ = store
     with pytest.raises(UserError, match="no experiment 'nobody' there; there are: Default, empty, toy"):
-        Results.load(f"mlflow:{uri}#nobody")
+        load_results(f"mlflow:{uri}#nobody")
     with pytest.raises(UserError, match=r"no run holds predictions\.parquet"):
-        Results.load(f"mlflow:{uri}#empty")
+        load_results(f"mlflow:{uri}#empty")
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     with pytest.raises(UserError, match="no tracking URI"):
-        Results.load("mlflow:toy")
+        load_results("mlflow:toy")
 
 
 def test_an_address_that_mlflow_cannot_read_is_told():
     with pytest.raises(UserError, match="MLflow cannot read it"):
-        Results.load("mlflow:bogus://x#y")
+        load_results("mlflow:bogus://x#y")
 
 
 def test_a_store_that_is_not_there_is_told_and_not_made(tmp_path):
     with pytest.raises(UserError, match="there is no MLflow store"):
-        Results.load(f"mlflow:sqlite:///{tmp_path}/typo/mlflow.db#toy")
+        load_results(f"mlflow:sqlite:///{tmp_path}/typo/mlflow.db#toy")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_password_of_the_environment_is_not_printed(monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://me:secret@127.0.0.1:9")  # nobody listens there
     with pytest.raises(UserError, match="MLflow cannot read it") as refused:
-        Results.load("mlflow:toy")
+        load_results("mlflow:toy")
     assert "secret" not in str(refused.value)

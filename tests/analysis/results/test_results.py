@@ -3,7 +3,8 @@ import copy
 import pyarrow.parquet as pq
 import pytest
 
-from analysis.results.results import METADATA_KEY, Results
+from analysis.results.load import load_results
+from analysis.results.results import METADATA_KEY
 from search_spaces.errors import UserError
 
 
@@ -19,7 +20,7 @@ def problems(study):
 
 
 def test_load_reads_what_the_export_writes(study, tmp_path):
-    results = Results.load(study.save(tmp_path))
+    results = load_results(study.save(tmp_path))
     assert [run.name for run in results.trials] == ["arm 'baseline'"] * 3 + ["arm 'other'"] * 3
     assert results.trials[3].factors["depth"] == 1 and results.trials[0].why is None
     assert results.metadata.classes == ("negative", "positive", "surprise")
@@ -98,15 +99,15 @@ def test_a_study_without_any_complete_trial_loads(simulate, arm):
 
 def test_files_that_are_not_there_or_not_ours(study, tmp_path):
     with pytest.raises(UserError, match=r"trials\.parquet: not there"):
-        Results.load(tmp_path)
+        load_results(tmp_path)
     study.save(tmp_path)
     trials = pq.read_table(tmp_path / "trials.parquet")
     pq.write_table(trials.replace_schema_metadata({METADATA_KEY: b'{"name": "x"}'}), tmp_path / "trials.parquet")
     with pytest.raises(UserError, match="no valid study metadata"):
-        Results.load(tmp_path)
+        load_results(tmp_path)
     pq.write_table(trials.drop_columns(["seeds"]), tmp_path / "trials.parquet")
     with pytest.raises(UserError, match="columns missing: seeds"):
-        Results.load(tmp_path)
+        load_results(tmp_path)
     (tmp_path / "trials.parquet").write_bytes(b"not parquet")
     with pytest.raises(UserError, match="not a readable Parquet file"):
-        Results.load(tmp_path)
+        load_results(tmp_path)

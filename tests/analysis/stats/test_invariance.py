@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from analysis.questions.selection import select
 from analysis.report.report import publish, report
-from analysis.results.results import Results
+from analysis.results.load import load_results
 from analysis.stats import metrics
 from analysis.stats.confusion import confusions
 
@@ -40,7 +40,7 @@ def numbers(frame, folder):
     """Every number of the report but figures and importance, and what the files hold."""
     path = folder / "predictions.csv"
     frame.to_csv(path, index=False)
-    made = report(Results.load(path, baseline="a"))
+    made = report(load_results(path, baseline="a"))
     return [row for t in made.tables() for row in t.to_json()["rows"]]
 
 
@@ -92,7 +92,7 @@ def test_a_selection_does_not_hang_on_names(tmp_path_factory, study, order):
     names = dict(zip(CLASSES, order, strict=True))
     for some in (frame, frame.assign(y_true=frame.y_true.map(names), y_pred=frame.y_pred.map(names))):
         some.to_csv(folder / "x.csv", index=False)
-        results = Results.load(folder / "x.csv")
+        results = load_results(folder / "x.csv")
         chosen = select(results, confusions(results))
         found.append((chosen.winner, *np.round([*chosen.corrected, chosen.left_out, chosen.again], 11)))
     assert found[0] == found[1]
@@ -104,7 +104,7 @@ def test_shuffled_rows_of_a_perfect_prediction_stay_perfect(tmp_path_factory, st
     frame, folder = table(*study), tmp_path_factory.mktemp("perfect")
     perfect = frame.assign(y_pred=frame.y_true).sample(frac=1, random_state=shuffle)
     perfect.to_csv(folder / "x.csv", index=False)
-    pooled = confusions(Results.load(folder / "x.csv")).counts.sum((0, 1))
+    pooled = confusions(load_results(folder / "x.csv")).counts.sum((0, 1))
     assert metrics.uf1(pooled) == metrics.uar(pooled) == metrics.accuracy(pooled) == 1
 
 
@@ -114,7 +114,7 @@ def test_transposing_truth_and_prediction_changes_uar_but_not_uf1(tmp_path):
     for columns in ({}, {"y_true": "y_pred", "y_pred": "y_true"}):
         one = frame[(frame.configuration == "b") & (frame.seed == 1)].rename(columns=columns)
         one.to_csv(tmp_path / "x.csv", index=False)
-        pooled = confusions(Results.load(tmp_path / "x.csv")).counts.sum((0, 1))
+        pooled = confusions(load_results(tmp_path / "x.csv")).counts.sum((0, 1))
         found.append((metrics.uf1(pooled), metrics.uar(pooled)))
     assert found[0][0] == pytest.approx(found[1][0], abs=1e-12) and found[0][1] != pytest.approx(found[1][1], abs=1e-3)
 

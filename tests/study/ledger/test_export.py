@@ -7,7 +7,8 @@ import pyarrow.parquet as pq
 import pytest
 from golden_digest import golden_digest
 
-from analysis.results.results import METADATA_KEY, Results
+from analysis.results.load import load_results
+from analysis.results.results import METADATA_KEY
 from analysis.stats.metrics import uf1
 from study.ledger.export import export
 from study.ledger.schema import read_only
@@ -20,7 +21,7 @@ def folder(small):
 
 
 def test_the_analysis_reads_what_the_ledger_holds(folder):
-    results = Results.load(folder)
+    results = load_results(folder)
     with read_only(folder) as db:
         values = dict(db.execute("select trial, value from outcome").fetchall())
         clips = sum(len(json.loads(row["predictions"])) for row in db.execute("select predictions from fold"))
@@ -40,12 +41,12 @@ def test_exporting_again_gives_the_same_bytes(folder):
 
 
 def test_a_study_that_another_code_went_on_with_says_so(folder):
-    assert not Results.load(folder).metadata.notes
+    assert not load_results(folder).metadata.notes
     ledger = Ledger(folder)
     ledger.db.execute("update attempt set provenance = json_set(provenance, '$.code', 'other') where id = 1")
     ledger.close()
     export(folder)
-    assert "training code changed" in Results.load(folder).metadata.notes[0]
+    assert "training code changed" in load_results(folder).metadata.notes[0]
 
 
 def test_no_path_host_or_time_in_the_predictions(folder):

@@ -9,7 +9,7 @@ import moving_patch
 import pytest
 
 from analysis.report.report import report
-from analysis.results.results import Results
+from analysis.results.load import load_results
 from search_spaces.spec import Resources
 from search_spaces.study_file import load_study
 from study.ledger.audit import audit
@@ -74,7 +74,7 @@ def test_it_is_whole_and_reports(older):
     assert (found.folds, found.problems, found.notes) == (174, (), ())
     assert [stage.folds for stage in status(older.folder).stages] == [54, 48, 72]
     export(older.folder)
-    results = Results.load(str(older.folder))
+    results = load_results(str(older.folder))
     assert len(results.predictions) == 810, "three pruned trials show their subjects up to the race's end"
     assert {trial.state for trial in results.trials} == {"complete", "pruned"}
 
@@ -83,7 +83,7 @@ def test_its_report_corrects_for_the_choice_that_all_subjects_made(older):
     """Whether its table was written by that losolab or, after going on, by this one: all of its subjects chose."""
     export(older.folder)
     for _ in range(2):
-        made = report(Results.load(str(older.folder)))
+        made = report(load_results(str(older.folder)))
         assert made.results.metadata.chosen_by == () and made.selection.subjects == 6
         assert made.selection.difference is not None and 0 < made.selection.p <= 1
         for stage in made.stages:
@@ -131,5 +131,5 @@ def test_a_name_of_the_dataset_is_shown_and_in_no_key(older):
     older.run(dataset="Moving patches")
     assert (trained(older.folder), folds(older.folder)) == before
     export(older.folder)
-    results = Results.load(str(older.folder))
+    results = load_results(str(older.folder))
     assert results.metadata.dataset == "Moving patches" and set(results.predictions.dataset) == {"manifest"}

@@ -13,7 +13,7 @@ from golden_digest import golden_digest
 from analysis.questions.ablation import ablations
 from analysis.questions.main_table import headline
 from analysis.report.report import report
-from analysis.results.results import Results
+from analysis.results.load import load_results
 from analysis.stats.confusion import confusions
 from analysis.stats.inference import compare
 from analysis.stats.metrics import uf1
@@ -99,7 +99,7 @@ def test_what_is_no_share_is_refused(given):
 
 
 def test_the_search_trains_those_that_choose_and_later_stages_all(split):
-    about = Results.load(str(split))
+    about = load_results(str(split))
     choosers = set(about.metadata.chosen_by)
     assert 5 <= len(choosers) < 12 and {dataset for dataset, _ in choosers} == {"casme2", "samm"}
     rows = about.predictions
@@ -117,7 +117,7 @@ def test_the_search_trains_those_that_choose_and_later_stages_all(split):
 
 
 def test_the_winner_is_the_best_by_those_that_choose(split):
-    results = Results.load(str(split))
+    results = load_results(str(split))
     counted = confusions(results)
     vote = counted.among(results.metadata.chosen_by)
     scores = {}
@@ -130,7 +130,7 @@ def test_the_winner_is_the_best_by_those_that_choose(split):
 
 def test_what_was_chosen_is_tested_by_those_without_a_vote(split):
     """Δ, p and verdict of a stage with chosen arms are those of the testers' confusions, the null arm's too."""
-    results = Results.load(str(split))
+    results = load_results(str(split))
     counted = confusions(results)
     test = ~counted.among(results.metadata.chosen_by)
     found = {stage.stage: stage for stage in ablations(results, counted)}
@@ -158,7 +158,7 @@ def test_what_was_chosen_is_tested_by_those_without_a_vote(split):
 def test_a_study_in_which_all_chose_is_marked(split, tmp_path, data):
     """The same study with `all`: every verdict bears the mark, the report opens with it and has the corrected Δ."""
     folder = run(tmp_path / "studies", data, **{"stages.search.chosen_by": "all"})
-    results = Results.load(str(folder))
+    results = load_results(str(folder))
     assert results.metadata.chosen_by == () and len(results.predictions.subject.unique()) == 6
     made = report(results)
     verdicts = [row.cells[-6].text for table in made.tables() if table.name == "confirm" for row in table.rows]
@@ -188,19 +188,19 @@ def test_one_digest_under_serial_and_ray(split, data, tmp_path):
 def test_whatever_a_winners_stage_is_compared_with_its_arms_were_chosen(split, tmp_path, data):
     """Behind another study's name, and with an arm in the winner's place."""
     other = run(tmp_path, data, name="other")
-    both = Results.load(str(split), str(other))
+    both = load_results(str(split), str(other))
     assert any(arm.arm == "other: winner" for arm in both.metadata.arms)
-    assert both.metadata.chosen_by == Results.load(str(split)).metadata.chosen_by
+    assert both.metadata.chosen_by == load_results(str(split)).metadata.chosen_by
     ablate = {stage.stage: stage for stage in ablations(both)}["ablate"]
     assert all(f.chosen for f in ablate.findings) and ablate.testers is not None
     arm = next(f.arm.arm for f in ablate.findings if f.kind == "variant")
-    around = {stage.stage: stage for stage in ablations(Results.load(str(split), baseline=arm))}["ablate"]
+    around = {stage.stage: stage for stage in ablations(load_results(str(split), baseline=arm))}["ablate"]
     assert around.chosen and around.testers is not None
 
 
 def test_where_all_chose_in_one_of_two_studies_none_is_left_to_test(split, tmp_path, data):
     other = run(tmp_path, data, name="other", **{"stages.search.chosen_by": "all"})
-    both = Results.load(str(split), str(other))
+    both = load_results(str(split), str(other))
     assert len(both.metadata.chosen_by) == 12
     assert all(stage.chosen and stage.testers is None for stage in ablations(both))
 

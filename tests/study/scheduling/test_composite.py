@@ -11,7 +11,7 @@ from golden_digest import golden_digest
 from made_up_study import in_store
 
 from analysis.report.report import report
-from analysis.results.results import Results
+from analysis.results.load import load_results
 from search_spaces.study_file import load_study
 from study.ledger.audit import audit
 from study.ledger.schema import read_only
@@ -55,7 +55,7 @@ def states(folder: Path) -> dict[str, int]:
 def test_composite_races_and_reports_both_datasets(composite):
     assert audit(composite).problems == ()
     assert states(composite)["pruned"] > 0, "no proposal lost its race: nothing is proved of their order"
-    results = Results.load(str(composite))
+    results = load_results(str(composite))
     runs = {run.trial: run for run in results.trials}
     rows = results.predictions
     for trial, own in rows.groupby("trial"):

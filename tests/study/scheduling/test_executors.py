@@ -8,7 +8,7 @@ import pytest
 from golden_digest import golden_digest
 
 from analysis.report.report import report
-from analysis.results.results import Results
+from analysis.results.load import load_results
 from search_spaces.errors import UserError
 from study.scheduling import serial_executor
 from study.scheduling.ray_executor import RayTune
@@ -103,7 +103,7 @@ def test_a_study_whose_trials_all_fail_is_told_why(small):
 
     folder = small.run(partial(serial_executor.serial, run=run))
     with pytest.raises(UserError, match=r"none of 20 trials is complete \(ArithmeticError: diverged\)"):
-        report(Results.load(folder))
+        report(load_results(folder))
 
 
 def test_an_error_that_names_no_text_is_kept_and_ends_no_study(small):

@@ -6,7 +6,7 @@ import pytest
 
 from analysis.questions.ablation import ablations
 from analysis.report.report import report
-from analysis.results.results import Results
+from analysis.results.load import load_results
 from study.ledger.writer import Ledger, Outcome
 from study.planning.status import status
 from study.scheduling.follow_up_stages import Following, arms_that_follow
@@ -56,7 +56,7 @@ def test_search_confirm_ablate_each_on_seeds_of_its_own(small, whole):
     assert {"crop=28", "null"} <= set(arms["ablate"])
     seeds = [{seed for s, _, _, own, _ in found if s == stage for seed in own} for stage in STAGES]
     assert not seeds[0] & seeds[1] and not seeds[1] & seeds[2] and not seeds[0] & seeds[2]
-    results = Results.load(folder)
+    results = load_results(folder)
     made = report(results)
     assert [stage.stage for stage in made.stages] == ["ablate", "confirm"]
     assert made.tables()[0].name == "confirm"  # the headline
@@ -142,7 +142,7 @@ def test_a_stage_waits_for_the_trials_before_it(tmp_path, spec):
 def test_an_arm_that_is_impossible_around_the_winner_is_a_row_with_its_reason(small):
     ablate = {"design": "listed", "around": "winner", "seeds": 1, "arms": {"long kernel": {"kernel_time": 63}}}
     folder = small.run(stages={"search": SEARCH, "ablate": ablate})
-    (found,) = ablations(Results.load(folder))
+    (found,) = ablations(load_results(folder))
     (gap,) = [finding.gap for finding in found.findings if finding.arm.arm == "long kernel"]
     assert gap.state == "impossible"
     assert "kernel_time: 63 frames do not fit" in gap.reason

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from analysis.report.report import report
-from analysis.results.results import Results
+from analysis.results.load import load_results
 from search_spaces.study_file import READY, load_study
 from study.scheduling.late_additions import additions
 
@@ -44,10 +44,10 @@ def test_what_was_added(tmp_path, before, now, added):
 def test_the_report_tells_of_it_and_of_the_report_that_was_seen(small):
     arms = {"a": {"hidden": 9}}
     folder = small.run(stages={"ablate": {"design": "listed", "seeds": 1, "arms": arms}})
-    assert not any("planned whole" in said for said in report(Results.load(folder)).warnings)
+    assert not any("planned whole" in said for said in report(load_results(folder)).warnings)
     (Path(folder) / "report").mkdir(exist_ok=True)
     (Path(folder) / "report/report.html").write_text("seen")
     for _ in range(2):  # running again adds nothing to it
         small.run(stages={"ablate": {"design": "listed", "seeds": 2, "arms": arms}})
-        (said,) = [said for said in report(Results.load(folder)).warnings if "planned whole" in said]
+        (said,) = [said for said in report(load_results(folder)).warnings if "planned whole" in said]
         assert said.count("stage ablate: seeds 2 to 2 of each arm added, after the report of 20") == 1

@@ -24,7 +24,7 @@ from made_up_study import (
     wait_for,
 )
 
-from analysis.results.results import Results
+from analysis.results.load import load_results
 from search_spaces.config import TrialConfig
 from search_spaces.errors import UserError
 from study.ledger.writer import Ledger, Outcome
@@ -135,10 +135,10 @@ def test_the_tables_come_back_number_for_number(tmp_path, server):
         add(ledger, range(60), seeds=(3000, 3001, 3002))
     mirror(folder, server.address)
     began = time.perf_counter()
-    there = Results.load(f"mlflow:{server.address}#sixty")
+    there = load_results(f"mlflow:{server.address}#sixty")
     seconds = time.perf_counter() - began
     print(f"60 trials, {len(there.predictions)} predictions through HTTP: {seconds:.2f} s")
-    here = Results.load(folder)
+    here = load_results(folder)
     assert there.predictions.equals(here.predictions) and there.trials == here.trials
     assert there.metadata == here.metadata and len(there.trials) == 60
     assert seconds < 10  # 2 on a machine with nothing else to do
