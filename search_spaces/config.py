@@ -30,11 +30,15 @@ def factor(
     low: float | None = None,
     high: float | None = None,
     active: Callable[["TrialConfig"], bool] | None = None,
+    decides: str = "",
 ) -> Any:
-    """A field of TrialConfig with its documentation, unit, range (both ends allowed), and when it has an effect."""
-    return dataclasses.field(
-        default=default, metadata={"doc": doc, "unit": unit, "low": low, "high": high, "active": active}
-    )
+    """A field of TrialConfig with its documentation, unit, range (both ends allowed), and when it has an effect.
+
+    decides: what it decides besides predictions, for those who ask `deciding`: how much `time` a fold takes, how much
+    `memory`, which `pixels` are decoded, what `network` of the user's own is built.
+    """
+    told = {"doc": doc, "unit": unit, "low": low, "high": high, "active": active, "decides": frozenset(decides.split())}
+    return dataclasses.field(default=default, metadata=told)
 
 
 def _of_blocks(config: "TrialConfig") -> bool:
@@ -50,12 +54,22 @@ class TrialConfig:
     """
 
     network: str = factor(
-        BLOCKS, "blocks of convolutions as in the paper, or `package.module:factory` of your own (networks.md)"
+        BLOCKS,
+        "blocks of convolutions as in the paper, or `package.module:factory` of your own (networks.md)",
+        decides="time network memory",
     )
-    regions: Regions = factor("face", "what the network sees; each region is a stream of its own")
-    fusion: Fusion = factor("none", "where streams meet: before the dense layers, or after them", active=_of_blocks)
-    input: Literal["gray", "frame_difference"] = factor("gray", "gray frames, or their difference to the onset frame")
-    frames: int = factor(18, "frames of a clip that the network sees", unit="frames", low=2, high=256)
+    regions: Regions = factor(
+        "face", "what the network sees; each region is a stream of its own", decides="time pixels network memory"
+    )
+    fusion: Fusion = factor(
+        "none", "where streams meet: before the dense layers, or after them", active=_of_blocks, decides="time memory"
+    )
+    input: Literal["gray", "frame_difference"] = factor(
+        "gray", "gray frames, or their difference to the onset frame", decides="time network"
+    )
+    frames: int = factor(
+        18, "frames of a clip that the network sees", unit="frames", low=2, high=256, decides="time network memory"
+    )
     sampling: Sampling = factor(
         "uniform",
         "which frames: evenly from onset to offset; at `rate` from the onset; the first, the middle, or those from 72 "
@@ -84,25 +98,51 @@ class TrialConfig:
         "onset",
         "where clips have landmarks: regions follow those of the onset frame, or each frame's own (the paper's)",
         active=lambda c: c.regions != "frame",
+        decides="pixels",
     )
     alignment: Literal["similarity", "none"] = factor(
         "similarity",
         "where clips have landmarks: the face is turned and scaled to a mean face, or cut as it is (the paper's)",
         active=lambda c: c.regions != "frame",
+        decides="pixels",
     )
-    crop: int = factor(64, "side of face and frame; eyes and mouth have half of it", unit="pixels", low=8, high=128)
-    depth: int = factor(1, "convolution blocks", low=1, high=4, active=_of_blocks)
+    crop: int = factor(
+        64,
+        "side of face and frame; eyes and mouth have half of it",
+        unit="pixels",
+        low=8,
+        high=128,
+        decides="time network memory",
+    )
+    depth: int = factor(1, "convolution blocks", low=1, high=4, active=_of_blocks, decides="time memory")
     filters: int = factor(
-        32, "filters of the first block; each later block doubles them", low=1, high=256, active=_of_blocks
+        32,
+        "filters of the first block; each later block doubles them",
+        low=1,
+        high=256,
+        active=_of_blocks,
+        decides="time memory",
     )
     kernel_space: int = factor(
-        3, "height and width of the first block's kernel", unit="pixels", low=1, high=15, active=_of_blocks
+        3,
+        "height and width of the first block's kernel",
+        unit="pixels",
+        low=1,
+        high=15,
+        active=_of_blocks,
+        decides="time memory",
     )
     kernel_time: int = factor(
-        15, "length of the first block's kernel", unit="frames", low=1, high=63, active=_of_blocks
+        15,
+        "length of the first block's kernel",
+        unit="frames",
+        low=1,
+        high=63,
+        active=_of_blocks,
+        decides="time memory",
     )
     head: Literal["flatten", "pool"] = factor(
-        "flatten", "the paper's flatten, or adaptive averages on a fixed grid", active=_of_blocks
+        "flatten", "the paper's flatten, or adaptive averages on a fixed grid", active=_of_blocks, decides="time memory"
     )
     grid: int = factor(
         3,
@@ -110,9 +150,15 @@ class TrialConfig:
         low=1,
         high=16,
         active=lambda c: c.head == "pool" and _of_blocks(c),
+        decides="time memory",
     )
     hidden: int = factor(
-        128, "units of the last dense layer; fusion puts 8 x hidden before it", low=1, high=4096, active=_of_blocks
+        128,
+        "units of the last dense layer; fusion puts 8 x hidden before it",
+        low=1,
+        high=4096,
+        active=_of_blocks,
+        decides="time memory",
     )
     dense_activation: Literal["relu", "none"] = factor(
         "relu", "between the dense layers; the paper's fusion has none", active=_of_blocks
@@ -126,14 +172,25 @@ class TrialConfig:
         0.5, "share of units dropped, after each block and dense layer", low=0.0, high=0.95, active=_of_blocks
     )
     optimiser: Literal["sgd", "nesterov", "adamw"] = factor(
-        "sgd", "stochastic gradient descent, the same with Nesterov's momentum, or AdamW (betas .9 and .999)"
+        "sgd",
+        "stochastic gradient descent, the same with Nesterov's momentum, or AdamW (betas .9 and .999)",
+        decides="time memory",
     )
     learning_rate: float = factor(0.01, "step size of the optimiser", low=1e-7, high=10.0)
     momentum: float = factor(
-        0.0, "momentum of SGD", low=0.0, high=0.999, active=lambda c: c.optimiser in ("sgd", "nesterov")
+        0.0,
+        "momentum of SGD",
+        low=0.0,
+        high=0.999,
+        active=lambda c: c.optimiser in ("sgd", "nesterov"),
+        decides="memory",
     )
     weight_decay: float = factor(
-        0.0, "of all weights and biases: added to the gradient (SGD), or apart from it (AdamW)", low=0.0, high=1.0
+        0.0,
+        "of all weights and biases: added to the gradient (SGD), or apart from it (AdamW)",
+        low=0.0,
+        high=1.0,
+        decides="memory",
     )
     schedule: Literal["constant", "cosine"] = factor(
         "constant", "the learning rate: constant, or falling to 0 along half a cosine over all steps"
@@ -141,19 +198,36 @@ class TrialConfig:
     class_weights: Literal["none", "balanced"] = factor(
         "none", "in the loss: none, or inverse to the class's share of the fold's training clips"
     )
-    flip: float = factor(0.0, "augmentation: share of the clips that an epoch shows mirrored", low=0.0, high=1.0)
+    flip: float = factor(
+        0.0, "augmentation: share of the clips that an epoch shows mirrored", low=0.0, high=1.0, decides="time"
+    )
     crop_shift: int = factor(
-        0, "augmentation: an epoch moves a clip by up to that, each way; edges repeat", unit="pixels", low=0, high=32
+        0,
+        "augmentation: an epoch moves a clip by up to that, each way; edges repeat",
+        unit="pixels",
+        low=0,
+        high=32,
+        decides="time",
     )
     temporal_jitter: int = factor(
-        0, "augmentation: an epoch moves a clip in time by up to that; its ends repeat", unit="frames", low=0, high=64
+        0,
+        "augmentation: an epoch moves a clip in time by up to that; its ends repeat",
+        unit="frames",
+        low=0,
+        high=64,
+        decides="time",
     )
-    batch_size: int = factor(16, "clips a step, held-out clips of the folds included", unit="clips", low=1, high=4096)
-    epochs: int = factor(100, "passes over the clips; the last epoch's network predicts", low=1, high=100_000)
+    batch_size: int = factor(
+        16, "clips a step, held-out clips of the folds included", unit="clips", low=1, high=4096, decides="time memory"
+    )
+    epochs: int = factor(
+        100, "passes over the clips; the last epoch's network predicts", low=1, high=100_000, decides="time"
+    )
     precision: Literal["float32", "float64", "bfloat16", "tf32"] = factor(
         "float32",
         "number format: of everything; bfloat16 for convolutions, with TF32 for a GPU's other products; or TF32 for "
         "all products (on a GPU: a CPU has none, and takes float32)",
+        decides="time network memory",
     )
     control: Control = factor("none", "a control arm: what the data loses before training")
 
@@ -214,3 +288,8 @@ def choices(f: "dataclasses.Field[Any]") -> tuple[Any, ...]:
 
 
 FACTORS = {f.name: f for f in fields(TrialConfig)}
+
+
+def deciding(what: str) -> tuple[str, ...]:
+    """The factors that decide `time`, `memory`, `pixels` or the `network`, as they declare it."""
+    return tuple(name for name, f in FACTORS.items() if what in f.metadata["decides"])

@@ -1,7 +1,7 @@
 """What a user's own network turns out to be: tried on a few clips of noise, before anything starts."""
 
 import logging
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from traceback import extract_tb
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
 from torch.utils.flop_counter import FlopCounterMode
 
-from search_spaces.config import TrialConfig
+from search_spaces.config import TrialConfig, deciding
 from search_spaces.errors import UserError
 from study.models.folded_network import DTYPES, Scaling
 from study.models.user_network import Stacked, built, predicting, shapes
@@ -40,8 +40,7 @@ def probe(config: TrialConfig, n_classes: int) -> Probe:
 
 def _deciding(config: TrialConfig) -> TrialConfig:
     """What decides how a network is built: configurations that differ in their learning rate share one."""
-    names = ("network", "regions", "input", "frames", "crop", "precision")
-    return replace(TrialConfig(), **{name: getattr(config, name) for name in names})
+    return TrialConfig(**{name: getattr(config, name) for name in deciding("network")})
 
 
 @cache

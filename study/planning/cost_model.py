@@ -9,7 +9,7 @@ from math import ceil, exp, log
 from pathlib import Path
 from typing import Any
 
-from search_spaces.config import FACTORS, TrialConfig
+from search_spaces.config import TrialConfig, deciding
 from search_spaces.errors import UserError
 from study.ledger.snapshot import timed
 from study.models.sizes import known_size
@@ -20,12 +20,6 @@ _RATE = 5e10
 _STEP = 5e-4
 _PARAMETER = 2e-9
 _NEWS = 0.02  # a change of a class's mean from which others learn
-# Factors that change what is learnt and not how long it takes.
-_FREE = frozenset(
-    ("sampling", "rate", "short", "apex", "landmarks", "alignment", "normalisation", "dropout", "dense_activation")
-    + ("learning_rate", "momentum", "weight_decay", "schedule", "class_weights", "control")
-)
-_COSTLY = tuple(name for name in FACTORS if name not in _FREE)
 
 
 @dataclass(frozen=True)
@@ -47,7 +41,7 @@ class Work:
     @cached_property
     def key(self) -> tuple[tuple[str, Any], ...]:
         """The cost class: every factor that decides how long a fold takes, and the size of the data."""
-        levels = ((name, getattr(self.config, name)) for name in _COSTLY)
+        levels = ((name, getattr(self.config, name)) for name in deciding("time"))
         return *levels, *vars(self.size).items()
 
     @property

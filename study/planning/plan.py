@@ -6,7 +6,7 @@ from functools import cache
 from itertools import islice
 from typing import Any
 
-from search_spaces.config import BLOCKS, TrialConfig
+from search_spaces.config import BLOCKS, TrialConfig, deciding
 from search_spaces.designs import Arm, Around, arms, arms_around, arms_of_best, follows
 from search_spaces.errors import UserError
 from search_spaces.spec import CARDS, UNNAMED, Fixed, Resources, Search, StudySpec, Top
@@ -19,6 +19,8 @@ from study.system import hardware
 from study.system.hardware import multiplies_bfloat16
 
 _SOME = 50  # configurations of a search's space that stand for it
+
+_MEMORY_ALONE = tuple(name for name in deciding("memory") if name not in deciding("time"))
 
 
 @dataclass(frozen=True)
@@ -260,14 +262,14 @@ def _cost_of_each(
 ) -> list[Cost]:
     """Of a trial of each. A thousand configurations fall into a few classes of cost, each of which is priced once."""
     known: dict[Any, Cost] = {}
-    found = []
+    priced = []
     for config in configs:
-        # What the optimiser keeps of every weight takes memory, but no time.
-        like = Work(config, size).key, config.momentum > 0, config.weight_decay > 0
+        # What the optimiser keeps of every weight takes memory, but no time: whether it is there at all.
+        like = Work(config, size).key, *(bool(getattr(config, name)) for name in _MEMORY_ALONE)
         if like not in known:
             known[like] = _cost(config, 1, seeds, resources, size, costs, choosers)
-        found.append(known[like])
-    return found
+        priced.append(known[like])
+    return priced
 
 
 def _resources(spec: StudySpec) -> Resources:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from search_spaces.config import deciding
 from search_spaces.errors import UserError
 from search_spaces.network_inputs import master, streams
 from search_spaces.spec import StudySpec
@@ -87,7 +88,7 @@ def masters(study: Study) -> list[str]:
     configs = [arm.config for arm, _ in study.plan.arms] + [
         configuration(study.spec.baseline_config(), levels)
         for search in study.plan.searches
-        for levels in combinations(search.design, ("architecture", "regions", "landmarks", "alignment"))
+        for levels in combinations(search.design, ("architecture", *deciding("pixels")))
     ]
     return sorted({master(config, region) for config in configs for region in streams(config)})
 

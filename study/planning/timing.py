@@ -5,11 +5,10 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import ceil
-from typing import Any
 
 import numpy as np
 
-from search_spaces.config import TrialConfig
+from search_spaces.config import FACTORS, TrialConfig, deciding
 from search_spaces.errors import UserError
 from search_spaces.network_inputs import master, streams
 from search_spaces.spec import Resources
@@ -23,14 +22,6 @@ from study.trials.trial import arithmetic_on, device_here, prepare_process
 BUDGET = 0.2  # seconds for all of it, torch's import apart; 3 s moved the default plan no more than repeating it does
 _EPOCHS = 2
 _STEPS = 20  # of one fold, about as many as a class takes: a group's, in four epochs of one batch or a few
-# What trains in the same time, and neither looks into the noise nor diverges on it.
-_PLAIN: dict[str, Any] = {
-    "sampling": "uniform",
-    "short": "repeat_evenly",
-    "apex": "midpoint",
-    "learning_rate": 1e-7,
-    "control": "none",
-}
 
 
 def measure(costs: Costs, folds: Mapping[Work, float], resources: Resources) -> int:
@@ -55,7 +46,7 @@ def seconds_of_a_fold(work: Work, resources: Resources) -> float:
     """Of a whole fold in its group, from what two epochs more take on as few clips as have all subjects."""
     from study.training.train import train
 
-    config = dataclasses.replace(work.config, **_PLAIN)
+    config = _plain(work.config)
     clips = _noise(config, work.size)
     arithmetic = arithmetic_on(device_here(resources), config, clips, resources, work.size.subjects)
     folds = loso(clips, 0)[: arithmetic.group]
@@ -86,7 +77,7 @@ def tried(config: TrialConfig, resources: Resources) -> Tried:
     """Two steps of a configuration, in the group of folds that twelve subjects make; on a GPU that must be there."""
     from study.training.train import train
 
-    size, config = Size(12, 12, 3), dataclasses.replace(config, **_PLAIN, epochs=2)
+    size, config = Size(12, 12, 3), dataclasses.replace(_plain(config), epochs=2)
     try:
         prepare_process(resources)
         clips = _noise(config, size)
@@ -98,6 +89,15 @@ def tried(config: TrialConfig, resources: Resources) -> Tried:
         return Tried(problem=f"{type(error).__name__}: {str(error).splitlines()[0]}")
     expected = training_bytes(config, size.classes, group, "cuda") / 2**20
     return Tried(group, time.perf_counter() - began, peak_memory("cuda"), expected)
+
+
+def _plain(config: TrialConfig) -> TrialConfig:
+    """What trains in the same time, with all else at its default, in steps too small to diverge on noise.
+
+    The momentum stays, for Nesterov's needs one.
+    """
+    same = {name: getattr(config, name) for name in (*deciding("time"), "momentum")}
+    return TrialConfig(**same, learning_rate=FACTORS["learning_rate"].metadata["low"])
 
 
 def _noise(config: TrialConfig, size: Size) -> Clips:

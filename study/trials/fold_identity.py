@@ -36,7 +36,7 @@ SAME_CODE = frozenset(
     {
         "474b495b4746fa26ac7214a2f0e42b652a63884681e6f01502b9a1692455331c",  # commit e2f47eb
         "ef692f25f9f6f80a6da38374f72ccd8594500c89dd572dee7b97c0b18879b15d",  # commit 95bc9e8
-        "c53746e22d912f1f5453367599b1198bd0d58dd017b54a6479d051cc66e3152d",  # today
+        "fc73607e3ca6ff3064ce243bc7996432c80229b8dc036541b0a22ca0f6e81da9",  # today
     }
 )
 _VERSIONS = ("losolab", "torch", "numpy", "ray", "optuna", "mlflow", "decord", "av")
