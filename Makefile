@@ -2,6 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
+WORKERS := -n 2 --dist worksteal # two at a time, whoever is done helps the other
 
 .PHONY: demo test quick soak gpu check clean
 
@@ -9,10 +10,10 @@ demo: $(READY)  ## the default study, from rendered videos to a report, in demo/
 	$(BIN)/losolab run --storage demo
 
 test: $(READY)  ## everything, the slow tests included
-	$(BIN)/pytest
+	$(BIN)/pytest $(WORKERS)
 
 quick: $(READY)  ## what ends in under three minutes
-	$(BIN)/pytest -m "not slow"
+	$(BIN)/pytest $(WORKERS) -m "not slow"
 
 soak: $(READY)  ## the long versions of simulations and of what is killed, with their figures
 	LOSOLAB_SOAK=1 $(BIN)/pytest -s tests/analysis/stats/test_calibration.py tests/analysis/questions/test_claims.py tests/analysis/questions/test_leaks.py tests/study/scheduling/test_chaos.py tests/study/ledger/test_full_disk.py tests/study/planning/test_forecast.py tests/test_planted.py tests/test_null.py tests/cluster

@@ -27,6 +27,7 @@ def test_blocks_of_all_subjects_save_nothing_and_small_ones_most():
     assert saved == sorted(saved, reverse=True) and saved[-1] == 0
 
 
+@pytest.mark.slow
 def test_tpe_after_40_trials_is_not_above_random_after_80():
     for kind in ("smooth", "rough"):
         guided, random = (search.measure(kind, sampler, 12, n) for sampler, n in (("tpe", 40), ("random", 80)))

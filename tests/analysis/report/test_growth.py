@@ -42,6 +42,7 @@ def cpu_seconds(trials: int) -> float:
     return time.process_time() - began
 
 
+@pytest.mark.slow
 def test_eight_times_the_configurations_take_at_most_twelve_times_as_long():
     cpu_seconds(10)  # what only the first of a process does
     assert cpu_seconds(1600) < 12 * cpu_seconds(200)

@@ -196,6 +196,7 @@ def test_synthesize_makes_a_dataset_once(command, tmp_path):
     assert "is there already" in err
 
 
+@pytest.mark.slow
 def test_ctrl_c_in_a_check_says_so_and_ends_with_130(command, tmp_path):
     import study.data.inspection.dataset_check  # noqa: F401 (what is stopped is the decoding)
 

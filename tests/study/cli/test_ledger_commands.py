@@ -107,6 +107,7 @@ def test_a_copy_is_a_study_of_its_own_place(small, folder, tmp_path):
     assert (tmp_path / "small.sqlite").is_file()
 
 
+@pytest.mark.slow
 def test_a_copy_beside_a_running_driver_is_whole(small, tmp_path):
     driver = small.start("--serial")
     try:

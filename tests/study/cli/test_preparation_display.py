@@ -36,6 +36,7 @@ def test_without_a_terminal_a_line_is_said_at_first_and_now_and_then(capsys):
     ]
 
 
+@pytest.mark.slow
 def test_ctrl_c_while_decoding_says_so_and_ends_with_130_and_leaves_no_process(tmp_path):
     for number in range(4):
         film(tmp_path / f"{number}.avi", "mjpeg", frames=1500 + number)

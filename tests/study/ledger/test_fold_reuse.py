@@ -118,6 +118,7 @@ def factory(shapes, n_classes):
 """
 
 
+@pytest.mark.slow
 def test_an_edited_network_is_not_served_from_old_folds(small, tmp_path, monkeypatch):
     from study.trials import network_sources
 

@@ -150,6 +150,7 @@ def as_on_a_gpu(monkeypatch):
     monkeypatch.setattr(gpu, "is_gpu", lambda device: True)
 
 
+@pytest.mark.slow
 def test_the_acceptance_passes_on_a_cpu_with_the_same_columns(tmp_path, capsys):
     acceptance.main(["--small", "--settings", "be", "--out", str(tmp_path)])
     said = capsys.readouterr().out

@@ -46,6 +46,7 @@ def test_a_study_that_has_ended(small, told):
     assert ablate["best"] == [f"{arm}, seed {json.loads(seeds)[0]}", best]
 
 
+@pytest.mark.slow
 def test_a_running_study_and_what_a_kill_leaves(small, told):
     driver = small.start("--serial", "--seeds", "50")  # it does not end before it is killed
     try:

@@ -55,8 +55,15 @@ SPACE = {
 }
 
 
-@pytest.mark.parametrize("sampler", get_args(Search.model_fields["sampler"].annotation))
-@pytest.mark.parametrize("stop", [0, 1, 3, 7, 11])
+# Gaussian processes are fitted for seconds: one stop of theirs in the quick suite.
+STOPPED = [
+    pytest.param(sampler, stop, marks=[pytest.mark.slow] if sampler == "gp" and stop != 3 else [])
+    for sampler in get_args(Search.model_fields["sampler"].annotation)
+    for stop in (0, 1, 3, 7, 11)
+]
+
+
+@pytest.mark.parametrize(("sampler", "stop"), STOPPED)
 def test_a_resumed_search_proposes_what_an_unbroken_one_does(tmp_path, sampler, stop):
     spec = study(tmp_path, proposals=14, factors=SPACE, sampler=sampler)
     with Ledger(tmp_path / "whole") as ledger:

@@ -198,6 +198,7 @@ def test_a_study_made_anew_has_runs_of_its_own(folder):
     assert len(runs) == 12
 
 
+@pytest.mark.slow
 def test_mirrored_while_it_runs_and_wholly_at_its_end(folder):
     with mirrored(folder, None) as tail:
         assert not folder.exists()
@@ -217,6 +218,7 @@ def _tags(folder):
     return [run.data.tags for run in client.search_runs([experiment.experiment_id])] if experiment else []
 
 
+@pytest.mark.slow
 def test_the_mirror_is_killed_and_its_last_pass_is_made_all_the_same(folder):
     with Ledger(folder) as ledger:
         begin(ledger)
@@ -252,6 +254,7 @@ def test_an_exception_passes_and_no_process_stays(folder, error):
     assert not folder.exists()
 
 
+@pytest.mark.slow
 def test_the_mirror_ends_when_its_driver_is_killed(folder):
     code = (
         "import sys, time; from pathlib import Path; from study.tracking.mirror_process import mirrored\n"
@@ -267,6 +270,7 @@ def test_the_mirror_ends_when_its_driver_is_killed(folder):
     assert len(in_store(folder)) == 6
 
 
+@pytest.mark.slow
 def test_one_process_mirrors_at_a_time(folder):
     with mirrored(folder, None):
         every_state(folder)

@@ -90,6 +90,7 @@ EDITS = {
 }
 
 
+@pytest.mark.slow
 def test_an_edit_of_any_of_them_is_another_key_and_nothing_else_is(nets, random_clips, monkeypatch):
     clips = replace(random_clips(), digests={"index": "", "face": ""})
     fold = loso(clips, 0)[0]
