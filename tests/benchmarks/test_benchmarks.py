@@ -3,6 +3,7 @@
 from itertools import product
 
 import numpy as np
+import pytest
 
 from benchmarks import cli, search, utilisation
 from benchmarks import race as racing
