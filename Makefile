@@ -4,7 +4,7 @@ BIN := .venv/bin
 READY := .venv/ready
 WORKERS := -n 2 --dist worksteal # two at a time, whoever is done helps the other
 
-.PHONY: demo test quick soak gpu check clean
+.PHONY: demo test quick soak gpu check docs clean
 
 demo: $(READY)  ## the default study, from rendered videos to a report, in demo/
 	$(BIN)/losolab run --storage demo
@@ -25,6 +25,9 @@ check: $(READY)  ## lint, format and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+docs: $(READY)  ## the tables of docs/ that are the code's: factors, readers, commands
+	$(BIN)/python -m docs.generate
 
 clean:
 	rm -rf .venv demo

@@ -1,4 +1,4 @@
-"""The README and the docs are true: every command runs, every study file loads, the table of factors is the code's."""
+"""The README and the docs are true: every command runs, every study file loads, tables are the code's."""
 
 import os
 import re
@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from search_spaces.config import BLOCKS, FACTORS, choices
+from docs import generate
 from search_spaces.study_file import load_study
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
 COMMANDS = {
     page.relative_to(ROOT).as_posix(): [
         line.split("#")[0].strip()
@@ -24,25 +24,14 @@ COMMANDS = {
     for page in PAGES
     if page.name != "cluster.md"  # tests/cluster/test_launcher.py follows that one
 }
-MADE = {"make demo": "tests/test_demo.py", "make test": ".ci/run"}  # run there
+# Run there; the quick tests are among those of `make test`.
+MADE = {"make demo": "tests/test_demo.py", "make test": ".ci/run", "make check": ".ci/run", "make quick": "make test"}
 
 
-def factor_table() -> str:
-    """The factors as a Markdown table."""
-    lines = ["| factor | levels | default | |", "|---|---|---|---|"]
-    for name, f in FACTORS.items():
-        levels = ", ".join(map(str, choices(f)))
-        if f.type in (int, float):
-            levels = f"{f.metadata['low']:g} to {f.metadata['high']:g}"
-        if name == "network":
-            levels = f"{BLOCKS}, package.module:factory"
-        unit = f" {f.metadata['unit']}" if f.metadata["unit"] else ""
-        lines.append(f"| `{name}` | {levels}{unit} | {f.default} | {f.metadata['doc']} |")
-    return "\n".join(lines)
-
-
-def test_the_table_of_factors_is_the_codes():
-    assert factor_table() in (ROOT / "docs/studies.md").read_text(encoding="utf-8")
+@pytest.mark.parametrize("name", generate.PARTS)
+def test_generated_tables_are_the_codes(name):
+    path, there, wanted = generate.page(name)
+    assert there == wanted, f"{path.name}: `make docs` writes it anew"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

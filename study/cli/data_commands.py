@@ -97,9 +97,9 @@ def look(
 @app.command()
 def synthesize(
     folder: Annotated[Path, typer.Argument(help="the folder to make")],
-    subjects: Annotated[int, typer.Option(min=2)] = 12,
+    subjects: Annotated[int, typer.Option(min=2, help="people, each with a face of their own")] = 12,
     clips: Annotated[int, typer.Option(min=2, help="clips a subject, on average")] = 12,
-    seed: int = 0,
+    seed: Annotated[int, typer.Option(help="another one is another dataset")] = 0,
     mislabelled: Annotated[float, typer.Option(min=0, max=1, help="share of clips with a wrong label")] = 0.1,
     motion: Annotated[float, typer.Option(min=0, help="pixels on a face of 128 pixels")] = 5.0,
 ) -> None:
