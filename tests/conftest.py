@@ -1,12 +1,15 @@
 """A small study that trains in seconds, and ways to run it."""
 
 import os
+import signal
 import sqlite3
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -36,6 +39,13 @@ stages:
     vary: {input: [gray]}
     controls: [null, single_frame]
 """
+
+
+def pytest_configure() -> None:
+    """Signals as in a terminal: under nohup, or behind `&`, tests and all that they start would ignore them."""
+    for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, lambda *_: None)):
+        if signal.getsignal(number) == signal.SIG_IGN:
+            signal.signal(number, handler)
 
 
 class Small:
@@ -150,3 +160,15 @@ def forty_undisturbed(tmp_path_factory: pytest.TempPathFactory, videos: Path) ->
 @pytest.fixture
 def small(tmp_path: Path, videos: Path) -> Small:
     return Small(tmp_path, videos)
+
+
+@pytest.fixture(scope="session")
+def unbroken(videos: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Small]:
+    """Runs a small study in this process, in a folder of its own, in one go: what all other runs are held against."""
+
+    def run(**changes: Any) -> Small:
+        study = Small(tmp_path_factory.mktemp("unbroken"), videos)
+        study.run(**changes)
+        return study
+
+    return run

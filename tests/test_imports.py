@@ -141,6 +141,7 @@ def test_analysis_and_search_spaces_need_neither_torch_nor_ray():
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
 def test_a_report_is_written_without_torch_and_ray(small):
     folder = small.run(stages={"ablate": {"design": "one_at_a_time", "seeds": 1, "controls": ["null"]}})
     done = without_heavy(f"from study.cli.app import main\nmain(['report', {str(folder)!r}])")

@@ -1,4 +1,4 @@
-"""The Ray Tune executor. Ray lives in a process of its own (tune_process.py), which asks this one for trials.
+"""The Ray Tune executor. Ray lives in a process of its own (ray_process.py), which asks this one for trials.
 
 When Ray dies it takes the process that it lives in with it, without a word. Here that costs the blocks that were
 running: this process holds the ledger, and starts Ray again.
@@ -8,9 +8,9 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -21,17 +21,18 @@ import cloudpickle
 from search_spaces.errors import UserError
 from search_spaces.spec import Resources
 from study.data.clips import Clips
+from study.scheduling import messages
 from study.search.virtual_clock import Wait
 from study.system.hardware import ray_folder_problem
 from study.system.interrupts import Stop, say
-from study.trials.network_sources import Sources, discovered
-from study.trials.trial import Device, Done, Trial, run_trial
+from study.trials.network_sources import discovered
+from study.trials.trial import Device, run_trial
 
 if TYPE_CHECKING:  # workers import this module and need neither pandas nor optuna
     from study.scheduling.scheduler import Scheduler
     from study.scheduling.serial_executor import TrialFunction
 
-_VAIN = 3  # times that Ray may die without a new fold in between
+MAX_RAY_RESTARTS_WITHOUT_PROGRESS = 3
 _PATIENCE = 15.0  # seconds that Ray has to end
 
 
@@ -58,8 +59,8 @@ class RayTune:
     def __call__(self, scheduler: "Scheduler", clips: Clips, resources: Resources) -> None:
         """Raises UserError when the ledger refuses a block, KeyboardInterrupt when the user stopped the study."""
         log = scheduler.ledger.folder / "ray.log"
-        vain = 0
-        while vain < _VAIN:
+        without_progress = 0
+        while without_progress < MAX_RAY_RESTARTS_WITHOUT_PROGRESS:
             progress = scheduler.trained + len(scheduler.failed)
             with _process(log) as (process, connection), Stop(lambda: _ask(process)) as stop:
                 connection.send_bytes(cloudpickle.dumps((self, resources, scheduler.ledger.mixed)))
@@ -68,59 +69,60 @@ class RayTune:
             if ended:
                 return
             scheduler.put_back()
-            vain = vain + 1 if scheduler.trained + len(scheduler.failed) == progress else 0
+            without_progress = without_progress + 1 if scheduler.trained + len(scheduler.failed) == progress else 0
         raise UserError(
-            f"Ray died {_VAIN} times without a new fold: {_why(log)}. If it was for want of memory, give fewer "
-            "--slots; the same command goes on from here"
+            f"Ray died {without_progress} times without a new fold: {_why(log)}. If it was for want of memory, give "
+            "fewer --slots; the same command goes on from here"
         )
-
-
-@dataclass(frozen=True)
-class Task:
-    """What a worker is given: a trial, the folds of it that the ledger has, and the sources of its own network."""
-
-    trial: Trial
-    done: Mapping[str, Done] = field(repr=False)
-    sources: Mapping[str, Sources] = field(repr=False)
-
-
-# Answers to `take` besides a task and None: the next trial is not decided; what do the workers train on?
-LATER, WHICH_DEVICE = "later", "which device"
 
 
 def _serve(connection: Connection, scheduler: "Scheduler", clips: Clips, stop: Stop) -> bool:
     """Do what Tune's process asks until it has ended; False when it died."""
     try:
-        while (message := connection.recv()) != ("ended",):
-            verb, *arguments = message
-            if verb == "clips":
-                connection.send(clips)
-            elif verb == "trained_on":
-                scheduler.trained_on(lambda: _device(connection), *arguments)
-            elif verb == "take":
-                connection.send(None if stop.asked else _next(scheduler))
-            elif verb == "refused":
-                raise UserError(*arguments)
-            else:  # record, fail, lost, returned
-                getattr(scheduler, verb)(*arguments)
+        while not isinstance(message := connection.recv(), messages.Ended):
+            match message:
+                case messages.WantsClips():
+                    connection.send(clips)
+                case messages.TrainsOn(resources):
+                    scheduler.trained_on(lambda: _device(connection), resources)
+                case messages.WantsTrial():
+                    connection.send(messages.AllGivenOut() if stop.asked else _next(scheduler))
+                case messages.Refused(problems):
+                    raise UserError(problems)
+                case _:
+                    _note(scheduler, message)
     except (EOFError, ConnectionError):
         return False
     return True
 
 
-def _next(scheduler: "Scheduler") -> Task | str | None:
+def _note(scheduler: "Scheduler", message: messages.News) -> None:
+    """What became of a trial."""
+    match message:
+        case messages.Trained(trial, folds):
+            scheduler.record(trial, folds)
+        case messages.Failed(trial, why):
+            scheduler.fail(trial, why)
+        case messages.Lost(trial, last_words):
+            scheduler.lost(trial, last_words)
+        case messages.NotBegun(trial):
+            scheduler.returned(trial)
+
+
+def _next(scheduler: "Scheduler") -> messages.Answer:
     try:
         trial = scheduler.take()
     except Wait:
-        return LATER
+        return messages.NotYet()
     if trial is None:
-        return None
-    return Task(trial, scheduler.ledger.done(trial), discovered([trial.config], len(scheduler.clips.classes)))
+        return messages.AllGivenOut()
+    sources = discovered([trial.config], len(scheduler.clips.classes))
+    return messages.Task(trial, scheduler.ledger.done(trial), sources)
 
 
 def _device(connection: Connection) -> Device:
     """Asks what the workers train on, while Tune's process waits for a task."""
-    connection.send(WHICH_DEVICE)
+    connection.send(messages.WhichDevice())
     found: Device = connection.recv()
     return found
 

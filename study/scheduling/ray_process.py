@@ -39,12 +39,13 @@ from search_spaces.errors import UserError
 from search_spaces.spec import Resources
 from study.cluster import nodes as cluster
 from study.data.clips import Clips
-from study.scheduling.ray_executor import LATER, WHICH_DEVICE, RayTune, Task
+from study.scheduling import messages
+from study.scheduling.ray_executor import RayTune
 from study.system.interrupts import Stop
 from study.trials.network_sources import adopt
 from study.trials.trial import BrokenProcess, Device, FoldResult, Trial, device_here, prepare_process
 
-_REFUSED = 3  # processes in a row that do not begin: then Ray is not what it was
+_MAX_FAILED_STARTS = 3  # give up on this Ray after so many processes in a row that did not begin
 _FRESH = 1.0  # seconds for which a count of the cluster's slots is good
 
 
@@ -56,9 +57,9 @@ def main(connection: Connection) -> None:
         try:
             _run(connection, stop)
         except UserError as refused:
-            connection.send(("refused", refused.problems))
+            connection.send(messages.Refused(refused.problems))
         else:
-            connection.send(("ended",))
+            connection.send(messages.Ended())
 
 
 def _end_with_the_driver(stop: Stop) -> None:
@@ -70,7 +71,7 @@ def _end_with_the_driver(stop: Stop) -> None:
 
 def _run(connection: Connection, stop: Stop) -> None:
     executor, resources, mixed = connection.recv()  # cloudpickle's pickles are pickles
-    connection.send(("clips",))
+    connection.send(messages.WantsClips())
     clips = connection.recv()
     try:
         _start(executor, resources, clips)
@@ -81,7 +82,7 @@ def _run(connection: Connection, stop: Stop) -> None:
         slots.require()
         trainable = _trainable(executor, clips, resources)
         del clips  # Ray's object store has them now
-        connection.send(("trained_on", resources))
+        connection.send(messages.TrainsOn(resources))
         with tempfile.TemporaryDirectory(prefix="losolab-") as scratch:  # four small files that Tune insists on
             _fit(trainable, Proposals(connection, slots, resources), scratch, stop)
     finally:
@@ -122,7 +123,7 @@ def _fit(trainable: Any, proposals: "Proposals", scratch: str, stop: Stop) -> No
     except Exception as ended:
         if _for_memory(ended):  # Ray's monitor killed one of the processes, which ends `fit` and tells not which
             for trial in proposals.running.values():
-                proposals.connection.send(("lost", trial))
+                proposals.connection.send(messages.Lost(trial))
         raise
 
 
@@ -141,7 +142,7 @@ class LosoTrial(tune.Trainable):
         self.reset_config(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
-        task: Task = new_config["task"]
+        task: messages.Task = new_config["task"]
         self.sources = task.sources
         self.groups: Iterator[list[FoldResult]] = self.executor.run(task.trial, self.clips, task.done, self.resources)
         return True
@@ -182,11 +183,11 @@ class Recorder(tune.Callback):
     def on_trial_result(self, iteration: int, trials: Any, trial: Any, result: dict[str, Any], **info: Any) -> None:
         own: Trial = trial.config["task"].trial
         if folds := result.pop("folds"):
-            self.connection.send(("record", own, folds))
+            self.connection.send(messages.Trained(own, folds))
         if "refused" in result:
-            self.connection.send(("refused", result["refused"]))
+            self.connection.send(messages.Refused(result["refused"]))
         if "failed" in result:
-            self.connection.send(("fail", own, result["failed"]))
+            self.connection.send(messages.Failed(own, result["failed"]))
 
     def on_trial_error(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
         """Its process died or did not begin; Tune has told the searcher before."""
@@ -195,12 +196,12 @@ class Recorder(tune.Callback):
         print(said, flush=True)  # to ray.log
         own: Trial = trial.config["task"].trial
         if trial.trial_id in self.began:
-            self.connection.send(("lost", own, said.splitlines()[-1] if said else ""))
+            self.connection.send(messages.Lost(own, said.splitlines()[-1] if said else ""))
             return
         self.refused += 1  # no fault of the trial's: Ray starts no process where its raylet is dead
-        if self.refused >= _REFUSED:
-            raise RuntimeError(f"Ray could not begin {_REFUSED} processes in a row")
-        self.connection.send(("returned", own))
+        if self.refused >= _MAX_FAILED_STARTS:
+            raise RuntimeError(f"Ray could not begin {_MAX_FAILED_STARTS} processes in a row")
+        self.connection.send(messages.NotBegun(own))
 
 
 class Proposals(Searcher):
@@ -216,16 +217,16 @@ class Proposals(Searcher):
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         if len(self.running) >= self.slots.count():
-            return None  # Tune asks again after its next event
-        self.connection.send(("take",))
-        while (task := self.connection.recv()) == WHICH_DEVICE:
-            self.connection.send(_device(self.resources))
-        if task is None:  # a running one may be lost and come again
-            return None if self.running else Searcher.FINISHED
-        if task == LATER:
             return None
-        self.running[trial_id] = task.trial
-        return {"task": task}
+        self.connection.send(messages.WantsTrial())
+        while isinstance(answer := self.connection.recv(), messages.WhichDevice):
+            self.connection.send(_device(self.resources))
+        if isinstance(answer, messages.AllGivenOut) and not self.running:  # else a running one may be lost
+            return Searcher.FINISHED
+        if not isinstance(answer, messages.Task):
+            return None  # Tune asks again after its next event
+        self.running[trial_id] = answer.trial
+        return {"task": answer}
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         del self.running[trial_id]

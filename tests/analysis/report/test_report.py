@@ -133,6 +133,7 @@ def test_failures_and_gaps_are_named(folder):
     assert "hidden=512: incomplete: 2 of 3 seeds; seed 2 failed (out of memory)." in words
 
 
+@pytest.mark.slow
 def test_the_same_results_give_the_same_bytes_in_any_order(simulate, tmp_path):
     study = simulate(search=4)
     shuffled = np.random.default_rng(1).permutation(len(study.predictions))

@@ -138,6 +138,7 @@ def test_a_report_of_no_study(command, tmp_path):
     assert str(tmp_path) in err
 
 
+@pytest.mark.slow
 def test_a_dry_run_prints_the_plan_and_writes_nothing(tmp_path):
     done = subprocess.run(
         [sys.executable, ROOT / "study/run.py", "--dry-run"],

@@ -71,6 +71,7 @@ def clips(random_clips):
     return random_clips()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CONFIGS)
 def test_training_stays_on_the_gpu_and_waits_for_nothing(name, clips):
     assert on_a_fake_gpu(replace(SMALL, **CONFIGS[name]), clips, loso(clips, 0))
@@ -115,6 +116,7 @@ def test_a_planted_mistake_is_caught(mistake, clips):
         fit(network, material, SMALL)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("letter", "most"), [("b", 60), ("t", 60), ("e", 105), ("c", 250)])
 def test_a_step_is_few_launches(letter, most):
     """c has as many parts as clips; e two streams. benchmarks/README.md has the numbers of the card itself."""

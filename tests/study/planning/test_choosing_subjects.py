@@ -155,6 +155,7 @@ def test_what_was_chosen_is_tested_by_those_without_a_vote(split):
     assert report(results).data["Chosen by"] == f"{12 - test.sum()} subjects, which alone the search holds out"
 
 
+@pytest.mark.slow
 def test_a_study_in_which_all_chose_is_marked(split, tmp_path, data):
     """The same study with `all`: every verdict bears the mark, the report opens with it and has the corrected Δ."""
     folder = run(tmp_path / "studies", data, **{"stages.search.chosen_by": "all"})
@@ -185,6 +186,7 @@ def test_one_digest_under_serial_and_ray(split, data, tmp_path):
     assert golden_digest(run(tmp_path / "studies", data, RayTune(slots=2))) == golden_digest(split)
 
 
+@pytest.mark.slow
 def test_whatever_a_winners_stage_is_compared_with_its_arms_were_chosen(split, tmp_path, data):
     """Behind another study's name, and with an arm in the winner's place."""
     other = run(tmp_path, data, name="other")
@@ -198,6 +200,7 @@ def test_whatever_a_winners_stage_is_compared_with_its_arms_were_chosen(split, t
     assert around.chosen and around.testers is not None
 
 
+@pytest.mark.slow
 def test_where_all_chose_in_one_of_two_studies_none_is_left_to_test(split, tmp_path, data):
     other = run(tmp_path, data, name="other", **{"stages.search.chosen_by": "all"})
     both = load_results(str(split), str(other))

@@ -52,6 +52,7 @@ def states(folder: Path) -> dict[str, int]:
         return dict(db.execute("select state, count(*) from outcome group by state").fetchall())
 
 
+@pytest.mark.slow
 def test_composite_races_and_reports_both_datasets(composite):
     assert audit(composite).problems == ()
     assert states(composite)["pruned"] > 0, "no proposal lost its race: nothing is proved of their order"
@@ -72,6 +73,7 @@ def test_composite_races_and_reports_both_datasets(composite):
     assert len(by_dataset.rows) >= 4
 
 
+@pytest.mark.slow
 def test_composite_in_mlflow_journal_and_status(composite):
     assert "runs" in mirror(composite, None)
     shown = in_store(composite)
@@ -90,6 +92,7 @@ def folds(folder: Path) -> int:
         return db.execute("select count(*) from fold").fetchone()[0]
 
 
+@pytest.mark.slow
 def test_composite_goes_on_and_is_copied_from(composite, data, tmp_path):
     storage = tmp_path / "studies"
     shutil.copytree(composite.parent, storage)

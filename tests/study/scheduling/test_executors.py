@@ -18,29 +18,29 @@ from tests.processes import MARK, TRIAL, kill
 FOLDS = (12 + 4 * 2) * 5  # proposals and arms x seeds, by subjects
 
 
+PROPOSALS = "select stage, number, arm, key, seeds, levels, rejected from proposal order by trial"
+
+
 @pytest.fixture(scope="module")
-def golden() -> dict[str, str]:
-    """The digest of whichever run came first: all others must have it."""
-    return {}
+def golden(unbroken) -> tuple[str, list[tuple]]:
+    """The digest and the proposals of an unbroken run in one process."""
+    study = unbroken()
+    return golden_digest(study.folder), study.query(PROPOSALS)
 
 
 @pytest.mark.parametrize(
     "executor",
     [
         pytest.param(serial_executor.serial, id="serial"),
-        pytest.param(serial_executor.serial, id="serial-again"),
         pytest.param(RayTune(slots=1), id="ray-1", marks=pytest.mark.slow),
         pytest.param(RayTune(slots=2), id="ray-2", marks=pytest.mark.slow),
-        pytest.param(RayTune(slots=2), id="ray-2-again", marks=pytest.mark.slow),
     ],
 )
 def test_golden_digest_is_that_of_every_executor(small, golden, executor):
     folder = small.run(executor)
     assert small.query("select count(*), sum(state = 'complete') from outcome") == [(20, 20)]
     assert small.query("select count(*) from fold") == [(FOLDS,)]
-    assert golden.setdefault("digest", golden_digest(folder)) == golden_digest(folder)
-    proposals = str(small.query("select stage, number, arm, key, seeds, levels, rejected from proposal order by trial"))
-    assert golden.setdefault("proposals", proposals) == proposals
+    assert (golden_digest(folder), small.query(PROPOSALS)) == golden
 
 
 def test_running_again_trains_nothing(small):
@@ -71,7 +71,7 @@ def test_a_killed_driver_goes_on_and_repeats_no_finished_block(small, golden, op
     assert finished < FOLDS, "it ended before it was killed"
     folder = small.run(RayTune(slots=2) if "--slots" in options else serial_executor.serial)
     assert small.query("select sum(trained), count(distinct trained) > 0 from attempt") == [(FOLDS, 1)]
-    assert golden.setdefault("digest", golden_digest(folder)) == golden_digest(folder)
+    assert golden_digest(folder) == golden[0]
 
 
 @pytest.mark.parametrize(
@@ -139,7 +139,7 @@ def test_killed_workers_cost_the_block_they_were_in(small, golden):
     (died,) = small.query("select count(*) from attempt where error in ('its process died', 'left')")[0]
     assert 1 <= died <= 2  # a worker may have been killed between two trials
     assert small.query("select sum(trained) from attempt") == [(FOLDS,)]
-    assert golden.setdefault("digest", golden_digest(small.folder)) == golden_digest(small.folder)
+    assert golden_digest(small.folder) == golden[0]
 
 
 @pytest.mark.slow
@@ -162,7 +162,7 @@ def test_ctrl_c_ends_with_a_word_and_the_same_command_goes_on(small, golden, opt
     output, _ = again.communicate()
     assert again.returncode == 0, output
     assert small.query("select sum(trained) from attempt") == [(FOLDS,)]
-    assert golden.setdefault("digest", golden_digest(small.folder)) == golden_digest(small.folder)
+    assert golden_digest(small.folder) == golden[0]
 
 
 @pytest.mark.slow
@@ -184,6 +184,7 @@ def test_a_trial_that_fits_nowhere_is_refused_and_does_not_wait(small, resources
         small.run(RayTune(), resources=resources)
 
 
+@pytest.mark.slow
 def test_a_cluster_that_does_not_answer_is_told(small):
     with pytest.raises(UserError, match="no Ray answers there"):
         small.run(RayTune(address="127.0.0.1:9"))

@@ -147,6 +147,7 @@ def test_a_study_that_never_began_has_none_either(tmp_path):
         write_journal(tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(DASHBOARD is None, reason="optuna-dashboard is not installed beside Python")
 def test_the_dashboard_opens_it(folder):
     with socket.socket() as probe:

@@ -96,7 +96,7 @@ def test_nobody_waits_for_a_trial_that_is_known_to_end_later(tmp_path):
         assert source.next() is not None, f"nothing of {dear.number} is trained, and it ends after {cheap.number}"
 
 
-@pytest.mark.parametrize("sampler", ["tpe", "gp"])
+@pytest.mark.parametrize("sampler", ["tpe", pytest.param("gp", marks=pytest.mark.slow)])
 def test_several_objectives_are_told_and_replayed_without_a_race(tmp_path, sampler):
     path, objectives = tmp_path / "study.yaml", ["uf1", "parameters", "multiply_adds"]
     search = {"design": "search", "startup": 4, "virtual_slots": 2, "proposals": 9, "factors": SPACE}

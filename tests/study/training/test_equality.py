@@ -239,6 +239,7 @@ def test_predictions_are_those_of_fold_by_fold_training(option, clips):
         np.testing.assert_allclose(ours, plain_loop(config, clips, f)[1], rtol=1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 @pytest.mark.parametrize("option", ["plain SGD", "AdamW"])
 def test_classes_agree_in_float32_on_synthetic_clips(option, architecture, small):
@@ -250,6 +251,7 @@ def test_classes_agree_in_float32_on_synthetic_clips(option, architecture, small
         np.testing.assert_allclose(ours, theirs, rtol=2e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("wide", [{"depth": 1}, {"depth": 2, "filters": 32, "epochs": 1}])
 @pytest.mark.parametrize("option", OPTIONS)
 def test_a_fold_alone_has_the_same_bits_in_any_group(option, wide, clips):
@@ -262,6 +264,7 @@ def test_a_fold_alone_has_the_same_bits_in_any_group(option, wide, clips):
             assert found[fold.held_out].tobytes() == own.tobytes()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("option", OPTIONS)
 def test_where_narrow_folds_share_a_convolution_the_last_digits_differ(option, clips):
     """Several folds with few filters are one convolution, whose kernel sums in the order that fits its width."""

@@ -128,6 +128,7 @@ def test_what_cannot_be_built_is_told(nets):
         network_sources.sources(CONFIG, 3)
 
 
+@pytest.mark.slow
 def test_its_study_is_kept_with_its_sources_and_read_without_them(nets, small):
     """`ledger check` and `status` need no network for what the ledger holds; an older ledger is refused, with why."""
     baseline = {"architecture": "full_face", "frames": 6, "epochs": 2, "network": "nets:Net"}
