@@ -9,7 +9,8 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from golden_digest import golden_digest
+
+from tests.golden_digest import golden_digest
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
 long = pytest.mark.skipif("LOSOLAB_SOAK" not in os.environ, reason="some minutes; make soak runs it")

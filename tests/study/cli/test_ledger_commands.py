@@ -6,7 +6,6 @@ import time
 
 import pyarrow.parquet as pq
 import pytest
-from golden_digest import golden_digest
 
 from search_spaces.errors import UserError
 from study.cli.app import app
@@ -15,6 +14,7 @@ from study.ledger.audit import audit
 from study.ledger.backup import copy_ledger
 from study.ledger.schema import ledger_path
 from study.planning.status import status
+from tests.golden_digest import golden_digest
 
 ABLATE = {"ablate": {"design": "one_at_a_time", "seeds": 1, "vary": {"input": ["gray"]}}}
 

@@ -5,7 +5,6 @@ import json
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from golden_digest import golden_digest
 
 from analysis.results.load import load_results
 from analysis.results.results import METADATA_KEY
@@ -13,6 +12,7 @@ from analysis.stats.metrics import uf1
 from study.ledger.export import export
 from study.ledger.schema import read_only
 from study.ledger.writer import Ledger
+from tests.golden_digest import golden_digest
 
 
 @pytest.fixture

@@ -5,13 +5,13 @@ import shutil
 import sys
 
 import pytest
-from golden_digest import golden_digest
 
 from search_spaces.errors import UserError
 from study.data import readers
 from study.ledger import writer
 from study.ledger.schema import read_only
 from study.trials import fold_identity
+from tests.golden_digest import golden_digest
 
 ONE = {"stages": {"ablate": {"design": "one_at_a_time", "seeds": 1, "vary": {"input": ["gray"]}}}}
 

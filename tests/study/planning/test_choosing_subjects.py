@@ -8,7 +8,6 @@ from pathlib import Path
 import moving_patch
 import numpy as np
 import pytest
-from golden_digest import golden_digest
 
 from analysis.questions.ablation import ablations
 from analysis.questions.main_table import headline
@@ -28,6 +27,7 @@ from study.scheduling import driver, serial_executor
 from study.scheduling.ray_executor import RayTune
 from study.search.optuna_journal import write_journal
 from study.trials.subject_order import Course
+from tests.golden_digest import golden_digest
 
 FILE = Path(__file__).parents[1] / "ledger/older/begun.yaml"
 

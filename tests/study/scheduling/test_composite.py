@@ -7,7 +7,6 @@ from pathlib import Path
 
 import moving_patch
 import pytest
-from golden_digest import golden_digest
 from made_up_study import in_store
 
 from analysis.report.report import report
@@ -21,6 +20,7 @@ from study.scheduling import driver, serial_executor
 from study.scheduling.ray_executor import RayTune
 from study.search.optuna_journal import write_journal
 from study.tracking.mirror_process import mirror
+from tests.golden_digest import golden_digest
 
 SUBJECTS = 2 * moving_patch.SUBJECTS
 FILE = Path(__file__).parents[1] / "ledger/older/begun.yaml"

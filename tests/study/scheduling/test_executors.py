@@ -5,7 +5,6 @@ import time
 from functools import partial
 
 import pytest
-from golden_digest import golden_digest
 
 from analysis.report.report import report
 from analysis.results.load import load_results
@@ -13,6 +12,7 @@ from search_spaces.errors import UserError
 from study.scheduling import serial_executor
 from study.scheduling.ray_executor import RayTune
 from study.trials.trial import run_trial
+from tests.golden_digest import golden_digest
 from tests.processes import MARK, TRIAL, kill
 
 FOLDS = (12 + 4 * 2) * 5  # proposals and arms x seeds, by subjects

@@ -7,7 +7,6 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from golden_digest import golden_digest
 
 from search_spaces.errors import UserError
 from search_spaces.spec import Resources
@@ -16,6 +15,7 @@ from study.scheduling.ray_executor import RayTune
 from study.training import train as training
 from study.trials import trial as trials
 from study.trials.trial import device_here, run_trial
+from tests.golden_digest import golden_digest
 
 MANY = {"ablate": {"design": "one_at_a_time", "seeds": 6, "vary": {"input": ["gray"]}}}
 NODE = {"num_cpus": 8, "memory": 20 * 2**30, "object_store_memory": 200 * 2**20}

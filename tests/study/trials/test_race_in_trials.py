@@ -10,7 +10,6 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import yaml
-from golden_digest import golden_digest
 
 from study.scheduling.ray_executor import RayTune
 from study.scheduling.scheduler import Scheduler
@@ -19,6 +18,7 @@ from study.trials import race
 from study.trials.subject_order import Course, Opponent
 from study.trials.trial import run_trial
 from tests.conftest import Small
+from tests.golden_digest import golden_digest
 from tests.processes import MARK, TRIAL, kill
 
 EIGHT = {"reader": "synthetic", "options": {"subjects": 8, "clips": 5}}

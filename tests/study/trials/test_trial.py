@@ -2,11 +2,11 @@
 
 import pytest
 import torch
-from golden_digest import golden_digest
 
 from search_spaces.errors import UserError
 from search_spaces.spec import Resources
 from study.trials.trial import arithmetic_on, device_here
+from tests.golden_digest import golden_digest
 
 
 def test_a_gpu_is_used_where_there_is_one():
