@@ -86,11 +86,6 @@ class Plan:
         return sum(cost.folds for cost in self._costs())
 
     @property
-    def seconds(self) -> float:
-        """Of one device; divide by the devices for the wall time."""
-        return sum(cost.seconds for cost in self._costs())
-
-    @property
     def memory(self) -> int:
         """Bytes that the largest trial needs."""
         return max(cost.memory for cost in self._costs())

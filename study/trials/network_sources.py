@@ -79,11 +79,6 @@ def importable_places(names: Iterable[str]) -> list[str]:
     return sorted({str(root / top) for root, top in tops})
 
 
-def forget() -> None:
-    """Look at the files again, for a process in which modules are imported anew."""
-    _known.clear()
-
-
 def adopt(found: Mapping[str, Sources]) -> None:
     """Take what another process found, where the modules are the same here. Raises UserError where one is not."""
     for name, own in found.items():

@@ -1,6 +1,5 @@
 """The synthetic dataset with a planted answer: the class lies in brow and mouth together, and only in their motion."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,9 +8,8 @@ import numpy.typing as npt
 
 from search_spaces.digests import stream
 from search_spaces.errors import UserError
-from study.data.clips import ClipIndex, Clips, assemble, table_of
-from study.data.synthetic.renderer import BORDER, FACE, Motion, Subject, render
-from study.data.video.regions import Box, cut
+from study.data.clips import ClipIndex, table_of
+from study.data.synthetic.renderer import BORDER, FACE, Motion, Subject
 
 CLASSES = ("negative", "positive", "surprise")
 SHARES = (0.45, 0.30, 0.25)
@@ -156,16 +154,6 @@ def index_of(spec: Synthetic, root: Path = Path(), truth: dict[str, object] | No
     rows.sort(key=lambda row: (row["subject"], row["clip_id"]))
     classes = tuple(sorted({str(row["label"]) for row in rows}))
     return ClipIndex(table_of(rows), root, "synthetic", classes, truth)
-
-
-def in_memory(spec: Synthetic, regions: Sequence[str] = ("face", "eyes", "mouth")) -> Clips:
-    """The dataset as arrays, rendered and cut without the way over video files."""
-    parts: dict[str, list[npt.NDArray[np.uint8]]] = {region: [] for region in regions}
-    for one in sorted(clips(spec), key=lambda one: (one.subject.name, one.clip_id)):
-        frames = render(one.subject, one.motion)[one.motion.onset : one.motion.offset + 1]
-        for region in regions:
-            parts[region].append(cut(frames, region, Box(BORDER, BORDER, FACE, FACE)))
-    return assemble(index_of(spec), {region: np.concatenate(part) for region, part in parts.items()})
 
 
 def apportion(weights: npt.NDArray[np.float64], total: int) -> npt.NDArray[np.int64]:

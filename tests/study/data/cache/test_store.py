@@ -10,8 +10,8 @@ from PIL import Image
 from search_spaces.errors import UserError
 from study.data.cache import content_digests, listing, store
 from study.data.readers import manifest
-from study.data.synthetic.dataset import in_memory
 from study.data.video import decode
+from tests.rendered import in_memory
 
 REGIONS = ("face", "eyes", "mouth", "frame")
 

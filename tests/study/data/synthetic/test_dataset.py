@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from search_spaces.errors import UserError
-from study.data.synthetic.dataset import CLASSES, Synthetic, apportion, clips, in_memory, index_of
+from study.data.synthetic.dataset import CLASSES, Synthetic, apportion, clips, index_of
+from tests.rendered import in_memory
 
 
 def test_sizes_shares_and_mistakes():
