@@ -27,7 +27,7 @@ from study.ledger.fold_reuse import Library
 from study.ledger.writer import Ledger
 from study.scheduling import serial_executor
 from study.scheduling.ray_executor import RayTune
-from study.scheduling.scheduler import Listed, Scheduler
+from study.scheduling.scheduler import FixedDesign, Scheduler
 from study.scheduling.serial_executor import Executor
 from study.trials.fold_identity import Arithmetic
 from study.trials.trial import FoldResult, Trial, trial_keys
@@ -134,7 +134,7 @@ def measure(executor: Executor, trials: int) -> dict[str, float]:
     arms = [Arm("ablate", f"arm{i}", replace(base, learning_rate=1e-3 + 1e-6 * i), (1,), {}) for i in range(trials)]
     meter = Meter(trials * BLOCKS)
     with tempfile.TemporaryDirectory() as folder, Ledger(Path(folder) / "study") as ledger:
-        source = Listed(arms, ledger, lambda config: 1.0)
+        source = FixedDesign(arms, ledger, lambda config: 1.0)
         scheduler = Scheduler([source], ledger, clips(), meter, Library(Path(folder), "study"))
         began = time.perf_counter()
         executor(scheduler, clips(), Resources())

@@ -302,6 +302,10 @@ class StudySpec(Strict):
     def baseline_config(self) -> TrialConfig:
         return TrialConfig(**resolve(self.baseline.given()))
 
+    def design(self, stage: str) -> Design:
+        """How a stage's trials are chosen."""
+        return {str(name): design for name, design in self.stages.items()}[stage]
+
     def before(self, stage: str) -> dict[Stage, Design]:
         """The stages before one, in their order."""
         names = list(self.stages)

@@ -50,8 +50,7 @@ class Comparison:
     interval that does (single-step max-T; None outside the family, as p_adjusted). wins, ties, losses: of the
     `subjects`, those on which the variant predicts more, as many, fewer clips right than the baseline, over all seeds.
     differing: subjects whose confusions differ from the baseline's. smallest: the least p that swaps of these can give;
-    an interval at a level that no p reaches does not exist, and its ends are then -1 and 1. reach: the least p by which
-    the verdict goes, adjusted in a family, that any result on these subjects could have had.
+    an interval at a level that no p reaches does not exist, and its ends are then -1 and 1.
 
     detectable: the true difference for which the verdict is `better` or `worse` in four studies of five like this one,
     (q + t) SE with q the quantile of the interval that decides and t that of POWER.
@@ -71,7 +70,6 @@ class Comparison:
     differing: int
     subjects: int
     smallest: float
-    reach: float
     detectable: float
     verdict: Verdict
 
@@ -214,7 +212,6 @@ def compare_pairs(
             p_adjusted=min(1.0, p * planned),
             joint=own.interval(widest, 1 - (1 - LEVEL) / planned),
             narrow=own.interval(widest, 1 - 2 * (1 - LEVEL) / planned),
-            reach=float((widest >= own.swapped.max()).mean()) * planned,
             detectable=own.detectable(widest, 1 - (1 - LEVEL) / planned),
         )
     return {name: replace(seen, verdict=_verdict(seen, margin)) for name, seen in compared.items()}
@@ -342,7 +339,6 @@ def _comparison(test: _Test, pair: Pair) -> Comparison:
         differing=int((pair.arm != pair.baseline).any((1, 2, 3)).sum()),
         subjects=test.subjects,
         smallest=test.smallest,
-        reach=test.smallest,
         detectable=test.detectable(test.swapped),
         verdict="inconclusive",
     )

@@ -15,7 +15,7 @@ from study.cli.terminal import console, shown
 
 if TYPE_CHECKING:
     from search_spaces.spec import StudySpec
-    from study.cluster.checks import Finding
+    from study.cluster.checks import Diagnosis
 
 _COLOURS = {"good": "green", "note": "yellow", "bad": "red"}
 
@@ -50,7 +50,7 @@ def doctor(
         raise typer.Exit(2)
 
 
-def _on_cluster(address: str, spec: "StudySpec") -> "list[Finding]":
+def _on_cluster(address: str, spec: "StudySpec") -> "list[Diagnosis]":
     from study.cluster import checks, nodes
     from study.planning.prepared_study import pixels, prepare
 
@@ -59,7 +59,7 @@ def _on_cluster(address: str, spec: "StudySpec") -> "list[Finding]":
     return checks.of_cluster(members, pixels(prepared), spec.storage, spec.tracking_uri)
 
 
-def _show(findings: "Sequence[Finding]") -> None:
+def _show(findings: "Sequence[Diagnosis]") -> None:
     table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for column in ("where", "what", "", "found"):
         table.add_column(column)

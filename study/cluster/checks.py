@@ -41,7 +41,7 @@ echo "its rsync: $(command -v rsync)"
 
 
 @dataclass(frozen=True)
-class Finding:
+class Diagnosis:
     """What was looked at, where, what was found; `remedy` where it is not good."""
 
     where: str
@@ -51,13 +51,13 @@ class Finding:
     remedy: str = ""
 
 
-def here(storage: Path, tracking_uri: str | None, trial: TrialConfig | None = None) -> list[Finding]:
+def here(storage: Path, tracking_uri: str | None, trial: TrialConfig | None = None) -> list[Diagnosis]:
     """This machine, on which a study would run without a cluster. trial: what to train two steps of on its GPU."""
     node = cluster.node_here(trial)
     return [*_of_node(node), _ray_folder(node), *_faces(storage, [node]), *tracking(tracking_uri)]
 
 
-def of_cluster(members: Sequence[Member], needed: int, storage: Path, tracking_uri: str | None) -> list[Finding]:
+def of_cluster(members: Sequence[Member], needed: int, storage: Path, tracking_uri: str | None) -> list[Diagnosis]:
     """A running cluster that this process has joined; `needed`: bytes of the clips that its nodes will hold."""
     nodes = [member.node for member in members]
     return [
@@ -69,15 +69,15 @@ def of_cluster(members: Sequence[Member], needed: int, storage: Path, tracking_u
     ]
 
 
-def launchable(path: Path) -> list[Finding]:
+def launchable(path: Path) -> list[Diagnosis]:
     """What `ray up` would stumble over: the cluster file's lines to edit, and its machines, over SSH."""
     provider, auth = _machines(path)
     hosts, user = [provider["head_ip"], *(provider.get("worker_ips") or [])], auth["ssh_user"]
     left = [text for text in [*hosts, user] if _PLACEHOLDERS.fullmatch(text)]
     if left:
         remedy = f"write your machines and user into the lines marked EDIT of {path}"
-        return [Finding(path.name, "placeholders", "bad", f"not edited: {', '.join(left)}", remedy)]
-    found = [Finding(path.name, "placeholders", "good", "all edited"), *_laptop(auth)]
+        return [Diagnosis(path.name, "placeholders", "bad", f"not edited: {', '.join(left)}", remedy)]
+    found = [Diagnosis(path.name, "placeholders", "good", "all edited"), *_laptop(auth)]
     if any(finding.what == "ssh" for finding in found):
         return found
     with ThreadPoolExecutor(16) as pool:
@@ -104,7 +104,7 @@ def _machines(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     return provider, auth
 
 
-def tracking(uri: str | None) -> Iterator[Finding]:
+def tracking(uri: str | None) -> Iterator[Diagnosis]:
     """Whether the tracking server answers from here: the mirror runs beside the driver."""
     address = urlsplit(uri or "")
     if not uri or not address.hostname:
@@ -112,54 +112,54 @@ def tracking(uri: str | None) -> Iterator[Finding]:
     port = address.port or (443 if address.scheme == "https" else 80)
     try:
         socket.create_connection((address.hostname, port), timeout=5).close()
-        yield Finding("tracking", "server", "good", f"{address.hostname}:{port} answers")
+        yield Diagnosis("tracking", "server", "good", f"{address.hostname}:{port} answers")
     except OSError as error:
         later = "leave --tracking-uri out and send the runs later: losolab mlflow sync"
         remedy = f"start it, open its port to this machine, or {later}"
-        yield Finding("tracking", "server", "bad", f"{address.hostname}:{port}: {error.strerror or error}", remedy)
+        yield Diagnosis("tracking", "server", "bad", f"{address.hostname}:{port}: {error.strerror or error}", remedy)
 
 
-def _of_node(node: Node) -> Iterator[Finding]:
+def _of_node(node: Node) -> Iterator[Diagnosis]:
     gpus = ", ".join(gpu.name for gpu in node.gpus) or "none"
     versions = ", ".join(f"{name} {node.versions[name]}" for name in ("ray", "torch"))
-    yield Finding(node.name, "versions", "good", f"Python {node.python}, {versions}")
-    yield Finding(node.name, "devices", "good", f"CPU with {node.cpu.capability}; GPUs: {gpus}")
+    yield Diagnosis(node.name, "versions", "good", f"Python {node.python}, {versions}")
+    yield Diagnosis(node.name, "devices", "good", f"CPU with {node.cpu.capability}; GPUs: {gpus}")
     bfloat16 = "has" if bool(multiplies_bfloat16()) else "lacks"
-    yield Finding(
+    yield Diagnosis(
         node.name, "bfloat16", "good", f"the CPU {bfloat16} bfloat16 units; without them it is slower than float32"
     )
     yield from _tried(node)
     yield _disk(node)
 
 
-def _tried(node: Node) -> Iterator[Finding]:
+def _tried(node: Node) -> Iterator[Diagnosis]:
     """What two steps of training took on a GPU, where they were asked for."""
     if (done := node.tried) is None:
         return
     if done.problem:
         remedy = "install the torch build of this machine's CUDA; free the card of other programs (nvidia-smi)"
-        yield Finding(node.name, "training", "bad", done.problem, remedy)
+        yield Diagnosis(node.name, "training", "bad", done.problem, remedy)
     else:
         found = (
             f"two steps of {done.folds} folds as one network: {done.seconds:.2f} s, {done.memory:,.0f} MiB of the card"
         )
-        yield Finding(node.name, "training", "good", f"{found} ({done.expected:,.0f} expected)")
+        yield Diagnosis(node.name, "training", "good", f"{found} ({done.expected:,.0f} expected)")
 
 
-def _of_member(member: Member, needed: int) -> Iterator[Finding]:
+def _of_member(member: Member, needed: int) -> Iterator[Diagnosis]:
     node = member.node
     seen = int(member.resources.get("GPU", 0))
     shares = f"{member.resources.get('CPU', 0):g} CPUs with {node.cpu.capability}, {seen} GPUs"
     if seen == len(node.gpus):
-        yield Finding(node.name, "devices", "good", shares)
+        yield Diagnosis(node.name, "devices", "good", shares)
     else:
         remedy = "install the torch build of this machine's CUDA, or correct --num-gpus of ray start"
-        yield Finding(node.name, "devices", "bad", f"Ray sees {seen} GPUs, torch {len(node.gpus)}", remedy)
+        yield Diagnosis(node.name, "devices", "bad", f"Ray sees {seen} GPUs, torch {len(node.gpus)}", remedy)
     if problem := cluster.store_problem(member, needed):
         found, _, remedy = problem.partition("; ")
-        yield Finding(node.name, "object store", "bad", found.partition(": ")[2], remedy)
+        yield Diagnosis(node.name, "object store", "bad", found.partition(": ")[2], remedy)
     else:
-        yield Finding(
+        yield Diagnosis(
             node.name, "object store", "good", f"{member.store / 2**20:,.0f} MiB, needs {needed / 2**20:,.0f}"
         )
     yield from _tried(node)
@@ -167,23 +167,23 @@ def _of_member(member: Member, needed: int) -> Iterator[Finding]:
         remedy = (
             "ray get-auth-token --generate, copy ~/.ray/auth_token to all nodes, start Ray with RAY_AUTH_MODE=token"
         )
-        yield Finding(node.name, "token", "bad", "Ray answers whoever reaches its ports", remedy)
+        yield Diagnosis(node.name, "token", "bad", "Ray answers whoever reaches its ports", remedy)
     else:
-        yield Finding(node.name, "token", "good", "Ray asks for the token")
+        yield Diagnosis(node.name, "token", "good", "Ray asks for the token")
     yield _disk(node)
 
 
-def _absent(members: Sequence[Member]) -> Iterator[Finding]:
+def _absent(members: Sequence[Member]) -> Iterator[Diagnosis]:
     """Machines of the cluster file that did not join; known on the head of a launched cluster."""
     if not (file := _BOOTSTRAP.expanduser()).is_file():
         return
     listed = read(file, _EXPECTED)["provider"].get("worker_ips") or []
     for address in sorted(set(listed) - {member.address for member in members}):
         remedy = "ray up again; if it stays away, see /tmp/ray/session_latest/logs/monitor.out on the head"
-        yield Finding(address, "joined", "bad", "is in the cluster file and not in the cluster", remedy)
+        yield Diagnosis(address, "joined", "bad", "is in the cluster file and not in the cluster", remedy)
 
 
-def _versions(nodes: Sequence[Node]) -> Iterator[Finding]:
+def _versions(nodes: Sequence[Node]) -> Iterator[Diagnosis]:
     """The nodes that differ from the first, which is the one that most are like."""
     named: dict[str, Callable[[Node], str]] = {
         "Python": lambda node: node.python,
@@ -193,55 +193,55 @@ def _versions(nodes: Sequence[Node]) -> Iterator[Finding]:
     for name, of in named.items():
         (usual, _), *others = Counter(map(of, nodes)).most_common()
         if not others:
-            yield Finding("all nodes", name, "good", usual)
+            yield Diagnosis("all nodes", name, "good", usual)
         for node in nodes if others else ():
             if of(node) != usual:
                 remedy = "install ~/losolab with its constraints file there, as setup_commands of the cluster file do"
-                yield Finding(node.name, name, "bad", f"{of(node)}, elsewhere {usual}", remedy)
+                yield Diagnosis(node.name, name, "bad", f"{of(node)}, elsewhere {usual}", remedy)
 
 
-def _disk(node: Node) -> Finding:
+def _disk(node: Node) -> Diagnosis:
     free = f"{node.disk / 2**30:.1f} GiB free where Ray keeps its files"
     if node.disk >= _LEAST_DISK:
-        return Finding(node.name, "disk", "good", free)
-    return Finding(node.name, "disk", "bad", free, "make room there, or set RAY_TMPDIR to another disk")
+        return Diagnosis(node.name, "disk", "good", free)
+    return Diagnosis(node.name, "disk", "bad", free, "make room there, or set RAY_TMPDIR to another disk")
 
 
-def _ray_folder(node: Node) -> Finding:
+def _ray_folder(node: Node) -> Diagnosis:
     """Whether a Ray that is started here can keep its files where it would."""
     if problem := ray_folder_problem():
         found, _, remedy = problem.partition("; ")
-        return Finding(node.name, "Ray's folder", "bad", found, remedy)
-    return Finding(node.name, "Ray's folder", "good", str(ray_folder()))
+        return Diagnosis(node.name, "Ray's folder", "bad", found, remedy)
+    return Diagnosis(node.name, "Ray's folder", "good", str(ray_folder()))
 
 
-def _faces(storage: Path, nodes: Sequence[Node]) -> Iterator[Finding]:
+def _faces(storage: Path, nodes: Sequence[Node]) -> Iterator[Diagnosis]:
     """Where pixels of faces lie: datasets' licences want them found, and removed in the end."""
     for name in ("cache", "data"):
         if files := [path for path in (storage / name).rglob("*") if path.is_file()]:
             size = sum(path.stat().st_size for path in files) / 2**20
-            yield Finding(
+            yield Diagnosis(
                 nodes[0].name, "faces", "note", f"{storage / name}: {size:,.0f} MiB", "losolab data cache remove"
             )
     for node in nodes:
         for folder in node.spilled:
             remedy = f"a run of this session may use it; when none does: rm -r {folder}"
-            yield Finding(node.name, "faces", "note", f"{folder}: spilled objects", remedy)
+            yield Diagnosis(node.name, "faces", "note", f"{folder}: spilled objects", remedy)
 
 
-def _laptop(auth: dict[str, Any]) -> Iterator[Finding]:
+def _laptop(auth: dict[str, Any]) -> Iterator[Diagnosis]:
     for tool in ("ssh", "rsync"):
         if not shutil.which(tool):
-            yield Finding("this machine", tool, "bad", "not installed", f"install {tool}")
+            yield Diagnosis("this machine", tool, "bad", "not installed", f"install {tool}")
     key = Path(auth.get("ssh_private_key", "~/.ssh/id_ed25519"))
     if not key.expanduser().is_file():
         remedy = "make it with ssh-keygen -t ed25519 and copy it with ssh-copy-id, or name yours in the cluster file"
-        yield Finding("this machine", "key", "bad", f"{key}: there is no such file", remedy)
+        yield Diagnosis("this machine", "key", "bad", f"{key}: there is no such file", remedy)
     if not Path("~/.ray/auth_token").expanduser().is_file():
-        yield Finding("this machine", "token", "bad", "no ~/.ray/auth_token", "ray get-auth-token --generate")
+        yield Diagnosis("this machine", "token", "bad", "no ~/.ray/auth_token", "ray get-auth-token --generate")
 
 
-def _of_host(host: str, auth: dict[str, Any]) -> list[Finding]:
+def _of_host(host: str, auth: dict[str, Any]) -> list[Diagnosis]:
     """A machine of the cluster file as SSH finds it."""
     key = Path(auth.get("ssh_private_key", "~/.ssh/id_ed25519")).expanduser()
     target = f"{auth['ssh_user']}@{host}"
@@ -250,25 +250,25 @@ def _of_host(host: str, auth: dict[str, Any]) -> list[Finding]:
     if asked.returncode == 255:
         words = asked.stderr.strip().splitlines()
         remedy = f"switch it on, and let your key in: ssh-copy-id -i {key} {target}"
-        return [Finding(host, "ssh", "bad", words[-1] if words else "no answer", remedy)]
+        return [Diagnosis(host, "ssh", "bad", words[-1] if words else "no answer", remedy)]
     said = dict(re.findall(r"^its (\w+): (.+)$", asked.stdout, re.MULTILINE))  # a login shell may greet
-    return [Finding(host, "ssh", "good", f"answers to {target}"), *_tools(host, said)]
+    return [Diagnosis(host, "ssh", "good", f"answers to {target}"), *_tools(host, said)]
 
 
-def _tools(host: str, said: Mapping[str, str]) -> Iterator[Finding]:
+def _tools(host: str, said: Mapping[str, str]) -> Iterator[Diagnosis]:
     own = "{}.{}".format(*sys.version_info)
     python, ray = said.get("Python", "none"), said.get("ray", "none")
     if python == own:
-        yield Finding(host, "Python", "good", python)
+        yield Diagnosis(host, "Python", "good", python)
     else:
         remedy = f"activate a Python {own} environment in ~/.profile there: Ray refuses nodes of another Python"
-        yield Finding(host, "Python", "bad", f"{python}, this machine has {own}", remedy)
+        yield Diagnosis(host, "Python", "bad", f"{python}, this machine has {own}", remedy)
     if ray == "none":
-        yield Finding(host, "ray", "note", "not installed yet: ray up installs it")
+        yield Diagnosis(host, "ray", "note", "not installed yet: ray up installs it")
     elif ray != version("ray"):
         remedy = "ray up again: setup_commands install the versions of constraints.txt"
-        yield Finding(host, "ray", "bad", f"{ray}, this machine has {version('ray')}", remedy)
+        yield Diagnosis(host, "ray", "bad", f"{ray}, this machine has {version('ray')}", remedy)
     else:
-        yield Finding(host, "ray", "good", ray)
+        yield Diagnosis(host, "ray", "good", ray)
     if "rsync" not in said:
-        yield Finding(host, "rsync", "bad", "not installed", "install rsync there")
+        yield Diagnosis(host, "rsync", "bad", "not installed", "install rsync there")

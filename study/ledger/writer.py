@@ -134,9 +134,9 @@ class Ledger:
         resolved, description = json.dumps(study.resolved), json.dumps(study.description)
         row = self.db.execute("select identity, code from study").fetchone()
         if row is None:
-            given = (study.name, study.file, resolved, json.dumps(study.identity), description, json.dumps(code()))
-            began = (json.dumps(provenance()), time.time())
-            self.db.execute("insert into study values (?,?,?,?,?,?,?,?)", given + began)
+            made_by = {"code": json.dumps(code()), "provenance": json.dumps(provenance()), "began": time.time()}
+            given = {"name": study.name, "file": study.file, "identity": json.dumps(study.identity)}
+            self._insert("into study", **given, resolved=resolved, description=description, **made_by)
             return
         begun = json.loads(row["identity"])
         for name, own in begun["data"].items():
@@ -190,14 +190,20 @@ class Ledger:
         first = self.choosers if arm is None else None
         if row:
             return Trial(row["trial"], stage, arm, config, seeds, subjects=first)
-        cursor = self.db.execute(
-            "insert into proposal (stage, number, arm, configuration, key, seeds, levels, rejected, opponent) values "
-            "(?, (select count(*) from proposal where stage=?), ?, ?, ?, ?, ?, ?, ?)",
-            (stage, stage, arm, json.dumps(config.explicit()), config.key(), json.dumps(seeds))
-            + (None if levels is None else json.dumps(levels), json.dumps(list(rejected)), opponent),
+        number = self.db.execute("select count(*) from proposal where stage=?", (stage,)).fetchone()[0]
+        trial = self._insert(
+            "into proposal",
+            stage=stage,
+            number=number,
+            arm=arm,
+            configuration=json.dumps(config.explicit()),
+            key=config.key(),
+            seeds=json.dumps(seeds),
+            levels=None if levels is None else json.dumps(levels),
+            rejected=json.dumps(list(rejected)),
+            opponent=opponent,
         )
-        assert cursor.lastrowid is not None
-        return Trial(cursor.lastrowid, stage, arm, config, seeds, subjects=first)
+        return Trial(trial, stage, arm, config, seeds, subjects=first)
 
     def proposals(self, stage: str) -> list[Proposal]:
         """The trials of a stage, by number."""
@@ -211,10 +217,7 @@ class Ledger:
 
     def attempt(self, trial: int) -> int:
         """Note that a trial starts; returns the attempt's id."""
-        values = (trial, json.dumps(provenance()), time.time())
-        cursor = self.db.execute("insert into attempt (trial, provenance, began) values (?,?,?)", values)
-        assert cursor.lastrowid is not None
-        return cursor.lastrowid
+        return self._insert("into attempt", trial=trial, provenance=json.dumps(provenance()), began=time.time())
 
     def losses(self, trial: int) -> int:
         """How often a trial's process died, in this run and before, since an attempt brought a new fold or failed."""
@@ -249,26 +252,30 @@ class Ledger:
                     f"{fold.arithmetic.machine()}: their last digits differ. Run it where it began, rename it, or go "
                     "on with --mixed, which marks it"
                 )
-            self._insert(fold, attempt, None)
+            self._add(fold, attempt, None)
 
     def copy_folds(self, trial: int, copies: Iterable[Copy]) -> None:
         """Remember folds that another study trained. Call it inside a transaction."""
         for copy in copies:
-            values = (trial, copy.fold.node, copy.provenance, time.time(), time.time())
-            cursor = self.db.execute(
-                "insert into attempt (trial, node, provenance, began, ended) values (?,?,?,?,?)", values
+            times = {"began": time.time(), "ended": time.time()}
+            attempt = self._insert(
+                "into attempt", trial=trial, node=copy.fold.node, provenance=copy.provenance, **times
             )
-            assert cursor.lastrowid is not None
-            self._insert(copy.fold, cursor.lastrowid, copy.origin)
+            self._add(copy.fold, attempt, copy.origin)
 
-    def _insert(self, fold: FoldResult, attempt: int, origin: str | None) -> None:
-        made_by = json.dumps(asdict(fold.arithmetic), sort_keys=True)
-        values = (fold.key, made_by, fold.configuration, fold.seed, fold.held_out, fold.predictions, fold.seconds)
-        made = (fold.peak_memory, attempt, time.time(), origin)
-        self.db.execute(
-            "insert into fold select ?,?,?,?,?,?,?,?,?,?,? where not exists (select 1 from fold where key=?)",
-            (*values, *made, fold.key),
-        )
+    def _add(self, fold: FoldResult, attempt: int, origin: str | None) -> None:
+        names = ("key", "configuration", "seed", "held_out", "predictions", "seconds", "peak_memory")
+        made = {"arithmetic": json.dumps(asdict(fold.arithmetic), sort_keys=True), "attempt": attempt, "origin": origin}
+        there = self.db.execute("select 1 from fold where key=?", (fold.key,)).fetchone()
+        if there is None:
+            self._insert("into fold", **{name: getattr(fold, name) for name in names}, **made, ended=time.time())
+
+    def _insert(self, how: str, /, **values: Any) -> int:
+        """Write a row, `how` and where as SQL says it; returns its number."""
+        names = f"({', '.join(values)}) values ({', '.join(':' + name for name in values)})"
+        number = self.db.execute(f"insert {how} {names}", values).lastrowid
+        assert number is not None
+        return number
 
     def done(self, trial: Trial) -> dict[str, Done]:
         """A trial's folds that the ledger has, by key, and what made them: None in a mixed study, where any counts."""
@@ -289,8 +296,8 @@ class Ledger:
     def settle(self, trial: int, outcome: Outcome) -> None:
         """Write down how a trial ended. A failed one that is tried again may end better."""
         why = None if outcome.why is None else escaped(outcome.why)
-        values = (trial, outcome.state, outcome.kept, outcome.value, why, time.time())
-        self.db.execute("insert or replace into outcome values (?,?,?,?,?,?)", values)
+        values = asdict(outcome) | {"why": why}
+        self._insert("or replace into outcome", trial=trial, **values, ended=time.time())
 
     def outcome(self, trial: int) -> Outcome | None:
         row = self.db.execute("select state, kept, value, why from outcome where trial=?", (trial,)).fetchone()

@@ -1,7 +1,7 @@
 """What a fold costs: by arithmetic, put right by the folds that this storage's ledgers have timed."""
 
 import heapq
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -19,7 +19,7 @@ from study.models.sizes import known_size
 _RATE = 5e10
 _STEP = 5e-4
 _PARAMETER = 2e-9
-_NEWS = 0.02  # a change of a class's mean from which others learn
+_NEWS = 0.02  # when a class's mean moves by more than 2 %, estimates of similar classes are recomputed
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,8 @@ class Costs:
 
     def __init__(self, timed: Iterable[tuple[Work, float]] = (), expected: Callable[[Work], float] = computed) -> None:
         self._expected = expected
-        self._times: dict[tuple[Any, ...], list[float]] = defaultdict(lambda: [0, 0.0])  # folds, seconds
+        self._folds: Counter[tuple[Any, ...]] = Counter()
+        self._seconds: dict[tuple[Any, ...], float] = defaultdict(float)  # of all folds of a class
         self._works: dict[tuple[Any, ...], Work] = {}
         self._ratios: dict[tuple[Any, ...], float] = {}  # of classes that were not timed
         for work, seconds in timed:
@@ -81,9 +82,8 @@ class Costs:
         key = work.key
         before = self._mean(key) if key in self._works else 0.0
         self._works.setdefault(key, work)
-        times = self._times[key]
-        times[0] += folds
-        times[1] += folds * seconds
+        self._folds[key] += folds
+        self._seconds[key] += folds * seconds
         if abs(self._mean(key) - before) > _NEWS * before:
             self._ratios.clear()
 
@@ -112,8 +112,7 @@ class Costs:
         return exp(weighed / weights)
 
     def _mean(self, key: tuple[Any, ...]) -> float:
-        folds, seconds = self._times[key]
-        return seconds / folds
+        return self._seconds[key] / self._folds[key]
 
 
 def makespan(seconds: Iterable[float], slots: int) -> float:

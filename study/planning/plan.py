@@ -236,7 +236,7 @@ def _possible(spec: StudySpec, stage: str) -> tuple[TrialConfig, ...]:
 
 def _followed(spec: StudySpec, stage: str) -> list[list[Arm]]:
     """The arms of such a stage for some results that the search may have."""
-    design, baseline = dict(spec.stages)[stage], spec.baseline_config()  # type: ignore[index]
+    design, baseline = spec.design(stage), spec.baseline_config()
     search = [before for before in spec.before(stage).values() if isinstance(before, Search)][-1]
     sampled = (configuration(baseline, levels) for levels in sample_space(search))
     found = list(islice((config for config in sampled if not problems_of(config)), _SOME))

@@ -21,7 +21,7 @@ from study.planning.prepared_study import Study, masters
 from study.scheduling import study_changes
 from study.scheduling.follow_up_stages import Following, Planned, arms_that_follow
 from study.scheduling.late_additions import additions
-from study.scheduling.scheduler import UNWATCHED, Listed, Scheduler, Source, Watch
+from study.scheduling.scheduler import UNWATCHED, FixedDesign, Scheduler, Source, Watch
 from study.scheduling.serial_executor import Executor
 from study.search.proposals import Proposals
 from study.trials.fold_identity import TRAINING_VERSION
@@ -140,7 +140,7 @@ def _sources(study: Study, ledger: Ledger, clips: Clips, watch: Watch) -> list[S
             if known := ledger.proposals(stage):
                 watch.knows(stage, len(known))
         else:
-            sources.append(Listed([arm for arm, _ in study.plan.arms if arm.stage == stage], ledger, cost))
+            sources.append(FixedDesign([arm for arm, _ in study.plan.arms if arm.stage == stage], ledger, cost))
     return sources
 
 

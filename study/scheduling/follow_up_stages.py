@@ -14,7 +14,7 @@ from search_spaces.designs import Arm, Around, arms_around, arms_of_best
 from search_spaces.spec import Search, StudySpec, Top
 from study.ledger.writer import Ledger
 from study.planning.plan import problems_of
-from study.scheduling.scheduler import Listed
+from study.scheduling.scheduler import FixedDesign
 from study.search.virtual_clock import Wait
 from study.trials.subject_order import Course
 from study.trials.trial import Trial
@@ -36,13 +36,13 @@ class Following:
     ) -> None:
         self.stage, self.spec, self.ledger, self.course = stage, spec, ledger, course
         self.cost, self.began = cost, began
-        self.listed: Listed | None = None
+        self.listed: FixedDesign | None = None
 
     def next(self) -> Trial | None:
         """The next trial that is not done; raises Wait while one before runs."""
         if self.listed is None:
             arms = arms_that_follow(self.stage, self.spec, self.ledger, self.course) or self._begin()
-            self.listed = Listed([arm for arm, problem in arms if problem is None], self.ledger, self.cost)
+            self.listed = FixedDesign([arm for arm, problem in arms if problem is None], self.ledger, self.cost)
         return self.listed.next()
 
     def _begin(self) -> list[Planned]:
@@ -68,7 +68,7 @@ def arms_that_follow(stage: str, spec: StudySpec, ledger: Ledger, course: Course
 
 
 def _arms(stage: str, spec: StudySpec, ledger: Ledger, course: Course) -> list[Planned]:
-    design, baseline = dict(spec.stages)[stage], spec.baseline_config()  # type: ignore[index]
+    design, baseline = spec.design(stage), spec.baseline_config()
     if isinstance(design, Top):
         arms = arms_of_best(stage, design, baseline, _best(stage, design, spec, ledger, course))
     else:

@@ -84,7 +84,7 @@ def _run(connection: Connection, stop: Stop) -> None:
         del clips  # Ray's object store has them now
         connection.send(messages.TrainsOn(resources))
         with tempfile.TemporaryDirectory(prefix="losolab-") as scratch:  # four small files that Tune insists on
-            _fit(trainable, Proposals(connection, slots, resources), scratch, stop)
+            _fit(trainable, SchedulerAsSearcher(connection, slots, resources), scratch, stop)
     finally:
         ray.shutdown()
 
@@ -105,7 +105,7 @@ def _trainable(executor: RayTune, clips: Clips, resources: Resources) -> Any:
     )
 
 
-def _fit(trainable: Any, proposals: "Proposals", scratch: str, stop: Stop) -> None:
+def _fit(trainable: Any, proposals: "SchedulerAsSearcher", scratch: str, stop: Stop) -> None:
     tuner = tune.Tuner(
         trainable,
         tune_config=tune.TuneConfig(search_alg=proposals, num_samples=-1, reuse_actors=True),
@@ -204,7 +204,7 @@ class Recorder(tune.Callback):
         self.connection.send(messages.NotBegun(own))
 
 
-class Proposals(Searcher):
+class SchedulerAsSearcher(Searcher):
     """The driver's scheduler as Tune's searcher. A trial whose process died is given out again by it, not by Tune."""
 
     def __init__(self, connection: Connection, slots: "Slots", resources: Resources) -> None:

@@ -62,7 +62,7 @@ class _Unwatched:
 UNWATCHED = _Unwatched()
 
 
-class Listed:
+class FixedDesign:
     """The trials of a fixed design: every seed of every arm, numbered in the plan's order, the longest given out first.
 
     `cost` is a fold's, in any unit.

@@ -17,7 +17,7 @@ def problems(spec: StudySpec, ledger: Ledger, course: Course) -> list[str]:
 
 
 def _of_stage(spec: StudySpec, stage: str, ledger: Ledger, course: Course) -> Iterator[str]:
-    design = dict(spec.stages)[stage]  # type: ignore[index]
+    design = spec.design(stage)
     if isinstance(design, Search):
         yield from _of_search(spec, stage, design, ledger)
     if isinstance(design, Fixed):

@@ -48,7 +48,7 @@ class Proposals:
         cost: Callable[[TrialConfig], float],
         problems: Callable[[TrialConfig], list[str]],
     ) -> None:
-        design = spec.stages[stage]  # type: ignore[index]
+        design = spec.design(stage)
         assert isinstance(design, Search)
         self.stage, self.design, self.ledger, self.course = stage, design, ledger, course
         self.cost, self.problems = cost, problems

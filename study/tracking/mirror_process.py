@@ -183,8 +183,8 @@ def _follow(folder: Path, to: Place) -> tuple[int, int]:
             pause = max(_PAUSE, (time.process_time() - began) / _SHARE)
         except Exception as error:  # whatever it is, the study goes on and the next pass tries again
             pause = min(2 * pause, _LONGEST)
-            if complaint != (complaint := _brief(error)):
-                trace = to.without_password(traceback.format_exc())
+            if (now := _brief(error)) != complaint:
+                complaint, trace = now, to.without_password(traceback.format_exc())
                 log.error("%s: the runs of %s were not all sent\n%s", to, folder, trace)
             whole = store.whole()[0] if store else whole
             store = None

@@ -32,7 +32,7 @@ class Opponent:
 
 
 @dataclass(frozen=True)
-class Stop:
+class LostRace:
     """Where a trial lost its race: after how many subjects, and the UF1 that is imputed to it."""
 
     subjects: int
@@ -67,14 +67,14 @@ class Course:
         there = [all((seed, subject) in found for seed in seeds) for subject in self.subjects]
         return sum(len(block) for block in self.blocks(opponent) if all(there[: block.stop]))
 
-    def stop(self, opponent: Opponent, seeds: Sequence[int], found: Predictions) -> Stop | None:
+    def stop(self, opponent: Opponent, seeds: Sequence[int], found: Predictions) -> LostRace | None:
         """Where a trial loses against its opponent, looking after every subject of its whole blocks; None if nowhere.
 
         A trial that is only hopeless with all subjects known is complete.
         """
         mine = self.counts(seeds, found, self.decided(opponent, seeds, found))
         kept = race.hopeless(mine, opponent.counts, opponent.p, opponent.first)
-        return None if kept is None else Stop(kept, race.imputed(opponent.uf1, mine[:kept], opponent.counts))
+        return None if kept is None else LostRace(kept, race.imputed(opponent.uf1, mine[:kept], opponent.counts))
 
     def counts(self, seeds: Sequence[int], found: Predictions, most: int) -> Counts:
         """Confusions of the first subjects, int64 [most, K true, K predicted], summed over seeds."""

@@ -11,7 +11,7 @@ from search_spaces.errors import UserError
 from search_spaces.yaml_file import parse
 from study.data import readers
 from study.data.inspection import file_checks
-from study.data.readers.findings import Finding, Survey
+from study.data.readers.findings import Problem, Survey
 
 PLANNED = "synthetic"  # its videos are rendered when a study runs: there are no files to look at
 
@@ -23,7 +23,7 @@ class Check:
     reader: str
     path: Path | None
     survey: Survey
-    problems: tuple[Finding, ...]
+    problems: tuple[Problem, ...]
     extra_frames: int  # of the clips' sources, in no clip
 
     @property

@@ -13,7 +13,7 @@ import numpy as np
 
 from search_spaces.errors import UserError
 from study.data.inspection import frame_rates
-from study.data.readers.findings import SHOWN, Finding
+from study.data.readers.findings import SHOWN, Problem
 from study.data.readers.folders import numbers, too_short
 from study.data.video import decode
 from study.data.video.cropping import attempt, cut_source, wanted_of
@@ -25,7 +25,7 @@ REGIONS = ("face", "eyes", "mouth", "frame")  # masters of the configurations th
 Rows = Sequence[Mapping[str, Any]]  # of CLIP_INDEX
 
 
-def source_frames(rows: Rows, root: Path) -> tuple[dict[str, int], list[Finding]]:
+def source_frames(rows: Rows, root: Path) -> tuple[dict[str, int], list[Problem]]:
     """Frames of each source, of a video as its header says; and the sources that cannot be read or are too short."""
     frames: dict[str, int] = {}
     problems = []
@@ -33,7 +33,7 @@ def source_frames(rows: Rows, root: Path) -> tuple[dict[str, int], list[Finding]
         try:
             frames[source] = len(numbers(root / source))
         except UserError as error:
-            problems += [Finding("not readable", "", problem) for problem in error.problems]
+            problems += [Problem("not readable", "", problem) for problem in error.problems]
             continue
         problems += too_short(str(root / source), frames[source], clips)
     return frames, problems
@@ -61,7 +61,7 @@ def _covered(clips: Rows, count: int) -> int:
     return covered
 
 
-def empty_files(rows: Rows, root: Path) -> Iterator[Finding]:
+def empty_files(rows: Rows, root: Path) -> Iterator[Problem]:
     """Files of clips that hold nothing."""
     files: set[Path] = set()
     for source, clips in by_source(rows).items():
@@ -69,10 +69,10 @@ def empty_files(rows: Rows, root: Path) -> Iterator[Finding]:
         files.update(file for row in clips for file in held[span(row, is_folder)])
     for file in sorted(files):
         if file.stat().st_size == 0:
-            yield Finding("empty file", str(file), "is empty (0 bytes); copy it again from where it came")
+            yield Problem("empty file", str(file), "is empty (0 bytes); copy it again from where it came")
 
 
-def duplicates(rows: Rows, root: Path) -> Iterator[Finding]:
+def duplicates(rows: Rows, root: Path) -> Iterator[Problem]:
     """Clips with the same content, found by the sizes of their files, then by SHA-256 where these agree.
 
     Two files of one content are two copies of a video, whichever frames their clips are; in one file, clips of the same
@@ -97,7 +97,7 @@ def duplicates(rows: Rows, root: Path) -> Iterator[Finding]:
             if twice := copies(clips, root):
                 told = [f"{row['dataset']} {row['clip_id']} ({root / row['source']})" for row in twice[:SHOWN]]
                 told += [f"{len(twice) - SHOWN} more"] if len(twice) > SHOWN else []
-                yield Finding("duplicate", " and ".join(told), "have the same content; remove all but one")
+                yield Problem("duplicate", " and ".join(told), "have the same content; remove all but one")
 
 
 def span(row: Mapping[str, Any], is_folder: bool) -> slice:
@@ -133,7 +133,7 @@ def source_files(source: Path) -> list[Path]:
         return []
 
 
-def decoded(source: str, clips: Rows, root: Path) -> Iterator[Finding]:
+def decoded(source: str, clips: Rows, root: Path) -> Iterator[Problem]:
     """What is wrong with a source when its clips are cut as a study cuts them, and where a video's decoders disagree.
 
     A video is decoded once for all its clips, of a folder of images each clip by itself.
@@ -146,16 +146,16 @@ def decoded(source: str, clips: Rows, root: Path) -> Iterator[Finding]:
             for problem in outcome.problems if isinstance(outcome, UserError) else []:
                 told[problem].append(clip.clip_id)
     for problem, names in told.items():
-        yield Finding("decoding", f"clip {', '.join(names[:SHOWN])}{', ...' if len(names) > SHOWN else ''}", problem)
+        yield Problem("decoding", f"clip {', '.join(names[:SHOWN])}{', ...' if len(names) > SHOWN else ''}", problem)
     if path.is_file():
         checked = attempt(lambda: list(cross_check(path)))
         if isinstance(checked, UserError):
-            yield from (Finding("decoding", "", problem) for problem in checked.problems if problem not in told)
+            yield from (Problem("decoding", "", problem) for problem in checked.problems if problem not in told)
         else:
             yield from checked
 
 
-def cross_check(path: Path) -> Iterator[Finding]:
+def cross_check(path: Path) -> Iterator[Problem]:
     """Where a video's header, PyAV and decord disagree about its frames."""
     promised = held(path).promised
     second = find_spec("decord") is not None and decode.turns_as_decord(path)
@@ -167,9 +167,9 @@ def cross_check(path: Path) -> Iterator[Finding]:
             last = frame if frame is not None else last  # where a film ends early, decord repeats its last frame
             differ += second and not (other is not None and last is not None and np.array_equal(last, other))
     if promised and promised != count:
-        yield Finding("decoding", str(path), f"its header says {promised} frames, {count} can be decoded")
+        yield Problem("decoding", str(path), f"its header says {promised} frames, {count} can be decoded")
     if differ:
-        yield Finding("decoding", str(path), f"PyAV and decord differ in {differ} of {count} frames")
+        yield Problem("decoding", str(path), f"PyAV and decord differ in {differ} of {count} frames")
 
 
 def by_source(rows: Rows) -> dict[str, list[Mapping[str, Any]]]:

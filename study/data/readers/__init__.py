@@ -12,7 +12,7 @@ from typing import Any
 from search_spaces.errors import UserError
 from study.data.clips import CLIP_INDEX, ClipIndex
 from study.data.readers import casme2, casme_squared, manifest, megc2019, samm, smic, smic_e, synthetic
-from study.data.readers.findings import Finding, Survey, classes_of_one_subject, index_of, limited, together_problems
+from study.data.readers.findings import Problem, Survey, classes_of_one_subject, index_of, limited, together_problems
 from study.data.readers.folders import unfit_sources
 from study.system import dotted_path
 
@@ -52,7 +52,7 @@ def survey(reader: str, path: Path | None, options: Mapping[str, Any]) -> Survey
             return SURVEYS[reader](path, options)
         index = read(reader, path, options)
     except UserError as error:
-        problems = tuple(Finding("dataset", "", problem) for problem in error.problems)
+        problems = tuple(Problem("dataset", "", problem) for problem in error.problems)
         return Survey(reader, path or Path(), (), (), problems)
     rows = tuple(index.table.to_pylist())
     return Survey(index.name, index.root, index.classes, rows, notes=index.notes, truth=index.truth)

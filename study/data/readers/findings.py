@@ -21,7 +21,7 @@ MOST = 20  # problems that refuse a dataset one by one; the rest is counted
 
 
 @dataclass(frozen=True)
-class Finding:
+class Problem:
     """Something wrong. `where` is a file and row, a folder, or an option; frames: how many are missing."""
 
     kind: str
@@ -48,14 +48,14 @@ class LeftOut:
 class Findings:
     """What is noted down while a dataset is read."""
 
-    problems: list[Finding] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
     left_out: list[LeftOut] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
     tallies: dict[str, list[str]] = field(default_factory=dict)  # what holds -> clips that it holds for
     widened: int = 0  # clips
 
     def wrong(self, kind: str, where: str, text: str, frames: int = 0) -> None:
-        self.problems.append(Finding(kind, where, text, frames))
+        self.problems.append(Problem(kind, where, text, frames))
 
     def leave_out(self, clip: str, where: str, reason: str, detail: str = "", frames: int = 0) -> None:
         """Leave a clip out, and count it among those with the same reason."""
@@ -88,7 +88,7 @@ class Survey:
     root: Path
     classes: tuple[str, ...]
     rows: tuple[Row, ...]
-    problems: tuple[Finding, ...] = ()
+    problems: tuple[Problem, ...] = ()
     left_out: tuple[LeftOut, ...] = ()
     notes: tuple[str, ...] = ()
     truth: dict[str, object] | None = None

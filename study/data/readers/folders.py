@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from search_spaces.errors import UserError
-from study.data.readers.findings import Finding, Findings
+from study.data.readers.findings import Findings, Problem
 from study.data.video import video_files
 from study.data.video.images import SUFFIXES, frame_number, image_files
 from study.data.video.landmarks import check_length
@@ -135,7 +135,7 @@ def numbers(source: Path) -> Sequence[int]:
     return range(1, video_files.length(source) + 1)
 
 
-def unfit_sources(rows: Sequence[Mapping[str, Any]], root: Path) -> Iterator[Finding]:
+def unfit_sources(rows: Sequence[Mapping[str, Any]], root: Path) -> Iterator[Problem]:
     """Sources that cannot be read, have fewer frames than their clips or another number than their landmarks.
 
     As far as it is known without decoding a video.
@@ -147,22 +147,22 @@ def unfit_sources(rows: Sequence[Mapping[str, Any]], root: Path) -> Iterator[Fin
         try:
             length = _quick_length(root / source)
         except UserError as error:
-            yield from (Finding("not readable", "", problem) for problem in error.problems)
+            yield from (Problem("not readable", "", problem) for problem in error.problems)
             continue
         yield from too_short(str(root / source), length, own) if length else ()
         for landmarks in dict.fromkeys(row["landmarks"] for row in own if row["landmarks"]):
             try:
                 check_length(root / landmarks, root / source)
             except UserError as error:
-                yield from (Finding("landmarks", "", problem) for problem in error.problems)
+                yield from (Problem("landmarks", "", problem) for problem in error.problems)
 
 
-def too_short(source: str, length: int, clips: Iterable[Mapping[str, Any]]) -> Iterator[Finding]:
+def too_short(source: str, length: int, clips: Iterable[Mapping[str, Any]]) -> Iterator[Problem]:
     """The problems of clips whose source has too few frames."""
     for row in clips:
         if (needed := row["offset"] + 1) > length:
             text = f"has {length} frames, clip {row['clip_id']} needs {needed} (offset {row['offset']}, counted from 0)"
-            yield Finding("frames missing on disk", source, text, needed - length)
+            yield Problem("frames missing on disk", source, text, needed - length)
 
 
 def _quick_length(source: Path) -> int:

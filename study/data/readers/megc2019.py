@@ -25,7 +25,7 @@ CLIPS, SUBJECTS = 442, 68  # of the official list
 DATASETS = {"casme2": casme2, "smic": smic, "samm": samm}
 
 
-class Listed(NamedTuple):
+class OfficialClip(NamedTuple):
     """A clip of the official list."""
 
     where: str
@@ -70,9 +70,9 @@ def survey(path: Path | None, given: Mapping[str, Any]) -> Survey:
     return survey_samples(NAME, root, clips, labels, chosen, found)
 
 
-def official_list(file: Path, found: Findings) -> list[Listed]:
+def official_list(file: Path, found: Findings) -> list[OfficialClip]:
     """The clips of the list: dataset, subject, clip, label as 0, 1 or 2, without a header. Empty rows are skipped."""
-    listed: dict[tuple[str, str], Listed] = {}
+    listed: dict[tuple[str, str], OfficialClip] = {}
     for where, row in raw_rows(file):
         if any(row[4:]):
             found.wrong("annotation", where, "has more than four cells: dataset, subject, clip, label")
@@ -82,7 +82,7 @@ def official_list(file: Path, found: Findings) -> list[Listed]:
         elif label not in ("0", "1", "2"):
             found.wrong("annotation", where, f"the label is {label!r}; valid: 0 (negative), 1 (positive), 2 (surprise)")
         else:
-            one = Listed(where, dataset, clip_of(dataset, row), CLASSES[int(label)])
+            one = OfficialClip(where, dataset, clip_of(dataset, row), CLASSES[int(label)])
             if listed.setdefault((dataset, one.clip.lower()), one) != one:
                 found.wrong("annotation", where, f"{one.clip} stands in the list already")
     return list(listed.values())
@@ -114,7 +114,7 @@ def all_samples(root: Path, chosen: Options, found: Findings) -> list[Sample]:
     return samples
 
 
-def of_list(listed: Listed, sample: Sample | None, missing: str, found: Findings) -> Sample | None:
+def of_list(listed: OfficialClip, sample: Sample | None, missing: str, found: Findings) -> Sample | None:
     """A listed clip's sample with the list's label; a problem where its own label says otherwise, or it is missing and
     the study does not leave out what is.
     """

@@ -193,7 +193,6 @@ BASE = Comparison(
     differing=12,
     subjects=12,
     smallest=0.0005,
-    reach=0.0005,
     detectable=0.03,
     verdict="inconclusive",
 )

@@ -9,7 +9,7 @@ from search_spaces.designs import Arm
 from search_spaces.errors import UserError
 from study.ledger.fold_reuse import Library
 from study.ledger.writer import Ledger
-from study.scheduling.scheduler import Listed, Scheduler
+from study.scheduling.scheduler import FixedDesign, Scheduler
 from study.trials.trial import Done, MixedArithmetic, run_trial
 
 
@@ -32,7 +32,7 @@ class Seen:
 def scheduler(tmp_path, small, seen):
     with Ledger(tmp_path / "study") as ledger:
         config = small.prepared().spec.baseline_config()
-        source = Listed([Arm("ablate", "baseline", config, (1, 2), {})], ledger, lambda config: 1)
+        source = FixedDesign([Arm("ablate", "baseline", config, (1, 2), {})], ledger, lambda config: 1)
         clips = small.clips()
         library = Library(tmp_path, "study")
         yield Scheduler([source], ledger, clips, Seen(seen), library)
@@ -57,7 +57,7 @@ def test_a_trial_whose_folds_are_all_there_is_settled_and_not_given_out(schedule
     for folds in run_trial(trial, scheduler.clips, {}, small.prepared().spec.resources):
         scheduler.record(trial, folds)
     scheduler.sources = [
-        Listed([Arm("ablate", "twin", trial.config, trial.seeds, {})], scheduler.ledger, lambda config: 1)
+        FixedDesign([Arm("ablate", "twin", trial.config, trial.seeds, {})], scheduler.ledger, lambda config: 1)
     ]
     assert scheduler.take() is None
     twin = scheduler.ledger.trials()[-1]
@@ -104,7 +104,7 @@ def test_the_longest_is_given_out_first_and_numbers_stay_the_plans(scheduler, sm
     arms = [
         Arm("confirm", f"depth {depth}", dataclasses.replace(config, depth=depth), (1, 2), {}) for depth in (1, 3, 2)
     ]
-    source = Listed(arms, scheduler.ledger, lambda config: config.depth)
+    source = FixedDesign(arms, scheduler.ledger, lambda config: config.depth)
     given = [source.next() for _ in range(6)]
     assert [(trial.config.depth, trial.seeds[0]) for trial in given] == [(3, 1), (3, 2), (2, 1), (2, 2), (1, 1), (1, 2)]
     assert [p.trial.config.depth for p in scheduler.ledger.proposals("confirm")] == [1, 1, 3, 3, 2, 2]
@@ -117,7 +117,7 @@ def test_a_trial_that_failed_is_given_out_again_on_request_alone(scheduler):
     again = [Arm("ablate", "baseline", first.config, first.seeds, {})]
 
     def taken(retry_failed: bool):
-        source = Listed(again, scheduler.ledger, lambda config: 1)
+        source = FixedDesign(again, scheduler.ledger, lambda config: 1)
         return Scheduler(
             [source], scheduler.ledger, scheduler.clips, scheduler.watch, scheduler.library, retry_failed=retry_failed
         ).take()
