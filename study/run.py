@@ -13,7 +13,7 @@ HERE = Path(__file__).resolve().parent
 def main() -> None:
     sys.path[:] = [entry for entry in sys.path if Path(entry or ".").resolve() != HERE]
     from study.cli.app import main as command
-    from study.cluster.nodes import submitted
+    from study.cluster.submission import submitted
 
     command(["run", *submitted(HERE, sys.argv[1:])])
 

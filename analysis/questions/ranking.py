@@ -1,5 +1,4 @@
-"""The search's trials by naive score; what choosing the best of them is worth stands in
-analysis.questions.selection."""
+"""The search's trials by naive score. What choosing the best of them is worth: selection.py."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence

@@ -187,7 +187,7 @@ def _executor(serial: bool, slots: int | None, address: str | None, prepared: "P
         return serial_executor.serial
     modules: tuple[str, ...] = ()
     if address:
-        from study.cluster.nodes import use_token
+        from study.cluster.ray_session import use_token
         from study.planning.prepared_study import own_modules
 
         use_token()

@@ -1,86 +1,27 @@
-"""What is different on a cluster: how a submitted study finds its files, what code the nodes run, what they are."""
+"""The machines of a cluster: what each has, whether a study's clips fit it, and whether they compute alike."""
 
 import os
 import platform
 import shutil
-import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
 
 from search_spaces.config import TrialConfig
 from search_spaces.digests import digest
 from search_spaces.errors import UserError
 from search_spaces.spec import Resources
+from study.cluster.ray_session import join, use_token
 from study.data.clips import Clips
 from study.planning.timing import Tried, tried
 from study.system.hardware import ray_folder
-from study.trials.fold_identity import ROOT, code
+from study.trials.fold_identity import code
 from study.trials.trial import Device, device_here, gpus_here
 
-PACKAGES = ("search_spaces", "analysis", "study")
 DEPENDENCIES = ("ray", "torch", "numpy", "pyarrow", "scipy", "pydantic")  # what a process that trains imports
-_TOKEN = Path("~/.ray/auth_token")
-_JOB = "RAY_JOB_CONFIG_JSON_ENV_VAR"  # set by `ray job submit`, which gives all nodes the submitted folder itself
 _STORE_KEPT_FREE = 0.1
 _STORE_BESIDE_CLIPS = 256 * 2**20
-QUIET: dict[str, Any] = {"logging_level": "critical", "log_to_driver": False}
-
-
-def submitted(script: Path, arguments: Sequence[str]) -> list[str]:
-    """The arguments of a run that `ray submit` or `ray job submit` may have started, made to join the cluster.
-
-    `ray submit` copies the script alone (to the folder `script`) and runs it in the head's home; a job runs in a
-    snapshot that ends with it. So files named relative to the checkout are found there, and results go to the home.
-    """
-    if (script / "__init__.py").is_file() and _JOB not in os.environ:
-        return list(arguments)
-    os.environ.setdefault("RAY_ADDRESS", "auto")
-    named = [next((p for p in (Path(text).absolute(), ROOT / text) if p.is_file()), text) for text in arguments]
-    os.chdir(Path.home())
-    return [str(argument) for argument in named]
-
-
-def use_token() -> None:
-    """Ray's token authentication, where this machine has a token: a cluster that wants one refuses others.
-
-    Ray reads the mode when it is imported.
-    """
-    if _TOKEN.expanduser().is_file():
-        os.environ.setdefault("RAY_AUTH_MODE", "token")
-
-
-def join(address: str, modules: Sequence[str] = ()) -> None:
-    """Join the Ray cluster at an address, with this checkout's code on all nodes. Raises UserError where none is.
-
-    Ray itself waits for minutes for an address that does not answer.
-    """
-    import ray
-
-    host, _, port = address.rpartition("//")[2].rpartition(":")
-    try:
-        if port.isdigit():  # not `auto`, which Ray answers at once
-            socket.create_connection((host, int(port)), timeout=5).close()
-        ray.init(address, runtime_env=snapshot(modules), **QUIET)
-    except (OSError, OverflowError, ValueError, RuntimeError, ray.exceptions.RayError) as problem:
-        said = " ".join(str(problem).split())
-        raise UserError(f"--address {address}: no Ray answers there ({said}); is the cluster up?") from None
-
-
-def snapshot(modules: Sequence[str] = ()) -> dict[str, Any] | None:
-    """A runtime environment in which all nodes run this checkout's code, as it is now; None where it is not needed.
-
-    modules: folders of packages and files of modules of the user's own, which travel with it.
-
-    Without it the workers run what was installed when they joined, the driver what was synced since. An installed
-    package (no checkout) is the same on all nodes until somebody installs another, which `losolab doctor` finds.
-    """
-    own = [str(ROOT / package) for package in PACKAGES] if (ROOT / "pyproject.toml").is_file() else []
-    if _JOB in os.environ or not (own or modules):
-        return None
-    return {"py_modules": [*own, *modules]}
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,7 @@ CLIP_INDEX = pa.schema(
         pa.field("face_top", pa.int64()),
         pa.field("face_width", pa.int64()),
         pa.field("face_height", pa.int64()),
-        # 68 points of every frame of the source (landmarks.py says in which files), relative to the root; null: none.
+        # 68 points of every frame of the source, relative to the root (files: video/landmarks.py); null: none.
         pa.field("landmarks", pa.string()),
     ]
 )
@@ -61,7 +61,7 @@ class ClipIndex:
     their videos are written it has their options alone (readers.truth computes the rest). `notes` are what the user
     should know of the dataset: what was left out or replaced, with counts. `widened`: how many clips begin before their
     annotated onset or end after their offset, by the option window. `times`: of videos whose frame rate varies, by
-    source, seconds from their first frame (rates.timed).
+    source, seconds from their first frame (inspection/frame_rates.py).
     """
 
     table: pa.Table  # of schema CLIP_INDEX

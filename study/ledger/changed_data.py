@@ -1,4 +1,4 @@
-"""Clips and labels that are not those with which a study began, told in words before anything is decoded for it."""
+"""Changed data: clips and labels that are not those with which a study began, told before anything is decoded."""
 
 import json
 from contextlib import closing

@@ -97,5 +97,5 @@ class _Masked(torch.autograd.Function):
 
 
 def nothing(_layer: str, x: Tensor) -> Tensor:
-    """Of a network that predicts: every unit stays."""
+    """No dropout: used for prediction."""
     return x

@@ -14,8 +14,8 @@ POOL = 3  # of the first block, on every axis (arXiv 1904.01390)
 CPU_FOLDS = 4  # larger groups gain nothing on a CPU and take more memory
 # Values of a convolution's result that are computed at a time: on a CPU they stay in its cache.
 PART, PART_ON_GPU = 3 * 2**18, 2**28
-AT_ONCE = 2**25  # units whose masks a GPU draws together, for as many steps as that is
-DOUBLE = 2**16  # the same in float64 on a CPU, for which torch unfolds the input: up to hundreds of values for one
+AT_ONCE = 2**25  # dropout units whose masks a GPU draws in one call, for as many steps ahead as that covers
+DOUBLE = 2**16  # smaller for float64 on a CPU: torch's im2col copies each input value up to hundreds of times
 INTERPRETER = 300 * 2**20  # bytes of a process that trains, before it does
 
 

@@ -1,4 +1,4 @@
-"""What is done otherwise on a GPU than on a CPU, behind one question that a test answers for itself."""
+"""Where a GPU computes otherwise than a CPU: one question, `is_gpu`, decides, which a test may answer for itself."""
 
 from collections.abc import Callable
 from functools import cache

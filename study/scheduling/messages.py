@@ -1,4 +1,4 @@
-"""What the driver and the process in which Ray Tune runs say to each other. Only `Wants...` and `Answer`s wait."""
+"""Messages between the driver and the process in which Ray Tune runs. Only what `Wants` is answered."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field

@@ -37,7 +37,8 @@ from ray.tune.search import Searcher
 
 from search_spaces.errors import UserError
 from search_spaces.spec import Resources
-from study.cluster import nodes as cluster
+from study.cluster.nodes import members, refuse_unfit, store_for
+from study.cluster.ray_session import QUIET, join
 from study.data.clips import Clips
 from study.scheduling import messages
 from study.scheduling.ray_executor import RayTune
@@ -77,7 +78,7 @@ def _run(connection: Connection, stop: Stop) -> None:
         _start(executor, resources, clips)
         resources = resources.where("GPU" in ray.cluster_resources())
         if executor.address:
-            cluster.refuse_unfit(cluster.members(), clips, resources, mixed=mixed)
+            refuse_unfit(members(), clips, resources, mixed=mixed)
         slots = Slots(resources, executor.slots)
         slots.require()
         trainable = _trainable(executor, clips, resources)
@@ -91,11 +92,11 @@ def _run(connection: Connection, stop: Stop) -> None:
 
 def _start(executor: RayTune, resources: Resources, clips: Clips) -> None:
     if executor.address:
-        cluster.join(executor.address, executor.modules)
+        join(executor.address, executor.modules)
     else:
         cpus = executor.slots and ceil(executor.slots * resources.cpu)
-        store = cluster.store_for(clips)
-        ray.init("local", num_cpus=cpus, object_store_memory=store, include_dashboard=False, **cluster.QUIET)
+        store = store_for(clips)
+        ray.init("local", num_cpus=cpus, object_store_memory=store, include_dashboard=False, **QUIET)
 
 
 def _trainable(executor: RayTune, clips: Clips, resources: Resources) -> Any:
@@ -198,7 +199,7 @@ class Recorder(tune.Callback):
         if trial.trial_id in self.began:
             self.connection.send(messages.Lost(own, said.splitlines()[-1] if said else ""))
             return
-        self.refused += 1  # no fault of the trial's: Ray starts no process where its raylet is dead
+        self.refused += 1  # not the trial's failure: Ray starts no process on a machine whose raylet is dead
         if self.refused >= _MAX_FAILED_STARTS:
             raise RuntimeError(f"Ray could not begin {_MAX_FAILED_STARTS} processes in a row")
         self.connection.send(messages.NotBegun(own))

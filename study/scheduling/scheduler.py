@@ -200,12 +200,12 @@ class Scheduler:
             self._put_back(trial)
 
     def returned(self, trial: Trial) -> None:
-        """No process began for it, through no fault of its own: give it out again."""
+        """Ray could not start a process for this trial: requeue it without counting a failure."""
         self.ledger.end_attempt(self.running[trial.number][1], LEFT)
         self._put_back(trial)
 
     def put_back(self) -> None:
-        """Whatever ran was lost through no fault of its own: give it out again, with what the ledger has of it."""
+        """Ray died: requeue every running trial without counting a failure. Its finished folds are in the ledger."""
         self.ledger.end_attempts()
         for trial, _ in list(self.running.values()):
             self._put_back(trial)

@@ -1,4 +1,4 @@
-"""The serial executor, and what every executor is. Ray Tune's is in tune.py; both run the same trial function."""
+"""The serial executor, and what every executor is. Ray Tune's is in ray_executor.py."""
 
 import traceback
 from collections.abc import Callable, Iterator, Mapping

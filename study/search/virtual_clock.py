@@ -2,7 +2,7 @@
 
 
 class Wait(Exception):
-    """The trial that ends next in virtual time has no result yet, or another may still end before it."""
+    """The next proposal must wait: the trial that finishes first in virtual time is not finished in reality."""
 
 
 class VirtualClock:

@@ -13,7 +13,7 @@ _SOCKET = "/session_2026-01-31_23-59-59_999999_4194304/sockets/plasma_store"
 
 @dataclass(frozen=True)
 class Machine:
-    """What there is to share out: `memory` in bytes."""
+    """CPUs, GPUs and memory (bytes) of this machine."""
 
     cpus: int
     gpus: int

@@ -1,4 +1,4 @@
-"""Trials that have ended, straight into the tables of a store that is a database.
+"""Runs of ended trials, written straight into the tables of an MLflow store that is a database.
 
 MLflow's client looks a run up six times in order to write it once, which is 30 ms of a processor: minutes for a search
 of thousands. Here a transaction writes what it would write, of many runs. A server has its own way: it is sent to.

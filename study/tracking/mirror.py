@@ -266,7 +266,7 @@ def _is_as(wanted: Wanted, run: Run) -> bool:
 
 
 def _worth(run: Run) -> tuple[bool, bool, str]:
-    """Of two runs with one key the first in this order stays: active, sent whole, then any rule that never changes."""
+    """Sort key of runs with one key: the active one is kept, else the completely sent, else the smallest id."""
     return not _is_active(run), SENT not in run.data.tags, run.info.run_id
 
 

@@ -1,4 +1,4 @@
-"""Protocols: folds as masks over clips."""
+"""Protocols: how clips are divided into folds, as masks over all clips."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass

@@ -115,7 +115,7 @@ def _one_thread_each() -> Iterator[None]:
 
 
 def _prepare() -> None:
-    """A process of the pool leaves Ctrl-C to its parent, and ends with it, however that ends."""
+    """Prepare a process of the pool: it ignores Ctrl-C, and exits when its parent exits, even if that is killed."""
     tune_malloc()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = parent_process()

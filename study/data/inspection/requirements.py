@@ -1,4 +1,4 @@
-"""Whether clips give what configurations ask of them: what is refused, dropped or made up, before anything starts."""
+"""Requirements of configurations on clips: which clips are refused, dropped or filled in (repeated, interpolated)."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace

@@ -66,7 +66,7 @@ def cut_aligned(frames: Pixels, region: str, points: Points, onset: Points) -> P
     """A region of gray frames, turned and scaled to the mean face, uint8 [n, S, S] at its master size.
 
     points: landmarks that each frame follows [n, 68, 2]; onset: those of the clip's first frame [68, 2], whose scale
-    the whole clip keeps, so that pixels are neither skipped nor made up. Raises ValueError for an empty region.
+    the whole clip keeps, so that pixels are neither skipped nor invented. Raises ValueError for an empty region.
     """
     side = max(round(abs(similarity(onset, 1).turn)), 1)
     parts = []

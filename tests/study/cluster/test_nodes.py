@@ -12,6 +12,8 @@ from search_spaces.spec import Resources
 from study.cli.plan_view import nodes_that_serve
 from study.cluster import checks, nodes
 from study.cluster.nodes import Member, Node
+from study.cluster.ray_session import QUIET, runtime_environment
+from study.cluster.submission import submitted
 from study.trials.trial import Device
 
 ROOT = Path(__file__).parents[3]
@@ -44,15 +46,15 @@ def at_home(tmp_path, monkeypatch):
 
 
 def test_a_script_in_its_checkout_is_not_submitted(at_home):
-    assert nodes.submitted(ROOT / "study", ["first.yaml"]) == ["first.yaml"]
+    assert submitted(ROOT / "study", ["first.yaml"]) == ["first.yaml"]
     assert "RAY_ADDRESS" not in os.environ
 
 
 def test_a_copied_script_joins_and_finds_a_study_of_the_checkout(at_home):
     (at_home / "own.yaml").touch()
-    found = nodes.submitted(at_home, ["search_spaces/default.yaml", "--data", "clips", "--resources", "cpu=1"])
+    found = submitted(at_home, ["search_spaces/default.yaml", "--data", "clips", "--resources", "cpu=1"])
     assert found == [str(ROOT / "search_spaces/default.yaml"), "--data", "clips", "--resources", "cpu=1"]
-    assert nodes.submitted(at_home, ["own.yaml"]) == [str(at_home / "own.yaml")]
+    assert submitted(at_home, ["own.yaml"]) == [str(at_home / "own.yaml")]
     assert os.environ.pop("RAY_ADDRESS") == "auto"
 
 
@@ -60,7 +62,7 @@ def test_a_script_in_another_checkout_is_not_submitted_either(at_home):
     """The package may be installed elsewhere, and not editable."""
     (at_home / "study").mkdir()
     (at_home / "study/__init__.py").touch()
-    assert nodes.submitted(at_home / "study", ["first.yaml"]) == ["first.yaml"]
+    assert submitted(at_home / "study", ["first.yaml"]) == ["first.yaml"]
     assert "RAY_ADDRESS" not in os.environ
 
 
@@ -68,13 +70,15 @@ def test_a_job_writes_to_the_home_and_not_into_its_snapshot(at_home, monkeypatch
     monkeypatch.setenv("RAY_JOB_CONFIG_JSON_ENV_VAR", "{}")
     monkeypatch.setenv("RAY_ADDRESS", "10.0.0.1:6379")
     monkeypatch.chdir(ROOT)
-    assert nodes.submitted(ROOT / "study", ["ray_cluster.yaml"]) == [str(ROOT / "ray_cluster.yaml")]
+    assert submitted(ROOT / "study", ["ray_cluster.yaml"]) == [str(ROOT / "ray_cluster.yaml")]
     assert Path.cwd() == at_home
-    assert nodes.snapshot() is None
+    assert runtime_environment() is None
 
 
 def test_all_nodes_run_the_checkout():
-    assert nodes.snapshot() == {"py_modules": [str(ROOT / name) for name in ("search_spaces", "analysis", "study")]}
+    assert runtime_environment() == {
+        "py_modules": [str(ROOT / name) for name in ("search_spaces", "analysis", "study")]
+    }
 
 
 def test_nodes_without_room_for_a_trial_do_not_serve():
@@ -191,7 +195,7 @@ def test_a_real_ray_is_asked(tmp_path, monkeypatch):
     import ray
 
     monkeypatch.setenv("RAY_AUTH_MODE", "disabled")  # Ray asks for a token by itself where there is one
-    ray.init("local", num_cpus=1, object_store_memory=100 * 2**20, include_dashboard=False, **nodes.QUIET)
+    ray.init("local", num_cpus=1, object_store_memory=100 * 2**20, include_dashboard=False, **QUIET)
     try:
         (member,) = nodes.members()
         assert member.node.code == nodes.node_here().code

@@ -12,7 +12,7 @@ import pytest
 
 from search_spaces.config import TrialConfig
 from search_spaces.errors import UserError
-from study.cluster import nodes
+from study.cluster.ray_session import runtime_environment
 from study.ledger.audit import audit
 from study.planning.status import status
 from study.training.protocol import loso
@@ -80,7 +80,7 @@ def test_every_module_and_file_that_building_loads_is_in_it(nets):
     assert list(found.distributions) == ["numpy"]
     places = network_sources.importable_places(network_sources.discovered([CONFIG], 3))
     assert places == [str(nets / name) for name in ("late.py", "nets.py", "parts")]
-    assert nodes.snapshot(places)["py_modules"][-3:] == places
+    assert runtime_environment(places)["py_modules"][-3:] == places
 
 
 EDITS = {
