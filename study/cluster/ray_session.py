@@ -10,7 +10,7 @@ from search_spaces.errors import UserError
 from study.trials.fold_identity import ROOT
 
 PACKAGES = ("search_spaces", "analysis", "study")
-JOB = "RAYJOB_CONFIG_JSON_ENV_VAR"  # set by `ray job submit`, which gives all nodes the submitted folder itself
+JOB = "RAY_JOB_CONFIG_JSON_ENV_VAR"  # set by `ray job submit`, which gives all nodes the submitted folder itself
 QUIET: dict[str, Any] = {"logging_level": "critical", "log_to_driver": False}
 _TOKEN = Path("~/.ray/auth_token")
 
