@@ -87,10 +87,9 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Swaps:
-    """Which subjects keep their arm, bool [P, N]; row 0 keeps all of them. exact: these are all 2^N."""
+    """Which subjects keep their arm, bool [P, N]; row 0 keeps all of them."""
 
     keep: npt.NDArray[np.bool_]
-    exact: bool
 
 
 def every_swap(subjects: int) -> bool:
@@ -106,11 +105,11 @@ def swaps(subjects: int, resamples: int | None = None) -> Swaps:
     many = RESAMPLES if resamples is None else resamples
     if 2**subjects <= many:
         rows = (np.arange(2**subjects)[:, None] >> np.arange(subjects)) & 1
-        return Swaps(rows == 0, exact=True)
+        return Swaps(rows == 0)
     generator = np.random.Generator(np.random.Philox(stream("analysis", "subject swaps", subjects)))
     keep = generator.integers(0, 2, (many + 1, subjects)).astype(np.bool_)
     keep[0] = True
-    return Swaps(keep, exact=False)
+    return Swaps(keep)
 
 
 def interval(counts: Counts) -> Interval:

@@ -127,7 +127,7 @@ class Snapshot:
     @property
     def choosers(self) -> int | None:
         """So many of the first subjects a search's trials hold out; None: all."""
-        return choosers(self.description)
+        return _choosers(self.description)
 
     @cached_property
     def keys(self) -> frozenset[str]:
@@ -182,7 +182,7 @@ def snapshot(folder: Path, *, folds: Detail = "predictions", only: int | None = 
         description=description,
         provenance=json.loads(study["provenance"]),
         began=study["began"],
-        trials=tuple(_trials(proposals, choosers(description))),
+        trials=tuple(_trials(proposals, _choosers(description))),
         folds=tuple(_folds(rows)),
     )
 
@@ -231,8 +231,7 @@ def timed(folder: Path) -> tuple[dict[str, Any], list[Timed]]:
     ]
 
 
-def choosers(description: dict[str, Any]) -> int | None:
-    """How many of the first subjects chose, by a study's description; None: all."""
+def _choosers(description: dict[str, Any]) -> int | None:
     return len(description.get("chosen_by", ())) or None
 
 

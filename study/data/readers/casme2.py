@@ -6,13 +6,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from study.data.readers import annotation_files, options
+from study.data.readers import annotation_files
 from study.data.readers.annotated_clips import Sample, survey_samples
 from study.data.readers.annotation_files import Line
 from study.data.readers.annotation_rows import clip_lines, subject_number, subject_of, whole
 from study.data.readers.findings import Findings, Survey
 from study.data.readers.folders import Layout, clip_sources, dataset_folder, home, source_name, subject_folders
 from study.data.readers.label_maps import label_map, roman
+from study.data.readers.options import Options, parsed
 
 NAME = "casme2"
 FPS = 200.0
@@ -39,15 +40,9 @@ OBJECTIVE_COLUMNS = {
 NOT_IN_MEGC2019 = {"sub04/EP12_01f": "it has no apex", "sub05/EP09_05f": "its onset is its apex"}
 
 
-class Options(options.Options):
-    """Options of CASME II."""
-
-    labels: str | dict[str, str] = "megc3"
-
-
 def survey(path: Path | None, given: Mapping[str, Any]) -> Survey:
     """CASME II below a folder: its annotation, and images of one kind. Raises UserError where nothing can be read."""
-    chosen = options.parsed(Options, given, NAME)
+    chosen = parsed(Options, given, NAME)
     labels = label_map(chosen.labels, chosen.labels_from, NAME)
     root, found = dataset_folder(path, NAME), Findings()
     clips = samples(root, chosen, found)
@@ -58,7 +53,7 @@ def survey(path: Path | None, given: Mapping[str, Any]) -> Survey:
     return survey_samples(NAME, root, clips, labels, chosen, found)
 
 
-def samples(root: Path, chosen: options.Options, found: Findings) -> list[Sample]:
+def samples(root: Path, chosen: Options, found: Findings) -> list[Sample]:
     """Every annotated clip. Folders on disk without an annotation (sub09/EP02_02f, sub24/EP02_07) are left out."""
     file = annotation_files.find(root, r"casme.*coding", chosen.annotation, "CASME2-coding-20140508")
     lines = annotation_files.table(annotation_files.raw_rows(file), "subject", COLUMNS, file)

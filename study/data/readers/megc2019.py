@@ -47,7 +47,6 @@ class Part(BaseModel):
 class Options(options.Options):
     """Options of MEGC2019; `annotation` is the list. Each dataset is a folder, or a mapping of Part's keys."""
 
-    labels: str | dict[str, str] = "megc3"
     casme2: str | Part = "casme2"
     smic: str | Part = "smic"
     samm: str | Part = "samm"

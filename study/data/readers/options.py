@@ -20,7 +20,7 @@ class Correction(BaseModel):
 
 
 class Options(BaseModel):
-    """What every annotated dataset takes; each reader sets the default of `labels` and adds its own.
+    """What every annotated dataset takes; a reader may have its own of another default, and add some.
 
     missing: what becomes of a clip with frames missing on disk: `refuse` (nothing is read), `leave_out` (the clip),
     or `keep` (the frames that are there). window: clips with fewer frames are widened to as many, around the apex, or
@@ -29,7 +29,7 @@ class Options(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
-    labels: str | dict[str, str]
+    labels: str | dict[str, str] = "megc3"
     labels_from: str | None = None
     window: Annotated[int, Field(ge=2)] | None = None
     window_from: Literal["apex", "onset"] = "apex"

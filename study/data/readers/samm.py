@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from search_spaces.errors import UserError
-from study.data.readers import annotation_files, options
+from study.data.readers import annotation_files
 from study.data.readers.annotated_clips import Sample, survey_samples
 from study.data.readers.annotation_files import Line
 from study.data.readers.annotation_rows import clip_lines, subject_of, whole
 from study.data.readers.findings import Findings, Survey
 from study.data.readers.folders import Layout, clip_sources, dataset_folder, home, numbers, subject_folders
 from study.data.readers.label_maps import label_map, roman
+from study.data.readers.options import Options, parsed
 
 NAME = "samm"
 FPS = 200.0
@@ -35,21 +36,15 @@ COLUMNS = {
 WRONG_OFFSET = ("013_1_9",)
 
 
-class Options(options.Options):
-    """Options of SAMM."""
-
-    labels: str | dict[str, str] = "megc3"
-
-
 def survey(path: Path | None, given: Mapping[str, Any]) -> Survey:
     """SAMM below a folder: its sheet, and images of one kind. Raises UserError where nothing can be read."""
-    chosen = options.parsed(Options, given, NAME)
+    chosen = parsed(Options, given, NAME)
     labels = label_map(chosen.labels, chosen.labels_from, NAME)
     root, found = dataset_folder(path, NAME), Findings()
     return survey_samples(NAME, root, samples(root, chosen, found), labels, chosen, found)
 
 
-def samples(root: Path, chosen: options.Options, found: Findings) -> list[Sample]:
+def samples(root: Path, chosen: Options, found: Findings) -> list[Sample]:
     """Every annotated clip. Folders on disk without an annotation are left out."""
     file = annotation_files.find(root, r"samm(?!.*long)", chosen.annotation, "SAMM_Micro_FACS_Codes_v2")
     lines = annotation_files.table(micro_rows(file), "subject", COLUMNS, file)

@@ -22,7 +22,6 @@ CLIP = re.compile(r"s(\d{1,9})_(ne|po|sur)_(\d{1,9})")
 class Options(options.Options):
     """Options of SMIC; `camera` is one of its three."""
 
-    labels: str | dict[str, str] = "megc3"
     camera: Literal["HS", "VIS", "NIR"] = "HS"
 
 
