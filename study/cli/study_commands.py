@@ -78,39 +78,15 @@ def run(
 
     if serial and spec.resources.threads > (most := _OVERCOMMITTED * hardware.here().cpus):
         raise UserError(f"resources.cpu: {spec.resources.cpu:g} threads for a trial; on this machine at most {most}")
-    from study.planning.prepared_study import load_clips, prepare
+    from study.planning.prepared_study import prepare
 
     prepared = prepare(spec, find_study(study).read_text(encoding="utf-8"))
     if dry_run:
         _print_plan(prepared, slots, None if serial else address)
         return
     executor = _executor(serial, slots, address, prepared)
-    from study.cli import reporting
-    from study.cli.preparation_display import Preparing
-    from study.cli.progress_display import Display
-    from study.planning.cost_model import Costs
-    from study.planning.remaining_work import Outlook
-    from study.scheduling import driver
-    from study.tracking.mirror_process import mirrored
-
-    try:
-        with Preparing(console) as preparing:
-            clips = load_clips(prepared, preparing.begin)
-        with (
-            driver.begun(prepared, clips, accept_code=accept_code, mixed=mixed) as ledger,
-            mirrored(prepared.folder, spec.tracking_uri) as mirror,
-        ):
-            if not serial:
-                say(console, f"joining the Ray cluster at {address} ..." if address else "starting Ray ...")
-            outlook = Outlook(prepared.plan, Costs(expected=prepared.plan.costs.seconds))
-            with Display(console, outlook) as display:
-                failed = driver.train(prepared, clips, ledger, executor, display, retry_failed=retry_failed)
-            report_path = reporting.write([str(prepared.folder)], prepared.folder / "report", console)
-    except KeyboardInterrupt as stopped:
-        kept = "stopped; every finished block is in the ledger: the same command goes on from there"
-        raise KeyboardInterrupt(str(stopped) or kept) from None
-    say_where(console, "report", str(report_path))
-    say_where(console, "mlflow", f"{mirror.summary()}; open it with: losolab mlflow ui {prepared.folder}")
+    ray = "" if serial else f"joining the Ray cluster at {address} ..." if address else "starting Ray ..."
+    failed = _trained(prepared, executor, ray, accept_code=accept_code, mixed=mixed, retry_failed=retry_failed)
     if failed:
         say(errors, "the report says why; --retry-failed tries them again", f"{failed} trials failed;", "red")
         raise typer.Exit(1)
@@ -156,6 +132,46 @@ def status(
     spec = None if study.is_dir() else load(study, storage=storage)
     folder = study if spec is None else spec.storage / spec.name
     (status_view.print_json if json else status_view.watch if watch else status_view.show)(folder, console)
+
+
+def _trained(
+    prepared: "PreparedStudy",
+    executor: "Executor",
+    starting: str,
+    *,
+    accept_code: bool,
+    mixed: bool,
+    retry_failed: bool,
+) -> int:
+    """Decode, train, mirror and report, with what is said of it; returns how many trials failed."""
+    from study.cli import reporting
+    from study.cli.preparation_display import Preparing
+    from study.cli.progress_display import Display
+    from study.planning.cost_model import Costs
+    from study.planning.prepared_study import load_clips
+    from study.planning.remaining_work import Outlook
+    from study.scheduling import driver
+    from study.tracking.mirror_process import mirrored
+
+    try:
+        with Preparing(console) as preparing:
+            clips = load_clips(prepared, preparing.begin)
+        with (
+            driver.begun(prepared, clips, accept_code=accept_code, mixed=mixed) as ledger,
+            mirrored(prepared.folder, prepared.spec.tracking_uri) as mirror,
+        ):
+            if starting:
+                say(console, starting)
+            outlook = Outlook(prepared.plan, Costs(expected=prepared.plan.costs.seconds))
+            with Display(console, outlook) as display:
+                failed = driver.train(prepared, clips, ledger, executor, display, retry_failed=retry_failed)
+            report_path = reporting.write([str(prepared.folder)], prepared.folder / "report", console)
+    except KeyboardInterrupt as stopped:
+        kept = "stopped; every finished block is in the ledger: the same command goes on from there"
+        raise KeyboardInterrupt(str(stopped) or kept) from None
+    say_where(console, "report", str(report_path))
+    say_where(console, "mlflow", f"{mirror.summary()}; open it with: losolab mlflow ui {prepared.folder}")
+    return failed
 
 
 def _say_more() -> None:
