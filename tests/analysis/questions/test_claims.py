@@ -18,7 +18,7 @@ from benchmarks import claims, copula_tables, score_tables
 from benchmarks.score_tables import POPULATION, SKILL, runs
 
 WHOLE = bool(os.environ.get("LOSOLAB_SOAK"))
-STUDIES = 2000 if WHOLE else 200
+STUDIES = 2000 if WHOLE else 120
 CELLS = list(claims.cells()) if WHOLE else [(12, 20, True), (60, 26, False), (60, 68, True)]
 KINDS = list(claims.GENERATORS)
 

@@ -19,6 +19,8 @@ from study.data.video import decode
 from study.system.hardware import cores
 
 REGIONS = ("face", "eyes", "mouth")
+WHOLE = bool(os.environ.get("LOSOLAB_SOAK"))
+KILLS = 20 if WHOLE else 6
 BUILD = """
 import sys
 from pathlib import Path
@@ -112,13 +114,13 @@ def test_clips_of_one_video_are_decoded_together(dataset, index, tmp_path, monke
 
 
 @pytest.mark.slow
-def test_killed_twenty_times(whole, start, tmp_path):
+def test_killed_time_and_again(whole, start, tmp_path):
     """kill -9 at random moments; a build that ends before its kill starts anew. No process stays."""
     folder, draw = tmp_path / "cache", random.Random(0)
     began = time.monotonic()
     assert start(tmp_path / "measured").wait(timeout=120) == 0
     lasts, kills, found = time.monotonic() - began, 0, set()
-    while kills < 20:
+    while kills < KILLS:
         process = start(folder)
         assert process.stdout.readline() == "begins\n"
         time.sleep(draw.uniform(0, lasts))
@@ -134,7 +136,7 @@ def test_killed_twenty_times(whole, start, tmp_path):
     assert start(folder).wait(timeout=120) == 0
     assert contents(folder) == whole
     assert parts(folder) == []
-    assert len(found) > 2, "every kill came at the same point"
+    assert len(found) > (2 if WHOLE else 1), "every kill came at the same point"
 
 
 def wait_for_the_end_of(group: int) -> None:
