@@ -11,10 +11,11 @@ from search_spaces.spec import Resources
 from study.cli.plan_view import print_forecast
 from study.cli.progress_display import Display
 from study.ledger.schema import ledger_path, read_only
+from study.planning.cost_model import Costs
 from study.planning.forecast import forecast
 from study.planning.prepared_study import cached_clips
+from study.planning.remaining_work import Outlook
 from study.planning.timing import measure
-from study.scheduling import serial_executor
 from study.system.hardware import Machine
 
 WHOLE = bool(os.environ.get("LOSOLAB_SOAK"))
@@ -113,7 +114,7 @@ def test_a_measurement_keeps_to_its_budget(small):
 
 
 @pytest.mark.slow
-def test_device_time_and_time_left_of_forty_trials(small, monkeypatch):
+def test_device_time_and_time_left_of_forty_trials(small):
     """Each class was seen once: device time within 30 %. Time left at 50, 60 ... 90 %: within 30 % in four of five."""
     own = {"baseline.architecture": "full_face", "baseline.epochs": 10, "baseline.crop": 16}
     study = {"stages": {"ablate": FORTY | {"seeds": 1}}, **own}
@@ -121,15 +122,17 @@ def test_device_time_and_time_left_of_forty_trials(small, monkeypatch):
     promised = forecast(small.prepared(**study | {"stages": {"ablate": FORTY | {"seeds": 6}}}))
     assert (promised.timed, promised.to_train) == (promised.classes, 40 * 5)
     seen: list[tuple[float, float | None]] = []
-    saw = Display.saw
 
-    def noted(self, trial, event, number, value=None):
-        saw(self, trial, event, number, value)
-        seen.append((time.monotonic(), self.time_left()))
+    class Noted(Display):
+        def saw(self, trial, event, number, value=None):
+            super().saw(trial, event, number, value)
+            seen.append((time.monotonic(), self.time_left()))
 
-    monkeypatch.setattr(Display, "saw", noted)
+    def watched(plan):
+        return Noted(Console(quiet=True), Outlook(plan, Costs(expected=plan.costs.seconds)))
+
     before = in_ledger(small.folder)
-    after = in_ledger(small.run(serial_executor.serial, **study | {"stages": {"ablate": FORTY | {"seeds": 6}}}))
+    after = in_ledger(small.run(watched=watched, **study | {"stages": {"ablate": FORTY | {"seeds": 6}}}))
     assert after[0] == promised.plan.folds
     ratio = promised.seconds / (after[1] - before[1])
     began, end = seen[0][0], seen[-1][0]
