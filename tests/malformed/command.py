@@ -35,7 +35,7 @@ def refused(*arguments: str | Path, cwd: Path, tells: tuple[str, ...] = ()) -> s
     assert ended.code == 2, f"ended with {ended.code} after {ended.seconds:.1f} s\n{ended.said}"
     assert "Traceback" not in ended.said, ended.said
     assert ended.seconds < SECONDS, f"{ended.seconds:.1f} s"
-    above = (ended.peak - empty_peak()) / 2**20
+    above = (ended.peak - empty_peak(_resident() // 2**24)) / 2**20
     assert above < MEGABYTES, f"{above:.0f} MiB above an empty command's peak"
     for words in tells:
         assert words in ended.said, f"{words!r} is not said:\n{ended.said}"
@@ -58,9 +58,15 @@ def run(*arguments: str | Path, cwd: Path) -> Ended:
     return Ended(os.waitstatus_to_exitcode(status), said, seconds, _bytes(used))
 
 
+def _resident() -> int:
+    """Bytes of memory that this process has, with which every fork of it begins; 0 where the system does not say."""
+    sizes = Path("/proc/self/statm")
+    return int(sizes.read_text().split()[1]) * resource.getpagesize() if sizes.exists() else 0
+
+
 @cache
-def empty_peak() -> int:
-    """Peak memory of a command that does nothing, in bytes."""
+def empty_peak(size: int) -> int:
+    """Peak memory in bytes of a command that does nothing, in a fork of this process while it is of this size."""
     return run("--help", cwd=Path.cwd()).peak
 
 
