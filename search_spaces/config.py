@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass, fields
+from functools import cache
 from typing import Any, Literal, get_args, get_origin
 
 from search_spaces.digests import digest
@@ -290,6 +291,7 @@ def choices(f: "dataclasses.Field[Any]") -> tuple[Any, ...]:
 FACTORS = {f.name: f for f in fields(TrialConfig)}
 
 
+@cache
 def deciding(what: str) -> tuple[str, ...]:
     """The factors that decide `time`, `memory`, `pixels` or the `network`, as they declare it."""
     return tuple(name for name, f in FACTORS.items() if what in f.metadata["decides"])

@@ -79,14 +79,11 @@ class Small:
 
     def run(self, executor=None, mixed=False, retry_failed=False, watched=None, **changes) -> Path:
         """Run it here, serially if no executor is given, and return its folder. watched: makes a watch of its plan."""
-        from study.planning import prepared_study
-        from study.scheduling import driver, serial_executor
+        from tests.training_run import train
 
         study = self.prepared(**changes)
-        clips = prepared_study.load_clips(study)
-        with driver.begun(study, clips, mixed=mixed) as ledger:
-            watch = watched(study.plan) if watched else driver.UNWATCHED
-            driver.train(study, clips, ledger, executor or serial_executor.serial, watch, retry_failed=retry_failed)
+        watch = {"watch": watched(study.plan)} if watched else {}
+        train(study, executor, mixed=mixed, retry_failed=retry_failed, **watch)
         return study.folder
 
     def rows(self) -> list[tuple]:

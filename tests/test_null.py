@@ -16,7 +16,7 @@ from analysis.questions.ablation import ablations
 from analysis.results.load import load_results
 from search_spaces.study_file import load_study
 from study.planning import prepared_study
-from study.scheduling import driver, serial_executor
+from tests.training_run import train
 
 STUDIES = 100 if os.environ.get("LOSOLAB_SOAK") else 2
 FILE = """
@@ -61,9 +61,7 @@ def verdicts(tmp_path: Path, folder: Path, header: list[str], rows: list[list[st
     (folder / "clips.csv").write_text("\n".join(",".join(line) for line in [header[:-1], *dealt]) + "\n")
     (file := tmp_path / "nothing.yaml").write_text(FILE)
     study = prepared_study.prepare(load_study(file, {"storage": str(tmp_path / f"studies{key}")}, data=folder), FILE)
-    clips = prepared_study.load_clips(study)
-    with driver.begun(study, clips) as ledger:
-        assert driver.train(study, clips, ledger, serial_executor.serial) == 0
+    assert train(study) == 0
     found = ablations(load_results(study.folder))
     assert all(f.comparison.subjects == 18 - 8 for stage in found for f in stage.family)
     return {f"{stage.stage} {f.comparison.verdict}" for stage in found for f in stage.family}

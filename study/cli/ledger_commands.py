@@ -6,12 +6,12 @@ from typing import Annotated
 import typer
 
 from search_spaces.errors import UserError
+from study.cli.options import Folder
 from study.cli.terminal import console, say, say_where
 
 app = typer.Typer(
     no_args_is_help=True, help="A study's ledger: check it, write its tables, copy it, write its journal."
 )
-Folder = Annotated[Path, typer.Argument(help="a study's folder: STORAGE/NAME")]
 
 
 @app.command()

@@ -9,11 +9,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from analysis.results.results import METADATA_KEY, PREDICTIONS, TRIALS
-from search_spaces.errors import UserError
 from search_spaces.files import written_whole
 from study.ledger.audit import marks
-from study.ledger.damage import damage
-from study.ledger.snapshot import Snapshot, TrialRow, snapshot
+from study.ledger.snapshot import Snapshot, TrialRow, begun_study
 from study.models.sizes import known_size
 
 _TRIALS = 100  # whose predictions are Python objects at a time
@@ -24,9 +22,7 @@ def export(folder: Path) -> None:
 
     Raises UserError where the ledger has no study yet.
     """
-    study = snapshot(folder)
-    if study is None:
-        raise UserError(damage(folder) or f"{folder}: its run never began: there is nothing to write")
+    study = begun_study(folder, "its run never began: there is nothing to write")
     description = dict(study.description)
     places = {clip: (dataset, subject, name) for clip, dataset, subject, name in description.pop("clips")}
     parts = [

@@ -7,7 +7,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from pathlib import Path
-from sqlite3 import DatabaseError
+from sqlite3 import DatabaseError, Row
 from typing import Any, Literal
 
 import numpy as np
@@ -17,6 +17,7 @@ from search_spaces.digests import digest
 from search_spaces.errors import UserError
 from search_spaces.spec import StudySpec
 from study.data.clips import ClipNames
+from study.ledger.damage import damage
 from study.ledger.schema import ledger_path, read_only
 from study.trials.fold_identity import Arithmetic, read_arithmetic
 from study.trials.subject_order import Course
@@ -27,11 +28,12 @@ _TRIALS = """select proposal.*, state, kept, value, why, outcome.ended as ended,
     (select trial as of_trial, min(began) as began, max(node) as node,
         max(case when ended is null then began end) as open_since from attempt group by trial) as attempts
     on attempts.of_trial = proposal.trial"""
-Detail = Literal["times", "costs", "predictions"]
+Detail = Literal["times", "keys", "costs", "predictions"]
 # The columns of folds to each detail; those of the first are in an index, so that no row is read for them.
 _TIMES = "configuration, seed, origin, seconds, fold.ended, arithmetic"
 _COLUMNS: dict[Detail, str] = {
     "times": f"{_TIMES} from fold",
+    "keys": f"{_TIMES}, key from fold",
     "costs": f"{_TIMES}, peak_memory from fold",
     "predictions": f"{_TIMES}, peak_memory, key, held_out, predictions, provenance "
     "from fold join attempt on attempt.id = attempt",
@@ -147,13 +149,10 @@ class Snapshot:
 
     def counted(self, row: TrialRow) -> list[FoldRow]:
         """The folds that count for a trial: of a pruned one those up to its race's end, not what came after."""
-        subjects = set(self.subjects_of(row))
+        if row.state != "pruned":
+            return self.folds_of(row)
+        subjects = self.course.subjects[: (row.kept or 0) // len(row.trial.seeds)]
         return [fold for fold in self.folds_of(row) if fold.held_out in subjects]
-
-    def subjects_of(self, row: TrialRow) -> Sequence[str]:
-        """The subjects whose folds count for a trial, in their order."""
-        order = self.course.subjects
-        return order[: (row.kept or 0) // len(row.trial.seeds)] if row.state == "pruned" else order
 
 
 def snapshot(folder: Path, *, folds: Detail = "predictions", only: int | None = None) -> Snapshot | None:
@@ -185,6 +184,14 @@ def snapshot(folder: Path, *, folds: Detail = "predictions", only: int | None = 
         trials=tuple(_trials(proposals, _choosers(description))),
         folds=tuple(_folds(rows)),
     )
+
+
+def begun_study(folder: Path, otherwise: str, folds: Detail = "predictions") -> Snapshot:
+    """The snapshot of a study that has begun. Raises UserError with what is damaged where none has, or `otherwise`."""
+    study = snapshot(folder, folds=folds)
+    if study is None:
+        raise UserError(damage(folder) or f"{folder}: {otherwise}")
+    return study
 
 
 def begun_as(folder: Path) -> dict[str, Any] | None:
@@ -235,19 +242,23 @@ def _choosers(description: dict[str, Any]) -> int | None:
     return len(description.get("chosen_by", ())) or None
 
 
-def _trials(rows: Sequence[Any], first: int | None) -> Iterator[TrialRow]:
+def trial_of(row: Row, first: int | None) -> Trial:
+    """The trial of a proposal's row; that of a search holds out the `first` so many subjects, None: all."""
+    config, seeds = TrialConfig(**json.loads(row["configuration"])), tuple(json.loads(row["seeds"]))
+    return Trial(row["trial"], row["stage"], row["arm"], config, seeds, subjects=first if row["arm"] is None else None)
+
+
+def _trials(rows: Sequence[Row], first: int | None) -> Iterator[TrialRow]:
     for row in rows:
-        config, seeds = TrialConfig(**json.loads(row["configuration"])), tuple(json.loads(row["seeds"]))
-        subjects = first if row["arm"] is None else None
         names = ("key", "opponent", "state", "kept", "value", "why", "ended", "began", "node", "open_since")
         yield TrialRow(
-            trial=Trial(row["trial"], row["stage"], row["arm"], config, seeds, subjects=subjects),
+            trial=trial_of(row, first),
             levels=None if row["levels"] is None else json.loads(row["levels"]),
             **{name: row[name] for name in names},
         )
 
 
-def _folds(rows: Sequence[Any]) -> Iterator[FoldRow]:
+def _folds(rows: Sequence[Row]) -> Iterator[FoldRow]:
     for row in rows:
         told = dict(row) | {"arithmetic": read_arithmetic(row["arithmetic"])}
         if "provenance" in told:

@@ -15,6 +15,7 @@ from search_spaces.files import escaped
 from study.ledger.fold_reuse import Copy
 from study.ledger.lock import refuse_network, take
 from study.ledger.schema import SCHEMA, check_version, is_blank, ledger_path, opened
+from study.ledger.snapshot import trial_of
 from study.trials.fold_identity import changed_code, code, provenance, read_arithmetic
 from study.trials.trial import Done, FoldResult, Trial
 
@@ -213,7 +214,7 @@ class Ledger:
     def trials(self) -> list[Trial]:
         """Every trial that was written down, in that order."""
         rows = self.db.execute("select * from proposal order by trial")
-        return [_proposal(row, self.choosers).trial for row in rows]
+        return [trial_of(row, self.choosers) for row in rows]
 
     def attempt(self, trial: int) -> int:
         """Note that a trial starts; returns the attempt's id."""
@@ -327,11 +328,9 @@ class Ledger:
 
 
 def _proposal(row: sqlite3.Row, choosers: int | None) -> Proposal:
-    config = TrialConfig(**json.loads(row["configuration"]))
-    first = choosers if row["arm"] is None else None
-    trial = Trial(row["trial"], row["stage"], row["arm"], config, tuple(json.loads(row["seeds"])), subjects=first)
     levels = None if row["levels"] is None else json.loads(row["levels"])
-    return Proposal(trial, row["number"], levels, tuple(json.loads(row["rejected"])), row["opponent"])
+    rejected = tuple(json.loads(row["rejected"]))
+    return Proposal(trial_of(row, choosers), row["number"], levels, rejected, row["opponent"])
 
 
 def _remedy(difference: str) -> str:

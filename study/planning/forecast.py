@@ -109,7 +109,7 @@ class _There:
 
     def __init__(self, study: Study) -> None:
         self.study, self.library = study, Library(study.spec.storage, study.spec.name)
-        self.record = snapshot(study.folder) if ledger_path(study.folder).is_file() else None
+        self.record = snapshot(study.folder, folds="keys") if ledger_path(study.folder).is_file() else None
         self.clips = self._clips()
         self.pruned = {row.number for row in self.record.trials if row.state == "pruned"} if self.record else set()
         self.here: Counter[tuple[str, str | None]] = Counter()

@@ -6,10 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from search_spaces.errors import UserError
 from study.ledger import lock
-from study.ledger.damage import damage
-from study.ledger.snapshot import FoldRow, TrialRow, snapshot
+from study.ledger.snapshot import FoldRow, TrialRow, begun_study
 from study.planning.cost_model import Costs, Work, size_of
 from study.planning.plan import Plan, planned
 from study.planning.remaining_work import Outlook
@@ -63,9 +61,7 @@ class Status:
 
 def status(folder: Path) -> Status:
     """Raises UserError where no study is, or one of another version."""
-    study = snapshot(folder, folds="times")
-    if study is None:
-        raise UserError(damage(folder) or f"{folder}: its run has only just begun; try again in a moment")
+    study = begun_study(folder, "its run has only just begun; try again in a moment", "times")
     runs, since = lock.holder(folder), lock.held_since(folder)
     plan = planned(study.spec, size_of(study.description), Costs(), study.choosers)
     outlook = Outlook(plan, plan.costs)

@@ -13,8 +13,7 @@ from analysis.stats.metrics import uf1
 from search_spaces.errors import UserError
 from search_spaces.files import written_whole
 from search_spaces.spec import Search
-from study.ledger.damage import damage
-from study.ledger.snapshot import Snapshot, TrialRow, snapshot
+from study.ledger.snapshot import Snapshot, TrialRow, begun_study
 from study.search.space import directions, distributions, values
 from study.trials.race import scores
 from study.trials.subject_order import Counts
@@ -27,9 +26,7 @@ def write_journal(folder: Path) -> Path:
 
     Raises UserError for a study without a search, or one that has not begun.
     """
-    study = snapshot(folder)
-    if study is None:
-        raise UserError(damage(folder) or f"{folder}: its run never began: there is nothing to write")
+    study = begun_study(folder, "its run never began: there is nothing to write")
     searches = {stage: design for stage, design in study.spec.stages.items() if isinstance(design, Search)}
     if not searches:
         raise UserError(f"{folder}: this study has no search, and only searches have a journal of Optuna's")

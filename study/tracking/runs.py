@@ -9,9 +9,7 @@ from pathlib import Path
 
 from search_spaces.config import FACTORS, TrialConfig, architecture
 from search_spaces.digests import digest
-from search_spaces.errors import UserError
-from study.ledger.damage import damage
-from study.ledger.snapshot import FoldRow, Snapshot, TrialRow, snapshot
+from study.ledger.snapshot import FoldRow, Snapshot, TrialRow, begun_study
 from study.models.sizes import known_size
 
 STATUS = {"complete": "FINISHED", "failed": "FAILED", "pruned": "KILLED", "running": "RUNNING"}
@@ -54,17 +52,14 @@ class StudyRuns:
 
 def study_runs(folder: Path) -> StudyRuns:
     """Read a study's runs. Raises UserError where the folder is no study's."""
-    study = snapshot(folder, folds="costs")
-    if study is None:
-        raise UserError(damage(folder) or f"{folder}: its run never began: there is nothing to send")
+    study = begun_study(folder, "its run never began: there is nothing to send", "costs")
     gpu = (study.resolved.get("resources") or {}).get("gpu") or 1.0
     prefix = digest([study.name, study.began])[:12]
     ended = sorted((row for row in study.trials if row.ended is not None), key=lambda row: (row.ended, row.number))
-    runs = [_study(prefix, study, ended, [_Spent.of(fold, gpu) for fold in study.folds])]
+    runs = [_study(prefix, study, ended, gpu)]
     for row in study.trials:
         if row.began is not None:
-            spent = [_Spent.of(fold, gpu) for fold in study.folds_of(row)]
-            runs.append(_trial(prefix, row, spent, len(study.classes)))
+            runs.append(_trial(prefix, row, study.folds_of(row), gpu, len(study.classes)))
     return StudyRuns(
         name=study.name,
         question=study.description["question"],
@@ -79,24 +74,6 @@ def study_runs(folder: Path) -> StudyRuns:
     )
 
 
-@dataclass(frozen=True)
-class _Spent:
-    """What a fold took."""
-
-    ended: int  # ms since 1970
-    seconds: float
-    gpu_seconds: float
-    peak_memory: float
-    device: str
-
-    @classmethod
-    def of(cls, fold: FoldRow, gpu: float) -> "_Spent":
-        """gpu: the share of one that a trial is given, where there is one."""
-        device = fold.arithmetic.device
-        on_gpu = 0.0 if device == "cpu" else gpu * fold.seconds
-        return cls(_ms(fold.ended), fold.seconds, on_gpu, fold.peak_memory, device)
-
-
 def _varied(rows: Sequence[TrialRow]) -> tuple[str, ...]:
     """The factors that a search proposes, and those in which configurations differ; regions and fusion by one name."""
     searched = {name for row in rows for name in row.levels or {}}
@@ -106,10 +83,10 @@ def _varied(rows: Sequence[TrialRow]) -> tuple[str, ...]:
     return tuple(named + [name for name in FACTORS if name in varied - {"regions", "fusion"}])
 
 
-def _study(prefix: str, study: Snapshot, ended: Sequence[TrialRow], spent: list[_Spent]) -> Run:
+def _study(prefix: str, study: Snapshot, ended: Sequence[TrialRow], gpu: float) -> Run:
     """The study's run: where its numbers come from, and how far it was at the end of each of its trials.
 
-    ended: the trials that have ended, in the order in which they did.
+    ended: the trials that have ended, in the order in which they did. gpu: the share of one that a trial is given.
     """
     status = "FINISHED" if ended and len(ended) == len(study.trials) else "RUNNING"
     tags = {
@@ -117,7 +94,7 @@ def _study(prefix: str, study: Snapshot, ended: Sequence[TrialRow], spent: list[
         "dataset": study.description["dataset"],
         "dataset_digest": study.description["dataset_digest"],
         "protocol": study.description["protocol"],
-        "device": spent[0].device if spent else "",
+        "device": study.folds[0].arithmetic.device if study.folds else "",
     } | {f"version.{name}": version for name, version in study.provenance.items()}
     return Run(
         key=f"{prefix}/study",
@@ -126,17 +103,17 @@ def _study(prefix: str, study: Snapshot, ended: Sequence[TrialRow], spent: list[
         ended=_ms(ended[-1].ended) if status == "FINISHED" else None,
         status=status,
         parameters={},
-        metrics=tuple(_summary(ended, spent)),
+        metrics=tuple(_summary(ended, study.folds, gpu)),
         tags={name: value for name, value in tags.items() if value},
     )
 
 
-def _summary(rows: Sequence[TrialRow], spent: list[_Spent]) -> Iterator[Metric]:
+def _summary(rows: Sequence[TrialRow], folds: Sequence[FoldRow], gpu: float) -> Iterator[Metric]:
     """Every number at the end of every trial, the step: the last one is right also after a trial was tried again."""
-    spent = sorted(spent, key=lambda fold: fold.ended)
-    ends = [fold.ended for fold in spent]
-    seconds = list(accumulate((fold.seconds for fold in spent), initial=0.0))
-    gpu_seconds = list(accumulate((fold.gpu_seconds for fold in spent), initial=0.0))
+    folds = sorted(folds, key=lambda fold: _ms(fold.ended))
+    ends = [_ms(fold.ended) for fold in folds]
+    seconds = list(accumulate((fold.seconds for fold in folds), initial=0.0))
+    gpu_seconds = list(accumulate((_gpu_seconds(fold, gpu) for fold in folds), initial=0.0))
     ended: Counter[str] = Counter()
     best: float | None = None
     for step, row in enumerate(rows, start=1):
@@ -148,14 +125,14 @@ def _summary(rows: Sequence[TrialRow], spent: list[_Spent]) -> Iterator[Metric]:
             yield "best_uf1", round(best, 4), at, step
         for state in ("complete", "pruned", "failed"):
             yield f"trials_{state}", ended[state], at, step
-        folds = bisect_right(ends, at)
-        yield "folds_done", folds, at, step
-        yield "seconds", round(seconds[folds], 4), at, step
+        done = bisect_right(ends, at)
+        yield "folds_done", done, at, step
+        yield "seconds", round(seconds[done], 4), at, step
         if gpu_seconds[-1]:
-            yield "gpu_seconds", round(gpu_seconds[folds], 4), at, step
+            yield "gpu_seconds", round(gpu_seconds[done], 4), at, step
 
 
-def _trial(prefix: str, row: TrialRow, folds: list[_Spent], n_classes: int) -> Run:
+def _trial(prefix: str, row: TrialRow, folds: list[FoldRow], gpu: float, n_classes: int) -> Run:
     config, stage, arm = row.trial.config, row.trial.stage, row.trial.arm
     state = row.state or "running"
     seeds = ", ".join(map(str, row.trial.seeds))
@@ -168,7 +145,7 @@ def _trial(prefix: str, row: TrialRow, folds: list[_Spent], n_classes: int) -> R
         "losolab.status": state,
         "losolab.trial": str(row.number),
         "losolab.why": row.why,
-        "device": folds[0].device if folds else None,
+        "device": folds[0].arithmetic.device if folds else None,
         "node": row.node,
     }
     own = f"{arm}/seed {seeds}" if arm else str(row.number)  # as the report calls it
@@ -180,13 +157,13 @@ def _trial(prefix: str, row: TrialRow, folds: list[_Spent], n_classes: int) -> R
         status=STATUS[state],
         parameters={name: str(level) for name, level in asdict(config).items()}
         | {"architecture": architecture(config)},
-        metrics=(*_results(row, folds), *_sizes(config, n_classes, _ms(row.began)), *_progress(folds)),
+        metrics=(*_results(row, folds, gpu), *_sizes(config, n_classes, _ms(row.began)), *_progress(folds)),
         tags={name: value for name, value in tags.items() if value},
         trial=row.number,
     )
 
 
-def _results(row: TrialRow, folds: list[_Spent]) -> list[Metric]:
+def _results(row: TrialRow, folds: list[FoldRow], gpu: float) -> list[Metric]:
     """What a trial that ended reached and cost. The value of a pruned one is what was imputed to it: no result."""
     if row.ended is None:
         return []
@@ -197,7 +174,7 @@ def _results(row: TrialRow, folds: list[_Spent]) -> list[Metric]:
     if folds:
         numbers["seconds"] = sum(fold.seconds for fold in folds)
         numbers["peak_memory"] = max(fold.peak_memory for fold in folds)
-    if on_gpu := sum(fold.gpu_seconds for fold in folds):
+    if on_gpu := sum(_gpu_seconds(fold, gpu) for fold in folds):
         numbers["gpu_seconds"] = on_gpu
     return [(name, round(value, 4), at, 0) for name, value in numbers.items()]
 
@@ -208,8 +185,12 @@ def _sizes(config: TrialConfig, n_classes: int, at: int) -> list[Metric]:
     return [("parameters", size.parameters, at, 0), ("multiply_adds", size.multiply_adds, at, 0)] if size else []
 
 
-def _progress(folds: list[_Spent]) -> list[Metric]:
-    return [("folds_done", n, at, n) for n, at in enumerate(sorted(fold.ended for fold in folds), start=1)]
+def _progress(folds: list[FoldRow]) -> list[Metric]:
+    return [("folds_done", n, at, n) for n, at in enumerate(sorted(_ms(fold.ended) for fold in folds), start=1)]
+
+
+def _gpu_seconds(fold: FoldRow, gpu: float) -> float:
+    return 0.0 if fold.arithmetic.device == "cpu" else gpu * fold.seconds
 
 
 def _ms(seconds: float | None) -> int:

@@ -17,8 +17,8 @@ from study.ledger.export import export
 from study.ledger.schema import read_only
 from study.planning import prepared_study
 from study.planning.status import status
-from study.scheduling import driver, serial_executor
 from study.trials.trial import device_here
+from tests.training_run import train
 
 OLDER = Path(__file__).parent / "older"
 
@@ -33,9 +33,7 @@ class Older:
     def run(self, name: str = "begun", dataset: str | None = None) -> Path:
         parts = {"storage": str(self.storage), "name": name} | ({"dataset.name": dataset} if dataset else {})
         study = prepared_study.prepare(load_study(self.file, parts, data=self.data), self.file.read_text())
-        clips = prepared_study.load_clips(study)
-        with driver.begun(study, clips) as ledger:
-            assert driver.train(study, clips, ledger, serial_executor.serial) == 0
+        assert train(study) == 0
         return study.folder
 
 

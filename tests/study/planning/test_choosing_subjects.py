@@ -23,11 +23,12 @@ from study.ledger.schema import read_only
 from study.planning import prepared_study
 from study.planning.choosing_subjects import many_that_choose, settled
 from study.planning.status import status
-from study.scheduling import driver, serial_executor
+from study.scheduling import serial_executor
 from study.scheduling.ray_executor import RayTune
 from study.search.optuna_journal import write_journal
 from study.trials.subject_order import Course
 from tests.golden_digest import golden_digest
+from tests.training_run import train
 
 FILE = Path(__file__).parents[1] / "ledger/older/begun.yaml"
 
@@ -35,9 +36,7 @@ FILE = Path(__file__).parents[1] / "ledger/older/begun.yaml"
 def run(storage: Path, data: Path, executor=serial_executor.serial, **parts) -> Path:
     own = {"storage": str(storage), "name": "split", "baseline.epochs": 3, "stages.search.chosen_by": 0.4} | parts
     study = prepared_study.prepare(load_study(FILE, own, data=data), FILE.read_text())
-    clips = prepared_study.load_clips(study)
-    with driver.begun(study, clips) as ledger:
-        assert driver.train(study, clips, ledger, executor) == 0
+    assert train(study, executor) == 0
     return study.folder
 
 

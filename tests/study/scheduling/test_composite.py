@@ -16,11 +16,12 @@ from study.ledger.audit import audit
 from study.ledger.schema import read_only
 from study.planning import prepared_study
 from study.planning.status import status
-from study.scheduling import driver, serial_executor
+from study.scheduling import serial_executor
 from study.scheduling.ray_executor import RayTune
 from study.search.optuna_journal import write_journal
 from study.tracking.mirror_process import mirror
 from tests.golden_digest import golden_digest
+from tests.training_run import train
 
 SUBJECTS = 2 * moving_patch.SUBJECTS
 FILE = Path(__file__).parents[1] / "ledger/older/begun.yaml"
@@ -29,9 +30,7 @@ FILE = Path(__file__).parents[1] / "ledger/older/begun.yaml"
 def run(storage: Path, data: Path, executor=serial_executor.serial, name: str = "both") -> Path:
     parts = {"storage": str(storage), "name": name, "baseline.epochs": 4}
     study = prepared_study.prepare(load_study(FILE, parts, data=data), FILE.read_text())
-    clips = prepared_study.load_clips(study)
-    with driver.begun(study, clips) as ledger:
-        assert driver.train(study, clips, ledger, executor) == 0
+    assert train(study, executor) == 0
     return study.folder
 
 
