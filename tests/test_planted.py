@@ -1,6 +1,6 @@
 """The planted answer comes out, on most datasets: the demo's table, 3 seeds, from video files to the report.
 
-`make soak` asks ten of them, CI half.
+`make soak` asks eight of ten of them, CI two of three.
 """
 
 import os
@@ -18,7 +18,7 @@ from analysis.questions.planted_answer import planted
 from analysis.results.load import load_results
 from search_spaces.study_file import READY
 
-DATASETS = 10 if os.environ.get("LOSOLAB_SOAK") else 5
+DATASETS, AGREE = (10, 8) if os.environ.get("LOSOLAB_SOAK") else (3, 2)
 ROWS = {
     ("regions", "eyes"),
     ("regions", "mouth"),
@@ -35,7 +35,7 @@ def test_every_planted_row_has_its_sign_on_most_datasets(tmp_path):
     with ThreadPoolExecutor(2) as pool:
         outcomes = list(pool.map(outcome, range(DATASETS), [tmp_path] * DATASETS))
     agree = Counter(row for rows, _ in outcomes for row in rows)
-    assert {row for row in ROWS if agree[row] >= 0.8 * DATASETS} == ROWS, agree
+    assert {row for row in ROWS if agree[row] >= AGREE} == ROWS, agree
     assert sum(excludes_0 for _, excludes_0 in outcomes) <= 1
 
 
