@@ -8,10 +8,12 @@ from typing import Any, Literal, get_args, get_origin
 
 from search_spaces.digests import digest
 from search_spaces.network_inputs import side, streams
+from search_spaces.protocols import LOSO, protocol
 
 Regions = Literal["face", "eyes", "mouth", "eyes+mouth", "face+eyes+mouth", "frame"]
 Fusion = Literal["none", "intermediate", "late"]
 Sampling = Literal["uniform", "rate", "first", "centre", "start_72", "onset_apex_offset", "interpolate"]
+Checkpoint = Literal["last", "inner_validation", "mean_of_last", "test_oracle"]
 Control = Literal["none", "permuted_labels", "shuffled_labels", "single_frame", "shuffled_time"]
 BLOCKS = "blocks"  # losolab's own network
 
@@ -221,9 +223,7 @@ class TrialConfig:
     batch_size: int = factor(
         16, "clips a step, held-out clips of the folds included", unit="clips", low=1, high=4096, decides="time memory"
     )
-    epochs: int = factor(
-        100, "passes over the clips; the last epoch's network predicts", low=1, high=100_000, decides="time"
-    )
+    epochs: int = factor(100, "passes over the clips", low=1, high=100_000, decides="time")
     precision: Literal["float32", "float64", "bfloat16", "tf32"] = factor(
         "float32",
         "number format: of everything; bfloat16 for convolutions, with TF32 for a GPU's other products; or TF32 for "
@@ -231,6 +231,30 @@ class TrialConfig:
         decides="time network memory",
     )
     control: Control = factor("none", "a control arm: what the data loses before training")
+    protocol: str = factor(LOSO, "how clips are divided into folds (above); the study's own, unless an arm has another")
+    checkpoint: Checkpoint = factor(
+        "last",
+        "which epoch's network predicts: the last; the one with the least loss on inner validation subjects, which "
+        "stay out of training; the mean of the probabilities of the last `last_epochs`; or, to see what it is worth, "
+        "the most accurate on the very clips that are held out",
+        decides="time",
+    )
+    inner_share: float = factor(
+        0.2,
+        "share of a fold's training subjects that validate",
+        low=0.05,
+        high=0.5,
+        active=lambda c: c.checkpoint == "inner_validation",
+    )
+    last_epochs: int = factor(
+        10,
+        "whose probabilities are averaged",
+        unit="epochs",
+        low=2,
+        high=1000,
+        active=lambda c: c.checkpoint == "mean_of_last",
+        decides="time",
+    )
 
     def key(self) -> str:
         """Identity (SHA-256): the digest of the active factors that are not at their default."""
@@ -250,6 +274,11 @@ class TrialConfig:
         active = f.metadata["active"]
         return active is None or bool(active(self))
 
+    @property
+    def of_new_subjects(self) -> bool:
+        """Whether its scores are of subjects that it never saw, neither to train nor to choose an epoch by."""
+        return protocol(self.protocol).by_subject and self.checkpoint != "test_oracle"
+
     def conflicts(self) -> list[str]:
         """Levels that contradict each other, one sentence each; empty when there are none."""
         several, found = len(streams(self)) > 1, []
@@ -264,6 +293,8 @@ class TrialConfig:
                 f"precision: bfloat16 is of losolab's own convolutions, and network {self.network} computes with its "
                 "own; take float32, tf32 or float64, or cast inside the network (torch.autocast)"
             )
+        if self.checkpoint == "mean_of_last" and self.last_epochs > self.epochs:
+            found.append(f"last_epochs: {self.last_epochs} of {self.epochs} epochs; at most as many")
         smallest = min(side(self, region) for region in streams(self))
         for name, size, unit in ("crop_shift", smallest, "pixels"), ("temporal_jitter", self.frames, "frames"):
             if 2 * (most := getattr(self, name)) > size:

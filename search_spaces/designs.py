@@ -9,6 +9,7 @@ from typing import Any, get_args
 
 from search_spaces.config import TrialConfig, resolve
 from search_spaces.errors import shown
+from search_spaces.protocols import protocol
 from search_spaces.spec import ControlArm, Factorial, Fixed, Listed, OneAtATime, Search, StudySpec, Top
 from search_spaces.spelling import spelling, spelt_twice
 
@@ -122,17 +123,39 @@ def difference(config: TrialConfig, baseline: TrialConfig) -> dict[str, Any]:
     return {name: own for name, own, other in pairs if own != other}
 
 
+def comparable(one: TrialConfig, other: TrialConfig) -> bool:
+    """Whether a test over subjects can tell their scores apart: those of new subjects, by the same folds."""
+    return one.of_new_subjects and other.of_new_subjects and one.protocol == other.protocol
+
+
 def conflicts(spec: StudySpec) -> list[str]:
     """Arms whose levels contradict each other, the baseline included, and arms that would be one."""
     named = {BASELINE: spec.baseline_config()} | {f"{a.stage}, arm {a.name}": a.config for a in arms(spec)}
     found = [f"{name}: {problem}" for name, config in named.items() for problem in config.conflicts()]
+    if "protocol" in spec.baseline.given():
+        found.append(
+            "baseline.protocol: expected: the study's protocol at the top of the file, which is the baseline's"
+        )
     for stage, design in spec.stages.items():
+        if isinstance(design, Search):
+            found += [f"stages.{stage}.{problem}" for problem in _unfit_for_search(spec.baseline_config(), design)]
         if isinstance(design, Fixed):
             found += [f"stages.{stage}: {problem}" for problem in _repeats(spec.baseline_config(), design)]
         if follows(design) and not any(isinstance(d, Search) for d in spec.before(stage).values()):
             what = "design: top takes the best of" if isinstance(design, Top) else "around: winner needs"
             found.append(f"stages.{stage}.{what} a search, and no stage before it has design: search")
     return list(dict.fromkeys(found))
+
+
+def _unfit_for_search(baseline: TrialConfig, design: Search) -> Iterator[str]:
+    """What a search may not choose among: protocols, and epochs that were taken on the clips which judge it."""
+    if "protocol" in design.factors.given() or any("protocol" in levels.given() for levels in design.known):
+        yield "factors: protocol: what is held out is no factor of a search; give it at the top of the study file"
+    asked = [*design.factors.given().get("checkpoint", ()), *(k.given().get("checkpoint") for k in design.known)]
+    if "test_oracle" in [*asked, baseline.checkpoint]:
+        yield "checkpoint: test_oracle takes the epoch on the held-out clips, and no search may choose it: take another"
+    if design.race != "none" and "race" in design.model_fields_set and not protocol(baseline.protocol).raced:
+        yield f"race: {baseline.protocol} has too few folds for one; leave it out"
 
 
 def _repeats(baseline: TrialConfig, design: Fixed) -> Iterator[str]:

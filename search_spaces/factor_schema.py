@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Union
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Discriminator,
     Field,
@@ -21,6 +22,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from search_spaces.config import ARCHITECTURES, BLOCKS, FACTORS
+from search_spaces.protocols import protocol_name
 
 # A number that is given as text: an option's, or one such as 1e-3, which YAML reads as text.
 _NUMERAL = re.compile(r"\s*[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?\s*")
@@ -118,6 +120,7 @@ def _dotted(network: str) -> str:
 
 
 Network = Annotated[str, AfterValidator(_dotted)]
+ProtocolName = Annotated[str, BeforeValidator(protocol_name)]
 
 
 def _level(name: str) -> Any:
@@ -125,6 +128,8 @@ def _level(name: str) -> Any:
         return Architecture
     if name == "network":
         return Network
+    if name == "protocol":
+        return ProtocolName
     f = FACTORS[name]
     if f.type not in (int, float):
         return f.type

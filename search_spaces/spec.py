@@ -9,7 +9,8 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Discriminator, Field, Tag, field_validator, model_validator
 
 from search_spaces.config import TrialConfig, resolve
-from search_spaces.factor_schema import LevelLists, Levels, Shorthand, Space, Strict, real, whole
+from search_spaces.factor_schema import LevelLists, Levels, ProtocolName, Shorthand, Space, Strict, real, whole
+from search_spaces.protocols import LOSO
 
 Stage = Literal["search", "confirm", "ablate"]
 Centre = Literal["baseline", "winner"]  # of the stages before: the configuration that arms change
@@ -291,7 +292,7 @@ class StudySpec(Strict):
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,99}$"), AfterValidator(_not_reserved)]
     question: str = ""
     dataset: Dataset
-    protocol: Literal["loso"] = "loso"
+    protocol: ProtocolName = LOSO
     baseline: Levels = Levels()
     stages: Annotated[dict[Stage, Design], Field(min_length=1), AfterValidator(_in_order)]
     equivalence: Annotated[float, real(0.001, 0.2)] = 0.02  # of UF1: smaller differences are of no practical matter
@@ -300,7 +301,7 @@ class StudySpec(Strict):
     tracking_uri: str | None = None  # a file's is tried by tracking_place; one that a ledger has goes on
 
     def baseline_config(self) -> TrialConfig:
-        return TrialConfig(**resolve(self.baseline.given()))
+        return TrialConfig(**{"protocol": self.protocol, **resolve(self.baseline.given())})
 
     def design(self, stage: str) -> Design:
         """How a stage's trials are chosen."""

@@ -30,7 +30,8 @@ def test_make_demo(tmp_path):
     for name in (*LEFT, "trials.parquet"):
         assert (study / name).stat().st_size > 0
     found = json.loads((study / "report/report.json").read_text())
-    assert found
+    planted = found["tables"]["ablate-planted"]
+    assert [row["agrees"] for row in planted["rows"]].count("yes") >= 5, planted
     runs = _mlflow_runs(clone / "demo/mlflow.db")
     assert len(runs) == 49
     trials = [run for run in runs if "mlflow.parentRunId" in run.data.tags]

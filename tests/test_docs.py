@@ -51,7 +51,7 @@ def test_all_commands_are_known_to_be_run_somewhere():
 @pytest.mark.slow
 @pytest.mark.parametrize("page", [page for page, commands in COMMANDS.items() if set(commands) - set(MADE)])
 def test_commands_run(page, tmp_path):
-    """As a reader types them, one after another, in a folder with a small dataset and the README's study."""
+    """As a reader types them, one after another, in a folder with a small dataset and the README's study, of few epochs."""
     environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
 
     def losolab(command: str) -> str:
@@ -61,7 +61,8 @@ def test_commands_run(page, tmp_path):
 
     losolab("losolab data synthesize clips --subjects 3 --clips 3")
     (study,) = re.findall(r"```yaml\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.S)
-    (tmp_path / "first.yaml").write_text(study)
+    assert "epochs: 100" in study
+    (tmp_path / "first.yaml").write_text(study.replace("epochs: 100", "epochs: 5"))
     if page != "README.md" and any("studies/first" in command for command in COMMANDS[page]):
         losolab("losolab run first.yaml --seeds 1")
     for command in [*COMMANDS[page], *re.findall(r"`(losolab (?:report|mlflow ui) [^`]+)`", (ROOT / page).read_text())]:

@@ -11,6 +11,7 @@ from analysis.questions.choice import chosen
 from analysis.questions.constant_answers import Constant, OneAnswer, one_answer
 from analysis.questions.factors import effective
 from analysis.questions.leaks import Shuffled
+from analysis.questions.published_practice import DOUBLE_DAGGER, apart, marks
 from analysis.questions.winner import WINNER, winner
 from analysis.results.results import Arm, Results, Trial
 from analysis.stats.confusion import Confusions, Counts, confusions
@@ -26,7 +27,7 @@ CONTROLS = frozenset(get_args(Control)) - {"none"}
 class Gap:
     """What an arm lacks, in a word for the table, and why."""
 
-    state: Literal["impossible", "not run", "incomplete", "not compared"]
+    state: Literal["impossible", "not run", "incomplete", "not compared", "not tested"]
     reason: str
 
 
@@ -36,6 +37,8 @@ class Finding:
 
     chosen: whether its comparison is with a configuration that a search chose, on either side. tested: the score on the
     subjects that had no vote in that choice, where there are such. shuffled: what a control with shuffled labels shows.
+    marks: daggers of a practice that no claim may rest on. difference: to the baseline, with an interval where subjects
+    allow one, of a row that is not tested against it.
     """
 
     arm: Arm
@@ -48,6 +51,17 @@ class Finding:
     chosen: bool = False
     tested: Score | None = None
     shuffled: Shuffled | None = None
+    marks: str = ""
+    difference: tuple[float, float | None, float | None] | None = None
+
+    @property
+    def span(self) -> tuple[float, float | None, float | None] | None:
+        """UF1 with its interval, whose ends are None where subjects are trained and tested on; None without a score."""
+        if self.score is None:
+            return None
+        own = self.score.interval
+        whole = DOUBLE_DAGGER not in self.marks
+        return (own.estimate, own.low, own.high) if whole else (own.estimate, None, None)
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,9 +125,14 @@ class Ablation:
         return one_answer(self.baseline.score, self.classes) if self.baseline and self.baseline.score else None
 
     def comparable(self) -> tuple[tuple[Finding, Score], ...]:
-        """The baseline and the variants that have as many seeds, baseline first; none without its score."""
+        """The baseline and the variants that are tested, of as many seeds, baseline first; none without its score."""
         base = self.baseline.score if self.baseline else None
-        rows = [(f, f.score) for f in self.findings if f.kind in ("baseline", "variant") and f.score]
+        kinds = [
+            f
+            for f in self.findings
+            if f.kind in ("baseline", "variant") and not (f.gap and f.gap.state == "not tested")
+        ]
+        rows = [(f, f.score) for f in kinds if f.score and DOUBLE_DAGGER not in f.marks]
         return tuple((f, score) for f, score in rows if base and score.counts.shape == base.counts.shape)
 
     def above_chance(self) -> tuple[Finding, ...]:
@@ -148,6 +167,8 @@ def ablation(results: Results, counted: Confusions, stage: str) -> Ablation:
     base = next((f for f in findings if f.kind == "baseline"), None)
     found, margin = tuple(findings), results.metadata.equivalence
     if base and base.score:
+        rules = {f.arm.arm: levels(results, f.arm) for f in findings}
+        findings = [_set_apart(f, base, rules, margin) for f in findings]
         found = _compared(findings, base.score, testers, margin)
     return Ablation(
         stage=stage,
@@ -211,6 +232,7 @@ def _finding(arm: Arm, results: Results, counted: Confusions, baseline: str | No
         seeds=tuple(sorted(seed for trial in trials if trial.complete for seed in trial.seeds)),
         chosen=centre_chosen or chosen(results, arm),
         shuffled=Shuffled.of(score.counts, [d for d, _ in counted.subjects]) if score and is_shuffled(arm) else None,
+        marks=marks(levels(results, arm)),
     )
 
 
@@ -229,6 +251,19 @@ def _gap(arm: Arm, trials: Sequence[Trial]) -> Gap | None:
     return Gap("incomplete", f"{done} of {counted_seeds(planned)}; {'; '.join(reasons)}")
 
 
+def _set_apart(finding: Finding, base: Finding, rules: Mapping[str, Mapping[str, Any]], margin: float) -> Finding:
+    """A row that no test may compare with the baseline, with its difference and why; another as it is."""
+    reason = apart(rules[finding.arm.arm], rules[base.arm.arm], centre(base.arm))
+    if finding is base or reason is None or finding.score is None or base.score is None:
+        return finding
+    own, other = finding.score.counts, base.score.counts
+    plain = finding.score.interval.estimate - base.score.interval.estimate
+    difference: tuple[float, float | None, float | None] = (plain, None, None)
+    if own.shape == other.shape and DOUBLE_DAGGER not in finding.marks + base.marks:
+        difference = compare(other, {"": own}, [], margin=margin)[""].shown
+    return replace(finding, gap=Gap("not tested", reason), difference=difference)
+
+
 def _compared(
     findings: list[Finding], base: Score, testers: npt.NDArray[np.bool_] | None, margin: float
 ) -> tuple[Finding, ...]:
@@ -239,10 +274,13 @@ def _compared(
     ready = {
         f.arm.arm: f.score.counts
         for f in findings
-        if f.kind != "baseline" and f.score and f.score.counts.shape == base.counts.shape and _alike(f, findings[0])
+        if f.kind != "baseline" and f.score and f.score.counts.shape == base.counts.shape
+        if _alike(f, findings[0]) and f.gap is None
     }
     family = [f.arm.arm for f in findings if f.kind == "variant" and f.arm.arm in ready]
-    planned = [f for f in findings if f.kind == "variant" and not (f.gap and f.gap.state == "impossible")]
+    planned = [
+        f for f in findings if f.kind == "variant" and not (f.gap and f.gap.state in ("impossible", "not tested"))
+    ]
     seen = slice(None) if testers is None else testers
     some = {name: counts[seen] for name, counts in ready.items()}
     compared = compare(base.counts[seen], some, family, missing=len(planned) - len(family), margin=margin)
@@ -250,7 +288,8 @@ def _compared(
 
 
 def _with(finding: Finding, comparison: Comparison | None, base: Finding) -> Finding:
-    if finding.kind == "baseline" or finding.score is None or comparison is not None or finding.shuffled:
+    settled = finding.kind == "baseline" or finding.gap is not None
+    if settled or finding.score is None or comparison is not None or finding.shuffled:
         return replace(finding, comparison=comparison)
     if not _alike(finding, base):
         own, other = (f.arm.checkpoint or "unknown" for f in (finding, base))

@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from statistics import median
 
+from analysis.questions import published_practice
 from analysis.questions.ablation import Ablation, Finding, counted_seeds, is_permuted, median_detectable
 from analysis.questions.choice import NO_VOTE, ON_CHOOSERS
 from analysis.results.results import Results
 from analysis.stats.inference import RESAMPLES, chance_of_equivalent, every_swap, stands
 from analysis.stats.power import least_p
-
-PROTOCOLS = {"loso": "leave-one-subject-out"}
+from search_spaces.protocols import protocol
 
 
 def caption(results: Results, found: Ablation) -> str:
@@ -17,7 +17,7 @@ def caption(results: Results, found: Ablation) -> str:
     about, rows = results.metadata, results.predictions
     clips = len(rows[["dataset", "subject", "clip_id"]].drop_duplicates())
     parts = [
-        f"Pooled UF1 (confusions summed over all folds, MEGC 2019), {PROTOCOLS.get(about.protocol, about.protocol)}, "
+        f"Pooled UF1 (confusions summed over all folds, MEGC 2019), {_words(about.protocol)}, "
         f"{about.dataset}: "
         f"{found.subjects} subjects, {clips} clips.",
         *([found.winner] if found.winner else []),
@@ -36,6 +36,14 @@ def caption(results: Results, found: Ablation) -> str:
     if detectable is not None:
         parts.append(f"Minimum detectable difference (by this verdict, 80 % power): {detectable:.3f}, median variant.")
     return " ".join(parts)
+
+
+def _words(name: str) -> str:
+    """A protocol in words; that of predictions made elsewhere in its own."""
+    try:
+        return protocol(name).words
+    except ValueError:
+        return name
 
 
 def by_whom(found: Ablation) -> list[str]:
@@ -65,6 +73,7 @@ def _seeds(findings: Sequence[Finding]) -> str:
 def notes(found: Ablation) -> list[str]:
     """How to read the rows."""
     said = [f"{f.arm.arm}: {f.gap.state}: {f.gap.reason}." for f in found.findings if f.gap]
+    said += published_practice.notes(found)
     if any(f.comparison for f in found.findings):
         said.append(
             f"Verdict: better or worse if p adj ≤ 0.05; equivalent if the 90 % interval lies within ±{found.margin:g} "
@@ -94,7 +103,7 @@ def notes(found: Ablation) -> list[str]:
             )
         if f.shuffled:
             said.append(f"{f.arm.arm}: {f.shuffled}; by t over the seeds, whose folds shuffle their labels anew.")
-        if f.score and f.score.interval.method != "jackknife, logit":
+        if f.score and f.span and f.span[1] is not None and f.score.interval.method != "jackknife, logit":
             said.append(
                 f"{f.arm.arm}: a UF1 of exactly 0 or 1 has no variance; its interval is that of n of n subjects."
             )
@@ -112,7 +121,8 @@ def _equivalence(found: Ablation) -> str:
 
 def _planned(found: Ablation) -> list[str]:
     """That variants without a comparison count in the correction."""
-    lost = [f.arm.arm for f in found.findings if f.kind == "variant" and f.gap and f.gap.state != "impossible"]
+    out = ("impossible", "not tested")
+    lost = [f.arm.arm for f in found.findings if f.kind == "variant" and f.gap and f.gap.state not in out]
     if not lost:
         return []
     return [

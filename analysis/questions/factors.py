@@ -13,7 +13,7 @@ def effective(factors: Mapping[str, Any]) -> Mapping[str, Any]:
 
     Factors of predictions made elsewhere all have one, as far as is known here.
     """
-    if factors.keys() != FACTORS.keys():
+    if not factors or not factors.keys() <= FACTORS.keys():
         return factors
     config = TrialConfig(**factors)
     return {name: level for name, level in factors.items() if config.is_active(FACTORS[name])}

@@ -96,8 +96,7 @@ def _own(found: Ablation | None, dataset: str, clips: int) -> list[Row]:
     base = found.baseline if found else None
     if found is None or base is None or base.score is None:
         return []
-    own, name = base.score.interval, text(f"this study's {found.centre}")
-    value = interval((own.estimate, own.low, own.high))
+    name, value = text(f"this study's {found.centre}"), interval(base.span)
     parameters = number(base.cost.parameters)
     cells = (name, text(dataset), text("UF1 [95 % CI]"), value, number(clips), parameters, text("this report"))
     return [Row("baseline", cells)]

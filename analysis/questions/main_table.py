@@ -84,14 +84,14 @@ def sentence(found: Ablation) -> str:
     base = found.baseline
     if base is None or base.score is None:
         return f"No complete {found.centre}, so no differences: the arms' own scores are below."
-    value, same = base.score.interval, found.unlearned
+    same = found.unlearned
     groups = [
         f"{verdict}: {', '.join(_named(f) for f in found.family if f.comparison and f.comparison.verdict == verdict)}"
         for verdict in ("worse", "better", "equivalent", "inconclusive", "identical")
         if any(f.comparison and f.comparison.verdict == verdict for f in found.family)
     ]
     name = f"The {found.centre}" if base.arm.arm == found.centre else f"The baseline {base.arm.arm}"
-    start = f"{name} reaches UF1 {value.estimate:.3f} [{value.low:.3f}, {value.high:.3f}]"
+    start = f"{name} reaches UF1 {interval(base.span).text}"
     if same:
         start += f", but {same}: it has learned nothing"
     said = f"{start}; against it{_by(found)} {'; '.join(groups) or 'nothing was compared'}."
@@ -187,14 +187,14 @@ def _cells(finding: Finding, stage: Ablation) -> tuple[Cell, ...]:
     score, found, cost = finding.score, finding.comparison, finding.cost
     says_itself = finding.arm.arm in (finding.kind, WINNER) or finding.kind in ("variant", "null")
     mark = "" if says_itself else f" ({finding.kind})"
-    own = score.interval if score else None
+    daggers = f" {finding.marks}" if finding.marks else ""
     return (
-        text(finding.arm.arm + mark),
-        interval((own.estimate, own.low, own.high) if own else None),
+        text(finding.arm.arm + mark + daggers),
+        interval(finding.span),
         number(score.seed_sd if score else None, 3),
         number(score.uar if score else None, 3),
         number(score.accuracy if score else None, 3),
-        interval(found.shown if found else None, signed=True),
+        interval(found.shown if found else finding.difference, signed=True),
         number(found.p if found else None, 4),
         number(found.p_adjusted if found else None, 4),
         tally((found.wins, found.ties, found.losses) if found else None),

@@ -44,10 +44,11 @@ def _arms(found: Ablation) -> Iterator[tuple[str, str, str]]:
         arm, seen = f.arm.arm, f.comparison
         if f.score is None:
             continue
-        own = f.score.interval
-        numbers = dict(
-            zip(("UF", "UFlow", "UFhigh"), interval((own.estimate, own.low, own.high)).digits, strict=True)
-        ) | {"UAR": f"{f.score.uar:.3f}", "Acc": f"{f.score.accuracy:.3f}"}
+        ends = interval(f.span).digits
+        numbers = {name: digits or "--" for name, digits in zip(("UF", "UFlow", "UFhigh"), ends, strict=True)} | {
+            "UAR": f"{f.score.uar:.3f}",
+            "Acc": f"{f.score.accuracy:.3f}",
+        }
         if f.tested:
             numbers["UFtested"] = f"{f.tested.interval.estimate:.3f}"
         if seen:

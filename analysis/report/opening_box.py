@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from analysis.questions import published_practice
 from analysis.questions.ablation import Ablation
 from analysis.questions.constant_answers import learned_nothing, one_answer
 from analysis.questions.main_table import title
@@ -18,6 +19,7 @@ def warnings(results: Results, counted: Confusions, stages: Sequence[Ablation]) 
     """What a reader must know before any number."""
     said = [warning for found in stages for warning in _warnings(found)]
     return [
+        *published_practice.warnings(stages),
         *said,
         *_one_answer(results, counted),
         *_of_one_subject(results),

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from search_spaces.errors import UserError
+from search_spaces.protocols import LOSO, protocol
 
 if TYPE_CHECKING:  # the study writes these tables without pandas, which takes long to import
     import pandas as pd
@@ -140,12 +141,17 @@ class Trial:
     def complete(self) -> bool:
         return self.state == "complete"
 
+    @property
+    def by_subject(self) -> bool:
+        """Whether its protocol holds out subjects whole, and in the end all of them."""
+        return protocol(str(self.factors.get("protocol", LOSO))).by_subject
+
 
 @dataclass(frozen=True, eq=False)
 class Results:
     """A study's results: the predictions of its complete trials, sorted by trial, seed and clip, and all its trials.
 
-    Every complete (trial, seed) predicts every clip exactly once, with the same truth.
+    Every complete (trial, seed) predicts every clip exactly once (but under holdout), with the same truth.
     """
 
     predictions: "pd.DataFrame"
@@ -209,11 +215,11 @@ def _problems_of_clips(rows: "pd.DataFrame", runs: Sequence[Trial], metadata: Me
         problems += _list(strange, names, f"has a {column} that is none of {', '.join(classes)}")
     narrow = rows[~rows.probabilities.map(len).isin((0, len(classes)))]
     problems += _list(narrow, names, f"needs {len(classes)} probabilities, one a class")
-    if metadata.protocol != "holdout":  # everywhere else a subject is held out whole
-        folds = rows.groupby(["trial", "seed", "dataset", "subject"]).held_out.transform("nunique")
-        problems += _list(
-            rows[folds > 1], names, "are held out in several folds, so that their subject trained its own test"
-        )
+    split = rows.trial.isin([run.trial for run in runs if not run.by_subject])
+    folds = rows.groupby(["trial", "seed", "dataset", "subject"]).held_out.transform("nunique")
+    problems += _list(
+        rows[(folds > 1) & ~split], names, "are held out in several folds, so that their subject trained its own test"
+    )
     if len(rows) and len(rows[["dataset", "subject"]].drop_duplicates()) < 2:
         problems.append(f"subject {rows.subject[0]!r} is the only one; intervals over subjects need at least 2")
     absent = [name for name in classes if len(rows) and name not in set(rows.y_true)]
@@ -225,7 +231,7 @@ def _missing(rows: "pd.DataFrame", runs: Sequence[Trial], partial: Collection[in
 
     partial: trials that hold out some of the subjects only, each of them whole.
     """
-    wanted = [(run.trial, seed) for run in runs if run.complete for seed in run.seeds]
+    wanted = [(run.trial, seed) for run in runs if run.complete and run.by_subject for seed in run.seeds]
     place = {run: i for i, run in enumerate(wanted)}
     run_of_row = np.array([place.get(run, -1) for run in zip(rows.trial, rows.seed, strict=True)], dtype=np.int64)
     clips = rows[CLIP].drop_duplicates().sort_values(CLIP, ignore_index=True)

@@ -14,7 +14,7 @@ from rich.text import Text
 from study.cli.terminal import Parts
 from study.planning.cost_model import Work
 from study.planning.remaining_work import Outlook
-from study.planning.status import competes, named
+from study.planning.status import named
 
 if TYPE_CHECKING:
     from study.trials.trial import Trial
@@ -97,12 +97,7 @@ class Display:
         self.pruned += event == "pruned"
         self.never += number
         self.raced += number * self.outlook.costs.seconds(Work(trial.config, self.outlook.plan.size))
-        if (
-            event == "complete"
-            and value is not None
-            and competes(trial)
-            and (self.best is None or value > self.best[0])
-        ):
+        if event == "complete" and value is not None and trial.competes and (self.best is None or value > self.best[0]):
             self.best = value, f"{trial.stage}, {named(trial)}"
 
     def _render(self) -> Group:

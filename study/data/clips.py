@@ -90,6 +90,7 @@ class ClipIndex:
 class ClipNames:
     """Which clips there are, by name [N] and subject [N], their classes, and digests of what is in them.
 
+    labels: indices into classes [N]; -1 where a ledger older than the protocols that ask for them does not know.
     digests: SHA-256 of each master's pixels, of "fps", of "times" where there are any, and under "index" that of ids,
     subjects, labels, classes, frame counts and apexes.
     """
@@ -98,6 +99,7 @@ class ClipNames:
     subjects: npt.NDArray[np.str_]
     classes: tuple[str, ...]
     digests: dict[str, str]
+    labels: npt.NDArray[np.int64]
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -111,6 +113,12 @@ class ClipNames:
             parts = (*parts, "times")
         return digest([self.digests["index"], *(self.digests[part] for part in parts)])
 
+    def datasets(self) -> npt.NDArray[np.str_]:
+        """The dataset of each clip [N], which `assemble` puts before its subject where there are several; else ""."""
+        parts = [subject.partition("/") for subject in self.subjects.tolist()]
+        several = all(slash for _, slash, _ in parts)
+        return np.array([dataset if several else "" for dataset, _, _ in parts])
+
 
 @dataclass(frozen=True, eq=False)  # equal when the same object: `sample` remembers what it made of it
 class Clips(ClipNames):
@@ -119,22 +127,15 @@ class Clips(ClipNames):
     pixels: the frames of a master (network_inputs.master), uint8 [R, S, S] at master size S; clip i owns rows
     first[i] : first[i] + frames[i], from its onset to its offset. apex: frames after the onset [N], -1 where unknown.
     fps: frames a second [N], NaN where unknown. times: of clips whose frame rate varies, seconds from the onset to each
-    frame and to the one after [frames + 1]. labels: indices into classes [N].
+    frame and to the one after [frames + 1].
     """
 
-    labels: npt.NDArray[np.int64]
     first: npt.NDArray[np.int64]
     frames: npt.NDArray[np.int64]
     apex: npt.NDArray[np.int64]
     fps: npt.NDArray[np.float64]
     pixels: dict[str, npt.NDArray[np.uint8]]
     times: Mapping[int, Seconds] = field(default_factory=dict)
-
-    def datasets(self) -> npt.NDArray[np.str_]:
-        """The dataset of each clip [N], which `assemble` puts before its subject where there are several; else ""."""
-        parts = [subject.partition("/") for subject in self.subjects.tolist()]
-        several = all(slash for _, slash, _ in parts)
-        return np.array([dataset if several else "" for dataset, _, _ in parts])
 
 
 def assemble(

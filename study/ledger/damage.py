@@ -136,10 +136,17 @@ def _identity(value: dict[str, Any]) -> bool:
     return isinstance(value["data"], dict) and {*arithmetic} == {"threads", "gpu", "memory"}
 
 
+NOT_EXPORTED = ("clips", "labels", "choosers")  # of a study's description: what only its ledger's readers need
+
+
 def _described(value: dict[str, Any]) -> bool:
-    exported = {key: part for key, part in value.items() if key != "clips"} | {"name": "", "provenance": {}}
+    exported = {key: part for key, part in value.items() if key not in NOT_EXPORTED} | {
+        "name": "",
+        "provenance": {},
+    }
     Metadata.decode(json.dumps(exported).encode())
-    return all(len(clip) == 4 for clip in value["clips"])
+    labels = value.get("labels", [0] * len(value["clips"]))
+    return all(len(clip) == 4 for clip in value["clips"]) and len(labels) == len(value["clips"])
 
 
 def _predicted(value: list[Any]) -> bool:

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 from analysis.results.results import METADATA_KEY, PREDICTIONS, TRIALS
 from search_spaces.files import written_whole
 from study.ledger.audit import marks
+from study.ledger.damage import NOT_EXPORTED
 from study.ledger.snapshot import Snapshot, TrialRow, begun_study
 from study.models.sizes import known_size
 
@@ -23,8 +24,8 @@ def export(folder: Path) -> None:
     Raises UserError where the ledger has no study yet.
     """
     study = begun_study(folder, "its run never began: there is nothing to write")
-    description = dict(study.description)
-    places = {clip: (dataset, subject, name) for clip, dataset, subject, name in description.pop("clips")}
+    description = {key: part for key, part in study.description.items() if key not in NOT_EXPORTED}
+    places = {clip: (dataset, subject, name) for clip, dataset, subject, name in study.description["clips"]}
     parts = [
         pa.Table.from_pylist([line for row in some for line in _predictions(study, row, places)], PREDICTIONS)
         for some in (study.trials[i : i + _TRIALS] for i in range(0, max(1, len(study.trials)), _TRIALS))

@@ -119,16 +119,17 @@ class Snapshot:
         several = len({dataset for _, dataset, _, _ in rows}) > 1
         subjects = [f"{dataset}/{subject}" if several else subject for _, dataset, subject, _ in rows]
         known = {n: own if isinstance(own, str) else digest(own) for n, own in self.identity["data"].items()}
-        return ClipNames(np.array([clip for clip, *_ in rows]), np.array(subjects), self.classes, known)
+        labels = np.array(self.description.get("labels", [-1] * len(rows)), dtype=np.int64)
+        return ClipNames(np.array([clip for clip, *_ in rows]), np.array(subjects), self.classes, known, labels)
 
     @cached_property
     def course(self) -> Course:
-        """The subjects as folds hold them out, in the order in which every trial takes them; and the classes."""
-        return Course.of(self.clips)
+        """What the study's protocol holds out, in the order in which every trial takes it; and the classes."""
+        return Course.of(self.clips, self.spec.protocol)
 
     @property
     def choosers(self) -> int | None:
-        """So many of the first subjects a search's trials hold out; None: all."""
+        """So many of the first parts of its course a search's trials hold out; None: all."""
         return _choosers(self.description)
 
     @cached_property
@@ -151,8 +152,8 @@ class Snapshot:
         """The folds that count for a trial: of a pruned one those up to its race's end, not what came after."""
         if row.state != "pruned":
             return self.folds_of(row)
-        subjects = self.course.subjects[: (row.kept or 0) // len(row.trial.seeds)]
-        return [fold for fold in self.folds_of(row) if fold.held_out in subjects]
+        parts = self.course.parts[: (row.kept or 0) // len(row.trial.seeds)]
+        return [fold for fold in self.folds_of(row) if fold.held_out in parts]
 
 
 def snapshot(folder: Path, *, folds: Detail = "predictions", only: int | None = None) -> Snapshot | None:
@@ -239,13 +240,14 @@ def timed(folder: Path) -> tuple[dict[str, Any], list[Timed]]:
 
 
 def _choosers(description: dict[str, Any]) -> int | None:
-    return len(description.get("chosen_by", ())) or None
+    many = description.get("choosers", len(description.get("chosen_by", ())))  # of older ledgers, which know LOSO alone
+    return many or None
 
 
 def trial_of(row: Row, first: int | None) -> Trial:
-    """The trial of a proposal's row; that of a search holds out the `first` so many subjects, None: all."""
+    """The trial of a proposal's row; that of a search holds out the `first` so many parts, None: all."""
     config, seeds = TrialConfig(**json.loads(row["configuration"])), tuple(json.loads(row["seeds"]))
-    return Trial(row["trial"], row["stage"], row["arm"], config, seeds, subjects=first if row["arm"] is None else None)
+    return Trial(row["trial"], row["stage"], row["arm"], config, seeds, parts=first if row["arm"] is None else None)
 
 
 def _trials(rows: Sequence[Row], first: int | None) -> Iterator[TrialRow]:

@@ -86,7 +86,7 @@ class Ledger:
         folder.mkdir(parents=True, exist_ok=True)
         opened.add(folder)
         self.folder, self.mixed = folder, False
-        self.choosers = choosers  # how many of the first subjects a search's trials hold out; None: all
+        self.choosers = choosers  # how many of the first parts a search's trials hold out; None: all
         self._lock = take(folder)
         self.db: sqlite3.Connection = sqlite3.connect(
             ledger_path(folder), isolation_level=None, timeout=60, factory=_Writer
@@ -190,7 +190,7 @@ class Ledger:
         ).fetchone()
         first = self.choosers if arm is None else None
         if row:
-            return Trial(row["trial"], stage, arm, config, seeds, subjects=first)
+            return Trial(row["trial"], stage, arm, config, seeds, parts=first)
         number = self.db.execute("select count(*) from proposal where stage=?", (stage,)).fetchone()[0]
         trial = self._insert(
             "into proposal",
@@ -204,7 +204,7 @@ class Ledger:
             rejected=json.dumps(list(rejected)),
             opponent=opponent,
         )
-        return Trial(trial, stage, arm, config, seeds, subjects=first)
+        return Trial(trial, stage, arm, config, seeds, parts=first)
 
     def proposals(self, stage: str) -> list[Proposal]:
         """The trials of a stage, by number."""

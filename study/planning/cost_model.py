@@ -11,6 +11,7 @@ from typing import Any
 
 from search_spaces.config import TrialConfig, deciding
 from search_spaces.errors import UserError
+from search_spaces.protocols import protocol
 from study.ledger.snapshot import timed
 from study.models.sizes import known_size
 
@@ -29,6 +30,13 @@ class Size:
     subjects: int
     clips: int
     classes: int
+    datasets: int = 1
+
+    def folds(self, config: TrialConfig) -> int:
+        """How many a seed of a configuration has, by its protocol."""
+        rule = protocol(config.protocol)
+        most = {"loso": self.subjects, "leave_one_dataset_out": self.datasets, "holdout": 1}
+        return most.get(rule.kind) or min(self.subjects, int(rule.number))
 
 
 @dataclass(frozen=True)
@@ -55,8 +63,17 @@ def computed(work: Work) -> float:
     network = known_size(work.config, work.size.classes)
     if network is None:  # the user's own, which is not at hand: `status` then goes by what its folds have taken
         return work.steps * _STEP
-    multiply_adds = 3 * network.multiply_adds * work.size.clips * work.config.epochs  # backward takes twice the forward
+    config = work.config
+    passes = 3 * config.epochs + epochs_seen(config)  # backward takes twice the forward
+    multiply_adds = passes * network.multiply_adds * work.size.clips
     return multiply_adds / _RATE + work.steps * (_STEP + _PARAMETER * network.parameters)
+
+
+def epochs_seen(config: TrialConfig) -> int:
+    """After how many epochs the network predicts, besides the last one's prediction of what is held out."""
+    if config.checkpoint == "mean_of_last":
+        return min(config.last_epochs, config.epochs)
+    return config.epochs if config.checkpoint != "last" else 0
 
 
 class Costs:
@@ -146,4 +163,5 @@ def _add_timed(costs: Costs, folder: Path, threads: int, on_gpu: bool) -> None:
 def size_of(description: dict[str, Any]) -> Size:
     """The size of a study's data, from what the ledger keeps of it for its readers."""
     subjects = {(dataset, subject) for _, dataset, subject, _ in description["clips"]}
-    return Size(len(subjects), len(description["clips"]), len(description["classes"]))
+    datasets = {dataset for dataset, _ in subjects}
+    return Size(len(subjects), len(description["clips"]), len(description["classes"]), len(datasets))

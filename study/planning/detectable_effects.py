@@ -6,7 +6,7 @@ from math import prod
 from analysis.stats.inference import LEVEL
 from analysis.stats.power import detectable, detectable_effect, least_p
 from search_spaces.config import FACTORS
-from search_spaces.designs import BASELINE
+from search_spaces.designs import Arm, comparable
 from search_spaces.spec import Factorial, OneAtATime
 from study.planning.cost_model import Size
 from study.planning.plan import Plan, PlannedFollowing, PlannedSearch
@@ -17,7 +17,7 @@ def advice(plan: Plan) -> list[str]:
     said = [_chosen_by(plan, search) for search in plan.searches]
     for stage, design in plan.spec.stages.items():
         arms = [arm for arm, _ in plan.arms if arm.stage == stage]
-        variants = [arm for arm in arms if arm.name not in (BASELINE, "null") and arm.config.control == "none"]
+        variants = [arm for arm in arms[1:] if _tested(arm, arms[0])]
         if not variants:
             continue
         seeds = len(arms[0].seeds)
@@ -35,26 +35,29 @@ def advice(plan: Plan) -> list[str]:
     return said + [_of_following(plan, stage) for stage in plan.following if stage.comparisons]
 
 
+def _tested(arm: Arm, baseline: Arm) -> bool:
+    """Whether an arm is compared with the baseline by a test."""
+    return arm.name != "null" and arm.config.control == "none" and comparable(arm.config, baseline.config)
+
+
 def _chosen_by(plan: Plan, search: PlannedSearch) -> str:
     """Who judges in a search, who is left to test, and what that saves."""
-    subjects, many = plan.size.subjects, plan.choosers
-    if many is None:
+    subjects, folds = plan.size.subjects, plan.choosers
+    if folds is None:
         return (
             f"{search.stage}: all {subjects} subjects choose: what later stages say of its choice is marked, and the "
             "report corrects it"
         )
-    whole = search.cost.folds // many * subjects
+    whole = search.cost.folds // folds * plan.size.folds(plan.spec.baseline_config())
+    choose = f"{subjects - plan.testers} of {subjects} subjects choose, {plan.testers} test what was chosen"
     raced = "" if search.design.race == "none" else ", before the race, which saves about half of each"
-    return (
-        f"{search.stage}: {many} of {subjects} subjects choose, {subjects - many} test what was chosen; "
-        f"{search.cost.folds:,} folds in place of {whole:,}{raced}"
-    )
+    return f"{search.stage}: {choose}; {search.cost.folds:,} folds in place of {whole:,}{raced}"
 
 
 def _of_following(plan: Plan, stage: PlannedFollowing) -> str:
     """What a stage can find whose arms a search chooses, and what it could with all subjects."""
     size, seeds, rows = plan.size, stage.design.seeds, stage.comparisons
-    tests = size.subjects - (plan.choosers or 0)
+    tests = plan.testers
     own = detectable(round(size.clips * tests / size.subjects), tests, seeds, rows)
     if own is None:
         return f"{stage.stage}: {_impossible(tests)}"

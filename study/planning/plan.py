@@ -62,7 +62,7 @@ class PlannedFollowing:
 
 @dataclass(frozen=True)
 class Plan:
-    """The trials of a study and their cost. choosers: so many subjects judge in its search; None: all."""
+    """The trials of a study and their cost. choosers: so many folds judge in its search; None: all."""
 
     spec: StudySpec
     size: Size
@@ -76,6 +76,12 @@ class Plan:
     def open(self) -> list[PlannedSearch | PlannedFollowing]:
         """The stages whose configurations are not known beforehand."""
         return [*self.searches, *self.following]
+
+    @property
+    def testers(self) -> int:
+        """About how many subjects had no vote in a search, under LOSO exactly; all where nothing was searched."""
+        everybody, folds = self.size.subjects, self.size.folds(self.spec.baseline_config())
+        return everybody - round(everybody * (self.choosers or 0) / folds)
 
     @property
     def trials(self) -> int:
@@ -119,12 +125,14 @@ def make_plan(spec: StudySpec, index: ClipIndex, costs: Costs, choosers: int | N
     """The plan of a study on a dataset. Raises UserError with every arm that cannot be built, naming the factor."""
     from study.data.inspection import requirements  # with all readers: the status of a study plans without them
 
-    subjects = len(set(zip(*(index.table[column].to_pylist() for column in ("dataset", "subject")), strict=True)))
+    subjects = set(zip(*(index.table[column].to_pylist() for column in ("dataset", "subject")), strict=True))
     configs = configurations(spec)
     unfit = _unfit_networks(configs, len(index.classes), bool(_resources(spec).gpu))
     if problems := unbuildable(spec) + unfit + requirements.problems(configs, index):
         raise UserError(problems)
-    return planned(spec, Size(subjects, index.table.num_rows, len(index.classes)), costs, choosers)
+    datasets = len({dataset for dataset, _ in subjects})
+    size = Size(len(subjects), index.table.num_rows, len(index.classes), datasets)
+    return planned(spec, size, costs, choosers)
 
 
 def planned(spec: StudySpec, size: Size, costs: Costs, choosers: int | None = None) -> Plan:
@@ -224,7 +232,7 @@ def _planned_following(spec: StudySpec, stage: str, design: Fixed, size: Size, c
     each = _cost_of_each(some, 1, _resources(spec), size, costs)
     seconds = most * sum(cost.seconds for cost in each) / len(each)
     parameters, memory = max(cost.parameters for cost in each), max(cost.memory for cost in each)
-    cost = Cost(most, most * size.subjects, parameters, seconds, memory)
+    cost = Cost(most, most * each[0].folds, parameters, seconds, memory)
     return PlannedFollowing(stage, design, comparisons, cost, some[:_SOME])
 
 
@@ -298,7 +306,7 @@ def _cost(
     costs: Costs,
     choosers: int | None = None,
 ) -> Cost:
-    held_out = choosers or size.subjects
+    held_out = choosers or size.folds(config)
     folds = seeds * held_out
     seconds = folds * costs.seconds(Work(config, size))
     network = known_size(config, size.classes)

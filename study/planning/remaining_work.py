@@ -41,7 +41,11 @@ class Outlook:
     def folds(self, trial: "Trial") -> int:
         """Of a whole trial."""
         cost = self._planned.get((trial.stage, trial.arm))
-        return cost.folds // cost.trials if cost else len(trial.seeds) * (trial.subjects or self.plan.size.subjects)
+        return (
+            cost.folds // cost.trials
+            if cost
+            else len(trial.seeds) * (trial.parts or self.plan.size.folds(trial.config))
+        )
 
     def left(self, trial: "Trial") -> int:
         """Folds that a trial still needs."""

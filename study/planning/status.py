@@ -103,11 +103,6 @@ def status(folder: Path) -> Status:
     )
 
 
-def competes(trial: Trial) -> bool:
-    """Whether a trial may be the best: no control is, nor the baseline's repetition under other seeds."""
-    return trial.arm != "null" and trial.config.control == "none"
-
-
 def named(trial: Trial) -> str:
     """A trial as its stage's best: its arm, or its number in a search, and its seed where it has one."""
     name = f"trial {trial.number}" if trial.arm is None else trial.arm
@@ -131,11 +126,11 @@ def _stage(name: str, plan: Plan, trials: list[tuple[_Trial, float | None, int]]
     costs = [c for arm, c in plan.arms if arm.stage == name] + [s.cost for s in plan.open if s.stage == name]
     planned, folds = sum(cost.trials for cost in costs), sum(cost.folds for cost in costs)
     if trials and any(stage.stage == name for stage in plan.following):  # it has begun: all its trials are there
-        planned, folds = len(trials), len(trials) * plan.size.subjects
+        planned, folds = len(trials), sum(plan.size.folds(seen.trial.config) for seen, *_ in trials)
     states = Counter(seen.state for seen, *_ in trials)
     states["waiting"] = max(0, planned - states.total() + states["waiting"])
     ended = [(value, seen.trial) for seen, value, _ in trials if seen.state == "complete" and value is not None]
-    ended = [(value, trial) for value, trial in ended if competes(trial)]
+    ended = [(value, trial) for value, trial in ended if trial.competes]
     value, best = max(ended, key=lambda pair: pair[0], default=(None, None))
     return Stage(
         name,

@@ -48,7 +48,7 @@ def seconds_of_a_fold(work: Work, resources: Resources) -> float:
 
     config = _plain(work.config)
     clips = _noise(config, work.size)
-    arithmetic = arithmetic_on(device_here(resources), config, clips, resources, work.size.subjects)
+    arithmetic = arithmetic_on(device_here(resources), config, clips, resources, work.size.folds(config))
     folds = loso(clips, 0)[: arithmetic.group]
 
     def seconds(epochs: int) -> float:

@@ -16,6 +16,7 @@ from study.data.inspection import frame_rates, requirements
 from study.ledger.export import export
 from study.ledger.fold_reuse import Library
 from study.ledger.writer import Ledger, StudyRecord
+from study.planning.choosing_subjects import that_choose
 from study.planning.plan import configurations, fold_cost, problems_of
 from study.planning.prepared_study import Study, masters
 from study.scheduling import study_changes
@@ -27,13 +28,14 @@ from study.search.proposals import Proposals
 from study.trials.fold_identity import TRAINING_VERSION
 from study.trials.network_sources import discovered, keep
 from study.trials.subject_order import Course
+from study.trials.trial import trial_keys
 
 
 @contextmanager
 def begun(study: Study, clips: Clips, *, accept_code: bool = False, mixed: bool = False) -> Iterator[Ledger]:
     """The study's ledger, locked for this process. Raises UserError where the study is not the one that was begun."""
     with Ledger(study.folder, study.plan.choosers) as ledger:
-        if problems := study_changes.problems(study.spec, ledger, Course.of(clips, study.plan.choosers)):
+        if problems := study_changes.problems(study.spec, ledger, _course(study, clips)):
             raise UserError([f"{study.folder}: {problem}; give the changed study a new name" for problem in problems])
         ledger.begin(_record(study, clips, ledger), accept_code=accept_code, mixed=mixed)
         keep(discovered(configurations(study.spec), len(clips.classes)), study.folder / "networks")
@@ -58,7 +60,7 @@ def train(
     sources = _sources(study, ledger, clips, watch)
     scheduler = Scheduler(sources, ledger, clips, watch, library, retry_failed=retry_failed)
     try:
-        _tell_what_is_done(ledger, watch, len(Course.of(clips).subjects))
+        _tell_what_is_done(ledger, watch, clips)
         executor(scheduler, clips, study.spec.resources)
     except BaseException:
         with suppress(OSError, UserError):  # what ended the run is told, not that its disk is too full for an export
@@ -85,7 +87,7 @@ def _description(study: Study, clips: Clips, ledger: Ledger) -> dict[str, Any]:
     rows = study.index.table.to_pylist()
     places = [[str(i), row["dataset"], row["subject"], row["clip_id"]] for i, row in zip(clips.ids, rows, strict=True)]
     planned: list[Planned] = [(arm, None) for arm, _ in study.plan.arms]
-    course = Course.of(clips, study.plan.choosers)
+    course = _course(study, clips)
     for stage, design in study.spec.stages.items():
         planned += arms_that_follow(stage, study.spec, ledger, course) if follows(design) else []
     made_up = requirements.notes([arm.config for arm, _ in planned], study.index)
@@ -104,9 +106,16 @@ def _description(study: Study, clips: Clips, ledger: Ledger) -> dict[str, Any]:
         "truth": readers.truth(study.index),
         "notes": [*study.index.notes, *made_up, *of_videos],
         "added": [*ledger.added(), *additions(ledger.resolved(), study.spec, study.folder)],
-        "chosen_by": sorted(place[name] for name in course.subjects) if study.plan.choosers else [],
+        "chosen_by": sorted(place[name] for name in that_choose(clips, study.spec.protocol, study.plan.choosers)),
+        "choosers": study.plan.choosers or 0,
         "clips": places,
+        "labels": clips.labels.tolist(),
     }
+
+
+def _course(study: Study, clips: Clips) -> Course:
+    """What a search's trials hold out."""
+    return Course.of(clips, study.spec.protocol, study.plan.choosers)
 
 
 def _reference(planned: list[Planned]) -> str | None:
@@ -131,7 +140,7 @@ def _sources(study: Study, ledger: Ledger, clips: Clips, watch: Watch) -> list[S
         watch.knows(arms[0][0].stage, sum(len(arm.seeds) for arm, problem in arms if problem is None))
 
     sources: list[Source] = []
-    course = Course.of(clips, study.plan.choosers)
+    course = _course(study, clips)
     for stage, design in study.spec.stages.items():
         if isinstance(design, Search):
             sources.append(Proposals(stage, study.spec, ledger, course, cost, problems_of))
@@ -144,7 +153,7 @@ def _sources(study: Study, ledger: Ledger, clips: Clips, watch: Watch) -> list[S
     return sources
 
 
-def _tell_what_is_done(ledger: Ledger, watch: Watch, subjects: int) -> None:
+def _tell_what_is_done(ledger: Ledger, watch: Watch, clips: Clips) -> None:
     for trial in ledger.trials():
         outcome, done = ledger.outcome(trial.number), len(ledger.done(trial))
         if outcome and outcome.state == "complete":
@@ -152,4 +161,4 @@ def _tell_what_is_done(ledger: Ledger, watch: Watch, subjects: int) -> None:
             watch.saw(trial, "complete", 0, outcome.value)
         elif outcome and outcome.state == "pruned":
             watch.saw(trial, "reused", done)
-            watch.saw(trial, "pruned", len(trial.seeds) * (trial.subjects or subjects) - done)
+            watch.saw(trial, "pruned", len(trial_keys(trial, clips)) - done)

@@ -63,7 +63,7 @@ class Following:
 
 
 def arms_that_follow(stage: str, spec: StudySpec, ledger: Ledger, course: Course) -> list[Planned]:
-    """The arms of such a stage; none before it has begun. course: the subjects that choose."""
+    """The arms of such a stage; none before it has begun. course: what chooses."""
     return _arms(stage, spec, ledger, course) if ledger.proposals(stage) else []
 
 
@@ -81,25 +81,27 @@ def _best(stage: str, design: Top, spec: StudySpec, ledger: Ledger, course: Cour
     """The best configurations of the last search before a stage, the baseline left out, by the names of their arms."""
     search = [name for name, before in spec.before(stage).items() if isinstance(before, Search)][-1]
     scored = [
-        (score, trial) for score, trial in _scores(search, ledger, course) if trial.config != spec.baseline_config()
+        (score, trial)
+        for score, trial in _scores(search, spec, ledger, course)
+        if trial.config != spec.baseline_config()
     ]
     return {f"trial {trial.number}": trial.config for _, trial in scored[: design.best]}
 
 
 def _winner(stage: str, spec: StudySpec, ledger: Ledger, course: Course) -> TrialConfig:
     """The best configuration of the stage before one; the baseline where nothing was complete there."""
-    scored = _scores(list(spec.before(stage))[-1], ledger, course)
+    scored = _scores(list(spec.before(stage))[-1], spec, ledger, course)
     return scored[0][1].config if scored else spec.baseline_config()
 
 
-def _scores(stage: str, ledger: Ledger, course: Course) -> list[tuple[float, Trial]]:
+def _scores(stage: str, spec: StudySpec, ledger: Ledger, course: Course) -> list[tuple[float, Trial]]:
     """UF1 as judged, mean over seeds, and the first trial of each configuration that was complete, best first.
 
-    Ties go to the lower number; the null arm and controls are none of them.
+    Ties go to the lower number; none of them are the null arm, controls, and arms with a protocol of their own.
     """
     runs: dict[tuple[str | None, str], list[Trial]] = defaultdict(list)
     for trial in (proposal.trial for proposal in ledger.proposals(stage)):
-        if trial.arm != "null" and trial.config.control == "none" and ledger.told(trial.number):
+        if trial.competes and trial.config.protocol == spec.protocol and ledger.told(trial.number):
             runs[trial.arm, trial.config.key()].append(trial)
     scores = ((_score(trials, ledger, course), trials[0]) for trials in runs.values())
     found = [(score, trial) for score, trial in scores if score is not None]
@@ -119,4 +121,4 @@ def _score(trials: list[Trial], ledger: Ledger, course: Course) -> float | None:
 
 def _judged(trial: Trial, ledger: Ledger, course: Course) -> float:
     """UF1 on the subjects that choose, of a trial of one seed that has trained all."""
-    return float(uf1(course.counts(trial.seeds, ledger.predictions(trial), len(course.subjects)).sum(0)))
+    return float(uf1(course.counts(trial.seeds, ledger.predictions(trial), len(course.parts)).sum(0)))

@@ -225,12 +225,12 @@ class Scheduler:
         return True
 
     def _pruned(self, trial: Trial) -> Outcome | None:
-        """That it lost its race, by the subjects of its whole blocks; the trial itself stops after the same block."""
+        """That it lost its race, by the folds of its whole blocks; the trial itself stops after the same block."""
         if trial.opponent is None:
             return None
-        course = Course.of(self.clips, trial.subjects)
+        course = Course.of(self.clips, trial.config.protocol, trial.parts)
         stop = course.stop(trial.opponent, trial.seeds, self.ledger.predictions(trial))
-        return None if stop is None else Outcome("pruned", stop.subjects * len(trial.seeds), stop.imputed)
+        return None if stop is None else Outcome("pruned", stop.parts * len(trial.seeds), stop.imputed)
 
     def _complete(self, trial: Trial) -> Outcome | None:
         """That all its folds are there."""

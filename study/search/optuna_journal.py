@@ -49,13 +49,13 @@ class _Counted:
     def __init__(self, study: Snapshot) -> None:
         self.study, self.course = study, study.course.of_first(study.choosers)
 
-    def of(self, row: TrialRow, subjects: int) -> Counts:
-        """Of the first subjects, int64 [subjects, K true, K predicted], summed over seeds."""
+    def of(self, row: TrialRow, parts: int) -> Counts:
+        """Of the first parts, int64 [parts, K true, K predicted], summed over seeds."""
         predicted = {(fold.seed, fold.held_out): fold.predictions for fold in self.study.folds_of(row)}
-        return self.course.counts(row.trial.seeds, predicted, subjects)
+        return self.course.counts(row.trial.seeds, predicted, parts)
 
     def whole(self, row: TrialRow) -> Counts:
-        return self.of(row, len(self.course.subjects))
+        return self.of(row, len(self.course.parts))
 
 
 def _trial(row: TrialRow, design: Search, rows: Sequence[TrialRow], counted: _Counted) -> FrozenTrial:
@@ -89,5 +89,5 @@ def _subject_scores(row: TrialRow, rows: Sequence[TrialRow], counted: _Counted) 
     judge = next(other for other in rows if other.number == row.opponent) if row.state == "pruned" else row
     pooled = counted.whole(judge).sum(0)
     own = counted.of(row, row.kept // len(row.trial.seeds))
-    shown = float(uf1(pooled)) + len(counted.course.subjects) * scores(own, pooled)
+    shown = float(uf1(pooled)) + len(counted.course.parts) * scores(own, pooled)
     return {subject: float(value) for subject, value in enumerate(shown, start=1)}

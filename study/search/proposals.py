@@ -116,16 +116,16 @@ class Proposals:
 
     def _cost_of(self, trial: Trial, outcome: Outcome) -> float:
         """What a trial has cost in virtual time; one that failed as much as if it had not, wherever that was."""
-        all_folds = len(self.course.subjects) * len(trial.seeds)
+        all_folds = len(self.course.parts) * len(trial.seeds)
         return (outcome.kept if outcome.state == "pruned" else all_folds) * self.cost(trial.config)
 
     def _least_cost(self, trial: Trial) -> float:
         """The least that a trial will have cost: up to the next look at its race, or all its folds without one."""
-        subjects = len(self.course.subjects)
+        parts = len(self.course.parts)
         if trial.opponent is not None:
             decided = self.course.decided(trial.opponent, trial.seeds, self.ledger.predictions(trial))
-            subjects = min(subjects, max(trial.opponent.first, decided + 1))
-        return subjects * len(trial.seeds) * self.cost(trial.config)
+            parts = min(parts, max(trial.opponent.first, decided + 1))
+        return parts * len(trial.seeds) * self.cost(trial.config)
 
     def _propose(self, number: int) -> Trial | None:
         """Proposal `number`: put back where the ledger has it, else asked for. None when the space is used up."""
@@ -163,7 +163,7 @@ class Proposals:
         told = self.ledger.told(number)
         assert told is not None
         assert told.value is not None
-        counts = self.course.counts(trial.seeds, self.ledger.predictions(trial), len(self.course.subjects))
+        counts = self.course.counts(trial.seeds, self.ledger.predictions(trial), len(self.course.parts))
         return Opponent(number, told.value, counts, self.design.race.p, self.design.race.first)
 
     def _ask(self, number: int, put: Levels | None, repeated: int = 0) -> tuple[optuna.trial.Trial, Levels]:

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from analysis.stats.confusion import Counts
 from analysis.stats.metrics import uf1
 from analysis.stats.scores import Score
+from search_spaces.protocols import protocol
 from study.ledger.snapshot import snapshot
 from study.tracking.runs import STATUS, Run
 
@@ -26,15 +27,18 @@ def counts(folder: Path, run: Run) -> Counts:
     seeds = {seed: place for place, seed in enumerate(row.trial.seeds)}
     classes = {name: place for place, name in enumerate(study.classes)}
     blank = (len(seeds), len(classes), len(classes))
+    of_clip = dict(zip(study.clips.ids.tolist(), study.clips.subjects.tolist(), strict=True))
     by_subject: dict[str, Counts] = defaultdict(lambda: np.zeros(blank, dtype=np.int64))
     for fold in study.counted(row):
-        for _, true, predicted, *_ in json.loads(fold.predictions):
-            by_subject[fold.held_out][seeds[fold.seed], classes[true], classes[predicted]] += 1
+        for clip, true, predicted, *_ in json.loads(fold.predictions):
+            by_subject[of_clip[clip]][seeds[fold.seed], classes[true], classes[predicted]] += 1
     return np.stack([by_subject[subject] for subject in sorted(by_subject)])
 
 
 def scored(run: Run, found: Counts) -> Run:
     """A complete trial's run with its interval, UAR and accuracy right behind its UF1; a pruned one's with its UF1.
+
+    There is no interval where subjects were trained and tested on.
 
     That is of some subjects only, so it must not rank among those of all: it has a name of its own.
     """
@@ -43,12 +47,9 @@ def scored(run: Run, found: Counts) -> Run:
         value = round(float(uf1(found.sum(0)).mean()), 4)
         return replace(run, metrics=(("partial/uf1", value, *first[2:]), *run.metrics))
     score = Score.of(found)
-    values = {
-        "uf1_low": score.interval.low,
-        "uf1_high": score.interval.high,
-        "uar": score.uar,
-        "accuracy": score.accuracy,
-    }
+    ends = {"uf1_low": score.interval.low, "uf1_high": score.interval.high}
+    whole = protocol(run.parameters["protocol"]).by_subject
+    values = (ends if whole else {}) | {"uar": score.uar, "accuracy": score.accuracy}
     own = [(name, round(value, 4), *first[2:]) for name, value in values.items()]
     return replace(run, metrics=(first, *own, *others))
 

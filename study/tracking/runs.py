@@ -119,7 +119,7 @@ def _summary(rows: Sequence[TrialRow], folds: Sequence[FoldRow], gpu: float) -> 
     for step, row in enumerate(rows, start=1):
         at = _ms(row.ended)
         ended[row.state or ""] += 1
-        if row.state == "complete" and row.value is not None:
+        if row.state == "complete" and row.value is not None and row.trial.competes:
             best = row.value if best is None else max(best, row.value)
         if best is not None:
             yield "best_uf1", round(best, 4), at, step
@@ -170,7 +170,7 @@ def _results(row: TrialRow, folds: list[FoldRow], gpu: float) -> list[Metric]:
     at = _ms(row.ended)
     numbers: dict[str, float] = {}
     if row.state == "complete" and row.value is not None:
-        numbers["uf1"] = row.value
+        numbers["uf1" if row.trial.config.of_new_subjects else "not_of_new_subjects/uf1"] = row.value
     if folds:
         numbers["seconds"] = sum(fold.seconds for fold in folds)
         numbers["peak_memory"] = max(fold.peak_memory for fold in folds)

@@ -1,6 +1,6 @@
 """Training: the folds of a group as one network, from clips to the probabilities of held-out clips. torch only."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from math import ceil
 from typing import Any, NamedTuple
@@ -21,9 +21,10 @@ from study.models.user_network import Alone, Stacked
 from study.models.user_network_probe import probe
 from study.system.random_bits import permutation
 from study.training.augmentation import Views, views
+from study.training.checkpoints import Kept, inner_clips
 from study.training.cuda_graphs import Recorded
 from study.training.optimisers import learning_rate, optimiser
-from study.training.protocol import Fold
+from study.training.protocol import Fold, Mask
 
 
 class Diverged(ArithmeticError):
@@ -39,22 +40,53 @@ def train(
     The caller sets the threads. Raises Diverged, and geometry.Infeasible.
     """
     with products(config.precision), deterministic(config.network != BLOCKS and device != "cpu"):
-        network, material = fitted(config, clips, folds, device, graphs)
-        probabilities = _probabilities(network, material, config.batch_size)
+        probabilities = _predicted(config, clips, folds, device, graphs)
     found = [probabilities[fold][fold_.test] for fold, fold_ in enumerate(folds)]
     if lost := [fold.held_out for fold, own in zip(folds, found, strict=True) if not np.isfinite(own).all()]:
         raise Diverged(f"learning_rate: {config.learning_rate} makes the network diverge (held out: {', '.join(lost)})")
     return found
 
 
+def _predicted(
+    config: TrialConfig, clips: Clips, folds: Sequence[Fold], device: str, graphs: bool
+) -> npt.NDArray[np.float64]:
+    """Of every fold [F, N, C], by the epochs that its checkpoint takes; NaN for the clips that no fold holds out."""
+    if config.checkpoint == "last":
+        network, material = fitted(config, clips, folds, device, graphs)
+        return _probabilities(network, material, config.batch_size, material.test)
+    watched = [
+        fold.test if config.checkpoint == "test_oracle" else inner_clips(config, clips.subjects, fold) for fold in folds
+    ]
+    told = np.repeat(clips.labels[None], len(folds), axis=0)
+    if config.checkpoint == "inner_validation":
+        told = _labels(config, clips, np.arange(len(clips)), folds)
+    kept = Kept(config, told, watched)
+    seen = np.any([*watched, *(fold.test for fold in folds)], axis=0)
+
+    def after(epoch: int, network: nn.Module, material: Material) -> None:
+        if kept.wants(epoch):
+            kept.see(_probabilities(network, material, config.batch_size, seen[material.order]))
+
+    fitted(config, clips, folds, device, graphs, after)
+    assert kept.probabilities is not None
+    return kept.probabilities
+
+
 def fitted(
-    config: TrialConfig, clips: Clips, folds: Sequence[Fold], device: str = "cpu", graphs: bool = False
+    config: TrialConfig,
+    clips: Clips,
+    folds: Sequence[Fold],
+    device: str = "cpu",
+    graphs: bool = False,
+    after: "Callable[[int, nn.Module, Material], None] | None" = None,
 ) -> tuple[nn.Module, "Material"]:
-    """The folds' networks after the last epoch, and the clips as they saw them."""
+    """The folds' networks after the last epoch, and the clips as they saw them. after: called as each epoch ends."""
     material = Material(config, clips, folds, device)
     names = [(fold.seed, fold.held_out) for fold in folds]
     network = _network(config, len(clips.classes), names, device).to(device)
-    fit(network, material, config, graphs)
+    for epoch in fit(network, material, config, graphs):
+        if after is not None:
+            after(epoch, network, material)
     return network, material
 
 
@@ -114,7 +146,8 @@ class Material:
         self.order = np.lexsort((clips.ids, clips.subjects))
         self.names = [(str(clips.subjects[row]), str(clips.ids[row])) for row in self.order]
         self.dtype, self.difference = DTYPES[config.precision], config.input == "frame_difference"
-        self.trained_on = np.stack([fold.train[self.order] for fold in folds])
+        trained_on = [fold.train & ~inner_clips(config, clips.subjects, fold) for fold in folds]
+        self.trained_on = np.stack([mask[self.order] for mask in trained_on])
         labels = _labels(config, clips, self.order, folds)
         self.labels = torch.from_numpy(labels).to(device)  # of each clip in each fold [F, N]
         shares = self.trained_on.astype(np.float64)
@@ -237,8 +270,11 @@ class Epoch(NamedTuple):
         return Epoch(rows, Views(*shown) if shown else None, self.sizes, rates)
 
 
-def fit(network: nn.Module, material: Material, config: TrialConfig, graphs: bool = False) -> None:
-    """Train for all epochs. graphs: a GPU records an epoch of the folded network and repeats it, to the same bytes."""
+def fit(network: nn.Module, material: Material, config: TrialConfig, graphs: bool = False) -> Iterator[int]:
+    """Train for all epochs, and yield the number of each, counted from 0, as it ends.
+
+    graphs: a GPU records an epoch of the folded network and repeats it, to the same bytes.
+    """
     weights = [weight for weight in network.parameters() if weight.requires_grad]
     update = optimiser(config, weights)
     alone = isinstance(network, Alone)  # its layers may mix the clips of a batch: none may be held out
@@ -251,10 +287,11 @@ def fit(network: nn.Module, material: Material, config: TrialConfig, graphs: boo
     for number, epoch in enumerate(epochs(material, config, material.trained_on[0] if alone else None)):
         if recorded is not None:
             recorded.repeat(epoch, number)
-            continue
-        train(epoch, number * len(epoch.sizes))
-        if graphs and isinstance(network, FoldedNetwork) and number + 1 < config.epochs:
-            recorded = Recorded(epoch, network.dropout, train)
+        else:
+            train(epoch, number * len(epoch.sizes))
+            if graphs and isinstance(network, FoldedNetwork) and number + 1 < config.epochs:
+                recorded = Recorded(epoch, network.dropout, train)
+        yield number
 
 
 def epochs(material: Material, config: TrialConfig, only: npt.NDArray[np.bool_] | None) -> Iterator[Epoch]:
@@ -295,12 +332,12 @@ def loss(logits: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
     return (each * weights / total).sum()
 
 
-def _probabilities(network: nn.Module, material: Material, size: int) -> npt.NDArray[np.float64]:
-    """Of every fold [F, N, C], in the clips' own order; NaN for the clips that no fold of the group holds out."""
-    rows = torch.from_numpy(np.flatnonzero(material.test)).to(material.labels.device)
+def _probabilities(network: nn.Module, material: Material, size: int, seen: Mask) -> npt.NDArray[np.float64]:
+    """Of every fold [F, N, C], in the clips' own order; NaN but for those `seen`, bool [N] in the material's order."""
+    rows = torch.from_numpy(np.flatnonzero(seen)).to(material.labels.device)
     with torch.inference_mode():
         logits = [network(material.inputs(part), material.scaling, None) for part in rows.split(size)]
         found = torch.softmax(torch.cat(logits, dim=1).double(), dim=2).cpu().numpy()
     out = np.full((len(found), len(material.order), found.shape[2]), np.nan)
-    out[:, material.order[material.test]] = found
+    out[:, material.order[seen]] = found
     return out

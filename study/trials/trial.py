@@ -13,7 +13,7 @@ from search_spaces.spec import Resources
 from study.data.clips import ClipNames, Clips
 from study.models.sizes import fold_group, trial_bytes
 from study.system.memory import broke, peak_memory, ran_out, release_memory, reset_peak, tune_malloc
-from study.training.protocol import Fold, loso
+from study.training.protocol import Fold, folds
 from study.trials.fold_identity import Arithmetic, fold_key
 from study.trials.subject_order import Course, Opponent
 
@@ -22,7 +22,7 @@ from study.trials.subject_order import Course, Opponent
 class Trial:
     """`number` is its place in the ledger; `arm` is None for a proposal of a search; only that may have an opponent.
 
-    subjects: only the first so many are held out, those that choose (None: all).
+    parts: only the first so many of what its protocol holds out are, those that choose (None: all).
     """
 
     number: int
@@ -31,7 +31,12 @@ class Trial:
     config: TrialConfig
     seeds: tuple[int, ...]
     opponent: Opponent | None = field(default=None, repr=False, compare=False)
-    subjects: int | None = None
+    parts: int | None = None
+
+    @property
+    def competes(self) -> bool:
+        """Whether it may be the best: no control, no repetition of the baseline, and scored by new subjects."""
+        return self.arm != "null" and self.config.control == "none" and self.config.of_new_subjects
 
 
 @dataclass(frozen=True)
@@ -71,20 +76,21 @@ class BrokenProcess(RuntimeError):
 
 def trial_keys(trial: Trial, clips: ClipNames) -> list[str]:
     """Keys of all folds of a trial, in the order in which it trains them."""
-    return [fold_key(trial.config, clips, fold) for seed in trial.seeds for fold in loso(clips, seed)[: trial.subjects]]
+    of_seeds = [folds(clips, trial.config.protocol, seed)[: trial.parts] for seed in trial.seeds]
+    return [fold_key(trial.config, clips, fold) for own in of_seeds for fold in own]
 
 
 def run_trial(trial: Trial, clips: Clips, done: Mapping[str, Done], resources: Resources) -> Iterator[list[FoldResult]]:
     """Train the folds that are not `done` (by key), and yield each group of folds as it ends.
 
-    Groups are cut by position in the subject order, done or not, and a group that is not wholly done is trained whole:
-    a resumed trial repeats the same arithmetic. A trial with an opponent takes the subjects in blocks, all seeds of
-    them, and stops after the block in which it is hopeless. Raises MixedArithmetic where done folds were made by
+    Groups are cut by position in the order of the folds, done or not, and a group that is not wholly done is trained
+    whole: a resumed trial repeats the same arithmetic. A trial with an opponent takes the folds in blocks, all seeds
+    of them, and stops after the block in which it is hopeless. Raises MixedArithmetic where done folds were made by
     another; a fold done by None counts, whatever made it.
     """
     release_memory()
     reset_peak()
-    course, found = Course.of(clips, trial.subjects), dict[tuple[int, str], str]()
+    course, found = Course.of(clips, trial.config.protocol, trial.parts), dict[tuple[int, str], str]()
     arithmetic = arithmetic_of(trial, device_here(resources), clips, resources)
     for block in course.blocks(trial.opponent):
         for group in _groups(trial, clips, block, arithmetic.group):
@@ -100,10 +106,10 @@ def run_trial(trial: Trial, clips: Clips, done: Mapping[str, Done], resources: R
 
 
 def _groups(trial: Trial, clips: Clips, block: range, size: int) -> Iterator[list[Fold]]:
-    """The folds of a block of subjects, seed after seed, `size` at a time."""
+    """The folds of a block, seed after seed, `size` at a time."""
     for seed in trial.seeds:
-        folds = loso(clips, seed)[block.start : block.stop]
-        yield from (folds[start : start + size] for start in range(0, len(folds), size))
+        own = folds(clips, trial.config.protocol, seed)[block.start : block.stop]
+        yield from (own[start : start + size] for start in range(0, len(own), size))
 
 
 def _rows_of(keys: list[str], done: Mapping[str, Done], arithmetic: Arithmetic) -> list[str]:
@@ -205,7 +211,7 @@ def gpus_here() -> tuple[Device, ...]:
 
 def arithmetic_of(trial: Trial, device: Device, clips: ClipNames, resources: Resources) -> Arithmetic:
     """A trial's arithmetic. The fold group follows from declared memory, never free, and from the folds of a block."""
-    block = Course.of(clips, trial.subjects).blocks(trial.opponent)[0]
+    block = Course.of(clips, trial.config.protocol, trial.parts).blocks(trial.opponent)[0]
     return arithmetic_on(device, trial.config, clips, resources, len(block))
 
 

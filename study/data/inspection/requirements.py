@@ -8,6 +8,7 @@ import numpy as np
 
 from search_spaces.config import FACTORS, TrialConfig
 from search_spaces.errors import UserError
+from search_spaces.protocols import protocol
 from study.data.clips import ClipIndex, table_of
 from study.data.readers.findings import SHOWN, classes_of_one_subject
 from study.data.sampling import START, is_short
@@ -20,13 +21,24 @@ APART = 3  # times that all frames of a video may come faster or slower than fps
 def problems(configs: Iterable[TrialConfig], index: ClipIndex) -> list[str]:
     """What configurations ask of a dataset that it does not have, one sentence each."""
     rows, configs = index.table.to_pylist(), list(configs)
-    found = [problem for config in configs for problem in _lacking(config, rows, index)]
+    found = [problem for name in {c.protocol: None for c in configs} for problem in _undivided(name, rows)]
+    found += [problem for config in configs for problem in _lacking(config, rows, index)]
     if index.widened and any(c.apex == "midpoint" and c.is_active(FACTORS["apex"]) for c in configs):
         found.append(
             f"apex: midpoint would be the middle of the window in the {index.widened} clips that the option window "
             "widened, not of their expression; name another rule, annotated or max_difference, or leave out window"
         )
     return list(dict.fromkeys(found))
+
+
+def _undivided(name: str, rows: Sequence[Row]) -> Iterator[str]:
+    """Why clips cannot be divided into folds as a protocol says."""
+    datasets, subjects = {row["dataset"] for row in rows}, {(row["dataset"], row["subject"]) for row in rows}
+    rule = protocol(name)
+    if rule.kind == "leave_one_dataset_out" and len(datasets) < 2:
+        yield f"protocol: leave_one_dataset_out needs several datasets, and all clips are of {datasets.pop()}"
+    if rule.kind == "subject_kfold" and rule.number > len(subjects):
+        yield f"protocol: {rule.number:g} folds of {len(subjects)} subjects; expected: at most as many"
 
 
 def _lacking(config: TrialConfig, rows: Sequence[Row], index: ClipIndex) -> Iterator[str]:

@@ -9,7 +9,7 @@ from search_spaces.config import BLOCKS, FACTORS, TrialConfig, choices
 from search_spaces.network_inputs import master, streams
 from study.models.sizes import training_bytes
 from study.planning.cost_model import Size, Work, computed
-from study.training.protocol import loso
+from study.training.protocol import folds
 from study.training.train import train
 from tests.small_network import SMALL
 
@@ -22,6 +22,9 @@ CONTEXT = {
     "grid": {"head": "pool"},
     "schedule": {"epochs": 3},
     "precision": {"batch_size": 5},
+    "checkpoint": {"epochs": 4},
+    "inner_share": {"checkpoint": "inner_validation", "epochs": 4},
+    "last_epochs": {"checkpoint": "mean_of_last", "epochs": 4},
 }
 OWN = """
 from torch import nn
@@ -52,6 +55,10 @@ LEVELS = {
     "precision": ("float32", "float64"),
     "hidden": (16, 24),
     "batch_size": (6, 4),
+    "protocol": ("loso", "subject_kfold(3)"),
+    "checkpoint": ("last", "mean_of_last"),
+    "inner_share": (0.2, 0.5),
+    "last_epochs": (2, 3),
 }
 
 
@@ -68,7 +75,7 @@ def pair(name: str) -> tuple[TrialConfig, TrialConfig]:
 @pytest.fixture
 def clips(random_clips):
     """Noise of its own for every master, apexes that are not in the middle, and rates that are known."""
-    made = random_clips(12, 3)
+    made = random_clips(12, 6)
     draw = np.random.default_rng(5)
     pixels = {**made.pixels}
     for change in ("per_frame", "none", "per_frame.none"):
@@ -88,8 +95,8 @@ def test_a_factor_changes_a_prediction(name, clips):
     a, b = pair(name)
     assert a.is_active(FACTORS[name]) and b.is_active(FACTORS[name])
     assert a.key() != b.key()
-    one, other = (train(config, clips, loso(clips, 0)[:2]) for config in (a, b))
-    assert not np.array_equal(np.concatenate(one), np.concatenate(other))
+    one, other = (train(config, clips, folds(clips, config.protocol, 0)[:2]) for config in (a, b))
+    assert not np.array_equal(np.concatenate(one), np.concatenate(other))  # of other clips under another protocol
 
 
 @pytest.mark.parametrize("name", sorted(set(FACTORS) - {"network"}))

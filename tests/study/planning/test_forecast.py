@@ -30,7 +30,8 @@ def in_ledger(folder) -> tuple[int, float]:
         return db.execute("select count(*), sum(iif(origin is null, seconds, 0)) from fold").fetchone()
 
 
-def test_folds_in_this_and_other_ledgers_are_known_exactly(small):
+def test_folds_in_this_and_other_ledgers_are_known_exactly(small, monkeypatch):
+    monkeypatch.setattr("study.planning.timing.BUDGET", 60)  # enough for all classes beside other work, too
     first = forecast(small.prepared(stages=ONE))
     assert (first.plan.folds, first.to_train, first.timed) == (10, 10, 0)
     assert first.measured == first.classes == 2

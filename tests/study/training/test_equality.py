@@ -112,8 +112,10 @@ class Plain(nn.Module):
 
 @cache
 def plain_loop(config, clips, f):
-    """Fold f as anybody would train it: the network after the last epoch, and what it says of the clips held out."""
+    """Fold f as anybody would train it: the network after the last epoch, and what it says of its held-out clips."""
     fold = loso(clips, 1)[f]
+    inner = validating(config, clips, fold)
+    fold = replace(fold, train=fold.train & ~inner)
     inputs = {region: normalised(config, x, fold) for region, x in sample(clips, config, 1).items()}
     name = (1, fold.held_out)
     network = Plain(config, FoldedNetwork(config, 3, [name]), 0, name)
@@ -122,6 +124,7 @@ def plain_loop(config, clips, f):
     optimiser, criterion = optimiser_of(config, network), criterion_of(config, clips, fold)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps * config.epochs)
     ordered = [rows for epoch in range(config.epochs) for rows in batches(names, 1, epoch, config.batch_size)]
+    after = []
     for step, rows in enumerate(ordered):
         seen = {
             region: shown(config, x[rows], [names[row] for row in rows], step // steps) for region, x in inputs.items()
@@ -133,9 +136,34 @@ def plain_loop(config, clips, f):
         optimiser.step()
         if config.schedule == "cosine":
             schedule.step()
-    with torch.no_grad():
-        logits = network({region: x[fold.test] for region, x in inputs.items()}, None)
-    return network, torch.softmax(logits.double(), 1).numpy()
+        if (step + 1) % steps == 0:
+            with torch.no_grad():
+                after.append(torch.softmax(network(inputs, None).double(), 1).numpy())
+    return network, taken(config, clips, after, fold.test, inner)[fold.test]
+
+
+def validating(config, clips, fold):
+    """The clips of the first training subjects by their streams, a fifth of the subjects and one at least."""
+    if config.checkpoint != "inner_validation":
+        return np.zeros(len(clips), dtype=bool)
+    training = sorted(set(clips.subjects[fold.train].tolist()))
+    training.sort(key=lambda subject: stream("inner_validation", 1, fold.held_out, subject))
+    return np.isin(clips.subjects, training[: max(1, round(config.inner_share * len(training)))])
+
+
+def taken(config, clips, after, test, inner):
+    """Of the predictions after every epoch those that a checkpoint takes."""
+    if config.checkpoint == "mean_of_last":
+        return np.mean(after[-config.last_epochs :], axis=0)
+    if config.checkpoint == "test_oracle":
+        right = [(found[test].argmax(1) == clips.labels[test]).mean() for found in after]
+        return after[right.index(max(right))]
+    if config.checkpoint == "inner_validation":
+        losses = [
+            F.nll_loss(torch.from_numpy(found[inner]).log(), torch.from_numpy(clips.labels[inner])) for found in after
+        ]
+        return after[losses.index(min(losses))]
+    return after[-1]
 
 
 def told(config, clips, fold):
@@ -274,3 +302,22 @@ def test_where_narrow_folds_share_a_convolution_the_last_digits_differ(option, c
         alone = train(config, clips, [fold])[0]
         assert (alone.argmax(1) == together.argmax(1)).all()
         np.testing.assert_allclose(alone, together, rtol=1e-4)  # 3e-7 was seen
+
+
+CHECKPOINTS = {
+    "inner_validation": {},
+    "mean_of_last": {"last_epochs": 3},
+    "test_oracle": {},
+}
+
+
+@pytest.mark.parametrize("checkpoint", CHECKPOINTS)
+def test_checkpoints_take_the_epochs_of_a_plain_loop(checkpoint, clips):
+    """In float64: the same epochs of every fold, and so the same probabilities."""
+    config = replace(SMALL, epochs=6, learning_rate=0.03, checkpoint=checkpoint, **CHECKPOINTS[checkpoint])
+    folds = loso(clips, 1)
+    found = [own for group in groups(folds, 3) for own in train(config, clips, group)]
+    for f, own in enumerate(found):
+        np.testing.assert_allclose(own, plain_loop(config, clips, f)[1], rtol=0, atol=1e-10)
+    last = train(replace(config, checkpoint="last"), clips, folds)
+    assert not np.allclose(np.concatenate(found), np.concatenate(last)), "every fold took its last epoch"

@@ -47,7 +47,7 @@ SURE, LOST = rows(0, 1, 2), rows()
 
 
 def opponent(seeds=(1,)) -> Opponent:
-    found = {(seed, subject): SURE for seed in seeds for subject in COURSE.subjects}
+    found = {(seed, subject): SURE for seed in seeds for subject in COURSE.parts}
     return Opponent(1, 1.0, COURSE.counts(seeds, found, 10), 0.1, 4)
 
 
@@ -58,26 +58,26 @@ def test_blocks_are_4_4_8_in_a_race_and_all_at_once_without():
 
 def test_only_whole_blocks_of_all_seeds_are_judged():
     seeds = (1, 2)
-    found = {(1, subject): LOST for subject in COURSE.subjects} | {(2, f"s{i}"): LOST for i in range(3)}
+    found = {(1, subject): LOST for subject in COURSE.parts} | {(2, f"s{i}"): LOST for i in range(3)}
     assert COURSE.decided(opponent(seeds), seeds, found) == 0
     assert COURSE.stop(opponent(seeds), seeds, found) is None
     found[2, "s3"] = LOST
     assert COURSE.decided(opponent(seeds), seeds, found) == 4
     stop = COURSE.stop(opponent(seeds), seeds, found)
-    assert stop.subjects == 4
+    assert stop.parts == 4
     assert stop.imputed < 1.0
 
 
 def test_a_stop_is_the_first_hopeless_subject_whatever_came_after_it():
     found = {(1, f"s{i}"): LOST if i < 6 else SURE for i in range(10)} | {(1, "s0"): SURE}
     whole = COURSE.stop(opponent(), (1,), found)
-    assert 4 < whole.subjects <= 8
-    part = {key: own for key, own in found.items() if key[1] in COURSE.subjects[:8]}
+    assert 4 < whole.parts <= 8
+    part = {key: own for key, own in found.items() if key[1] in COURSE.parts[:8]}
     assert COURSE.stop(opponent(), (1,), part) == whole
 
 
 def test_an_equal_trial_is_not_stopped_and_what_is_hopeless_only_at_the_end_is_complete():
-    same = {(1, subject): SURE for subject in COURSE.subjects}
+    same = {(1, subject): SURE for subject in COURSE.parts}
     assert COURSE.stop(opponent(), (1,), same) is None
     counts = COURSE.counts((1,), same, 10)
     late = counts.copy()
