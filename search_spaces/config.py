@@ -1,7 +1,7 @@
 """TrialConfig: a level for every factor that can change a prediction. Standard library only."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
 from functools import cache
 from typing import Any, Literal, get_args, get_origin
@@ -16,6 +16,7 @@ Sampling = Literal["uniform", "rate", "first", "centre", "start_72", "onset_apex
 Checkpoint = Literal["last", "inner_validation", "mean_of_last", "test_oracle"]
 Control = Literal["none", "permuted_labels", "shuffled_labels", "single_frame", "shuffled_time"]
 BLOCKS = "blocks"  # losolab's own network
+CLASSICAL = ("majority", "lbp_top")  # baselines that no gradient trains
 
 # The paper's three networks by name; the YAML key `architecture` sets both factors.
 ARCHITECTURES: dict[str, dict[str, str]] = {
@@ -48,6 +49,14 @@ def _of_blocks(config: "TrialConfig") -> bool:
     return config.network == BLOCKS
 
 
+def _by_gradient(config: "TrialConfig") -> bool:
+    return config.network not in CLASSICAL
+
+
+def _of_lbp_top(config: "TrialConfig") -> bool:
+    return config.network == "lbp_top"
+
+
 @dataclass(frozen=True)
 class TrialConfig:
     """A configuration. The defaults are the paper's full-face network on SMIC (arXiv 1904.01390).
@@ -58,7 +67,8 @@ class TrialConfig:
 
     network: str = factor(
         BLOCKS,
-        "blocks of convolutions as in the paper, or `package.module:factory` of your own (networks.md)",
+        "blocks of convolutions as in the paper, `package.module:factory` of your own (networks.md), or a baseline: "
+        "the commonest class (majority), LBP-TOP with a linear SVM (lbp_top)",
         decides="time network memory",
     )
     regions: Regions = factor(
@@ -68,7 +78,10 @@ class TrialConfig:
         "none", "where streams meet: before the dense layers, or after them", active=_of_blocks, decides="time memory"
     )
     input: Literal["gray", "frame_difference"] = factor(
-        "gray", "gray frames, or their difference to the onset frame", decides="time network"
+        "gray",
+        "gray frames, or their difference to the onset frame",
+        active=_by_gradient,
+        decides="time network",
     )
     frames: int = factor(
         18, "frames of a clip that the network sees", unit="frames", low=2, high=256, decides="time network memory"
@@ -170,6 +183,7 @@ class TrialConfig:
         "standard",
         "minus the mean, divided by the standard deviation, or by the maximum (the paper's); of the fold's training "
         "clips, or each clip by itself",
+        active=_by_gradient,
     )
     dropout: float = factor(
         0.5, "share of units dropped, after each block and dense layer", low=0.0, high=0.95, active=_of_blocks
@@ -177,15 +191,16 @@ class TrialConfig:
     optimiser: Literal["sgd", "nesterov", "adamw"] = factor(
         "sgd",
         "stochastic gradient descent, the same with Nesterov's momentum, or AdamW (betas .9 and .999)",
+        active=_by_gradient,
         decides="time memory",
     )
-    learning_rate: float = factor(0.01, "step size of the optimiser", low=1e-7, high=10.0)
+    learning_rate: float = factor(0.01, "step size of the optimiser", low=1e-7, high=10.0, active=_by_gradient)
     momentum: float = factor(
         0.0,
         "momentum of SGD",
         low=0.0,
         high=0.999,
-        active=lambda c: c.optimiser in ("sgd", "nesterov"),
+        active=lambda c: c.optimiser in ("sgd", "nesterov") and _by_gradient(c),
         decides="memory",
     )
     weight_decay: float = factor(
@@ -193,16 +208,24 @@ class TrialConfig:
         "of all weights and biases: added to the gradient (SGD), or apart from it (AdamW)",
         low=0.0,
         high=1.0,
+        active=_by_gradient,
         decides="memory",
     )
     schedule: Literal["constant", "cosine"] = factor(
-        "constant", "the learning rate: constant, or falling to 0 along half a cosine over all steps"
+        "constant",
+        "the learning rate: constant, or falling to 0 along half a cosine over all steps",
+        active=_by_gradient,
     )
     class_weights: Literal["none", "balanced"] = factor(
         "none", "in the loss: none, or inverse to the class's share of the fold's training clips"
     )
     flip: float = factor(
-        0.0, "augmentation: share of the clips that an epoch shows mirrored", low=0.0, high=1.0, decides="time"
+        0.0,
+        "augmentation: share of the clips that an epoch shows mirrored",
+        low=0.0,
+        high=1.0,
+        active=_by_gradient,
+        decides="time",
     )
     crop_shift: int = factor(
         0,
@@ -210,6 +233,7 @@ class TrialConfig:
         unit="pixels",
         low=0,
         high=32,
+        active=_by_gradient,
         decides="time",
     )
     temporal_jitter: int = factor(
@@ -218,16 +242,24 @@ class TrialConfig:
         unit="frames",
         low=0,
         high=64,
+        active=_by_gradient,
         decides="time",
     )
     batch_size: int = factor(
-        16, "clips a step, held-out clips of the folds included", unit="clips", low=1, high=4096, decides="time memory"
+        16,
+        "clips a step, held-out clips of the folds included",
+        unit="clips",
+        low=1,
+        high=4096,
+        active=_by_gradient,
+        decides="time memory",
     )
-    epochs: int = factor(100, "passes over the clips", low=1, high=100_000, decides="time")
+    epochs: int = factor(100, "passes over the clips", low=1, high=100_000, active=_by_gradient, decides="time")
     precision: Literal["float32", "float64", "bfloat16", "tf32"] = factor(
         "float32",
         "number format: of everything; bfloat16 for convolutions, with TF32 for a GPU's other products; or TF32 for "
         "all products (on a GPU: a CPU has none, and takes float32)",
+        active=_by_gradient,
         decides="time network memory",
     )
     control: Control = factor("none", "a control arm: what the data loses before training")
@@ -237,6 +269,7 @@ class TrialConfig:
         "which epoch's network predicts: the last; the one with the least loss on inner validation subjects, which "
         "stay out of training; the mean of the probabilities of the last `last_epochs`; or, to see what it is worth, "
         "the most accurate on the very clips that are held out",
+        active=_by_gradient,
         decides="time",
     )
     inner_share: float = factor(
@@ -244,7 +277,7 @@ class TrialConfig:
         "share of a fold's training subjects that validate",
         low=0.05,
         high=0.5,
-        active=lambda c: c.checkpoint == "inner_validation",
+        active=lambda c: c.checkpoint == "inner_validation" and _by_gradient(c),
     )
     last_epochs: int = factor(
         10,
@@ -252,9 +285,14 @@ class TrialConfig:
         unit="epochs",
         low=2,
         high=1000,
-        active=lambda c: c.checkpoint == "mean_of_last",
+        active=lambda c: c.checkpoint == "mean_of_last" and _by_gradient(c),
         decides="time",
     )
+    lbp_blocks: int = factor(
+        4, "cells a side of the face in which patterns are counted", low=1, high=16, active=_of_lbp_top
+    )
+    lbp_radius: int = factor(1, "of a pattern's circle, in pixels and in frames", low=1, high=8, active=_of_lbp_top)
+    lbp_neighbours: int = factor(8, "points on a pattern's circle", low=4, high=12, active=_of_lbp_top)
 
     def key(self) -> str:
         """Identity (SHA-256): the digest of the active factors that are not at their default."""
@@ -275,9 +313,15 @@ class TrialConfig:
         return active is None or bool(active(self))
 
     @property
+    def own_network(self) -> bool:
+        """Whether its network is one of the user's own, by package.module:factory."""
+        return ":" in self.network
+
+    @property
     def of_new_subjects(self) -> bool:
         """Whether its scores are of subjects that it never saw, neither to train nor to choose an epoch by."""
-        return protocol(self.protocol).by_subject and self.checkpoint != "test_oracle"
+        oracle = self.checkpoint == "test_oracle" and _by_gradient(self)
+        return protocol(self.protocol).by_subject and not oracle
 
     def conflicts(self) -> list[str]:
         """Levels that contradict each other, one sentence each; empty when there are none."""
@@ -286,20 +330,30 @@ class TrialConfig:
             found.append(f"regions: {self.regions} has several streams, so fusion: none must be intermediate or late")
         if _of_blocks(self) and not several and self.fusion != "none":
             found.append(f"regions: {self.regions} has one stream, so fusion: {self.fusion} must be none")
-        if self.optimiser == "nesterov" and not self.momentum:
+        if self.optimiser == "nesterov" and not self.momentum and _by_gradient(self):
             found.append("optimiser: nesterov needs momentum above 0, e.g. 0.9")
-        if self.precision == "bfloat16" and not _of_blocks(self):
+        if self.precision == "bfloat16" and self.own_network:
             found.append(
                 f"precision: bfloat16 is of losolab's own convolutions, and network {self.network} computes with its "
                 "own; take float32, tf32 or float64, or cast inside the network (torch.autocast)"
             )
-        if self.checkpoint == "mean_of_last" and self.last_epochs > self.epochs:
+        if self.checkpoint == "mean_of_last" and self.last_epochs > self.epochs and _by_gradient(self):
             found.append(f"last_epochs: {self.last_epochs} of {self.epochs} epochs; at most as many")
         smallest = min(side(self, region) for region in streams(self))
+        if _of_lbp_top(self):
+            found += self._unfit_patterns(smallest)
         for name, size, unit in ("crop_shift", smallest, "pixels"), ("temporal_jitter", self.frames, "frames"):
             if 2 * (most := getattr(self, name)) > size:
                 found.append(f"{name}: {most} of {size} {unit} leave less than half of them; at most {size // 2}")
         return found
+
+    def _unfit_patterns(self, smallest: int) -> Iterator[str]:
+        """Why patterns have no room: each needs its circle around it, on every axis."""
+        round_it = 2 * self.lbp_radius
+        if self.frames <= round_it:
+            yield f"lbp_radius: {self.lbp_radius} leaves none of {self.frames} frames; at most {(self.frames - 1) // 2}"
+        if smallest - round_it < self.lbp_blocks:
+            yield f"lbp_blocks: {self.lbp_blocks} cells of {smallest - round_it} pixels; at most as many"
 
 
 def resolve(levels: dict[str, Any]) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from search_spaces.config import ARCHITECTURES, BLOCKS, FACTORS
+from search_spaces.config import ARCHITECTURES, BLOCKS, CLASSICAL, FACTORS
 from search_spaces.protocols import protocol_name
 
 # A number that is given as text: an option's, or one such as 1e-3, which YAML reads as text.
@@ -114,8 +114,8 @@ Architecture = Literal[tuple(ARCHITECTURES)]  # type: ignore[valid-type]
 
 
 def _dotted(network: str) -> str:
-    if network != BLOCKS and not re.fullmatch(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*", network):
-        raise ValueError(f"expected: {BLOCKS}, or package.module:factory of your own")
+    if network not in (BLOCKS, *CLASSICAL) and not re.fullmatch(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*", network):
+        raise ValueError(f"expected: {', '.join((BLOCKS, *CLASSICAL))}, or package.module:factory of your own")
     return network
 
 

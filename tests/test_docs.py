@@ -51,7 +51,7 @@ def test_all_commands_are_known_to_be_run_somewhere():
 @pytest.mark.slow
 @pytest.mark.parametrize("page", [page for page, commands in COMMANDS.items() if set(commands) - set(MADE)])
 def test_commands_run(page, tmp_path):
-    """As a reader types them, one after another, in a folder with a small dataset and the README's study, of few epochs."""
+    """As a reader types them, one after another, beside a small dataset and the README's study, of fewer epochs."""
     environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
 
     def losolab(command: str) -> str:

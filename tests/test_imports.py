@@ -40,7 +40,11 @@ ROOMS: dict[str, tuple[str, str]] = {
         "study.trials study.models study.data study.system analysis.results search_spaces",
         "numpy pyarrow",
     ),
-    "study.trials": ("study.training study.models study.data study.system analysis.stats search_spaces", "numpy torch"),
+    "study.trials": (
+        "study.training study.classical study.models study.data study.system analysis.stats search_spaces",
+        "numpy torch",
+    ),
+    "study.classical": ("study.training study.data search_spaces", "numpy skimage sklearn"),
     "study.training": ("study.models study.data study.system search_spaces", "numpy torch"),
     "study.models": ("study.system search_spaces", "numpy torch triton"),
     "study.data.inspection": (
@@ -71,7 +75,7 @@ ALONE = {
     "ray": ("study/scheduling/ray_process.py", "study/cluster/"),
     "sqlite3": ("study/ledger/", "study/cli/app.py"),
 }
-HEAVY = ("torch", "ray", "optuna", "mlflow", "decord", "av", "cv2", "sklearn")
+HEAVY = ("torch", "ray", "optuna", "mlflow", "decord", "av", "cv2", "sklearn", "skimage")
 BLOCK = f"""
 import sys
 from importlib.abc import MetaPathFinder

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from search_spaces.config import BLOCKS
 from study.data.clips import ClipNames
 from study.ledger.damage import damage
 from study.ledger.schema import read_only
@@ -65,7 +64,7 @@ def _of_keys(study: Snapshot) -> Iterator[str]:
 def _can_be_checked(trial: Trial, study: Snapshot) -> bool:
     """Whether the ledger says what the trial's network is made of, where that is the user's own."""
     name = source_name(trial.config, len(study.classes))
-    return trial.config.network == BLOCKS or name in study.clips.digests
+    return not trial.config.own_network or name in study.clips.digests
 
 
 def _of_clips(clips: ClipNames, folds: Sequence[FoldRow]) -> Iterator[str]:

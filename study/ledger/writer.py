@@ -266,7 +266,7 @@ class Ledger:
 
     def _add(self, fold: FoldResult, attempt: int, origin: str | None) -> None:
         names = ("key", "configuration", "seed", "held_out", "predictions", "seconds", "peak_memory")
-        made = {"arithmetic": json.dumps(asdict(fold.arithmetic), sort_keys=True), "attempt": attempt, "origin": origin}
+        made = {"arithmetic": fold.arithmetic.to_json(), "attempt": attempt, "origin": origin}
         there = self.db.execute("select 1 from fold where key=?", (fold.key,)).fetchone()
         if there is None:
             self._insert("into fold", **{name: getattr(fold, name) for name in names}, **made, ended=time.time())

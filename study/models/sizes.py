@@ -1,8 +1,9 @@
 """What a configuration's network takes, be it losolab's or the user's own: its size, its memory, its fold group."""
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from search_spaces.config import BLOCKS, TrialConfig
+from search_spaces.config import BLOCKS, CLASSICAL, TrialConfig
 from search_spaces.errors import UserError
 from search_spaces.network_inputs import side, streams
 from study.models import geometry
@@ -12,12 +13,34 @@ if TYPE_CHECKING:  # the plan of a study of losolab's network needs no torch
     from study.models.user_network_probe import Probe
 
 
-def network_size(config: TrialConfig, n_classes: int) -> "Geometry | Probe":
+def network_size(config: TrialConfig, n_classes: int) -> "Geometry | Probe | Classical":
     """Of a configuration's network `parameters` and `multiply_adds`. Raises UserError where it cannot be built."""
+    if config.network in CLASSICAL:
+        return _classical(config, n_classes)
     return geometry.geometry(config, n_classes) if config.network == BLOCKS else _probe(config, n_classes)
 
 
-def known_size(config: TrialConfig, n_classes: int) -> "Geometry | Probe | None":
+@dataclass(frozen=True)
+class Classical:
+    """Of a baseline that no gradient trains: `features` of a clip, the weights of its SVM, products to predict one."""
+
+    features: int
+    parameters: int
+    multiply_adds: int
+
+
+def _classical(config: TrialConfig, n_classes: int) -> Classical:
+    if config.network == "majority":
+        return Classical(0, 0, 0)
+    patterns = config.lbp_neighbours * (config.lbp_neighbours - 1) + 3
+    features = len(streams(config)) * config.lbp_blocks**2 * 3 * patterns
+    machines = n_classes if n_classes > 2 else 1
+    voxels = sum(config.frames * side(config, region) ** 2 for region in streams(config))
+    circles = 3 * voxels * config.lbp_neighbours * 4  # each point is interpolated from four pixels
+    return Classical(features, machines * (features + 1), machines * features + circles)
+
+
+def known_size(config: TrialConfig, n_classes: int) -> "Geometry | Probe | Classical | None":
     """The same, or None where the user's own network is not at hand, as where a report is written elsewhere."""
     try:
         return network_size(config, n_classes)
@@ -31,7 +54,10 @@ def trial_bytes(config: TrialConfig, n_classes: int, folds: int, n_clips: int, d
     The masters themselves come beside: the processes of a machine share them. On a GPU, of the card's memory.
     """
     pixels = sum(config.frames * side(config, region) ** 2 for region in streams(config))
-    return geometry.INTERPRETER + training_bytes(config, n_classes, folds, device) + 2 * n_clips * pixels
+    own = training_bytes(config, n_classes, folds, device)
+    if config.network in CLASSICAL:
+        own = 5 * 8 * n_clips * _classical(config, n_classes).features  # the table, and copies of a fold's part, scaled
+    return geometry.INTERPRETER + own + 2 * n_clips * pixels
 
 
 def training_bytes(config: TrialConfig, n_classes: int, folds: int, device: str = "cpu") -> int:
@@ -40,6 +66,8 @@ def training_bytes(config: TrialConfig, n_classes: int, folds: int, device: str 
     Of a user's own network: weights, gradients, the optimiser's two states, and what the forward pass keeps, with as
     much again for the backward pass.
     """
+    if config.network in CLASSICAL:
+        return 0
     if config.network == BLOCKS:
         return geometry.training_bytes(config, n_classes, folds, device)
     own = _probe(config, n_classes)
@@ -51,6 +79,8 @@ def fold_group(config: TrialConfig, n_classes: int, memory_bytes: int, device: s
 
     On a CPU a user's own network trains fold by fold: mapped by torch.func it took 1.3 to 2.7 times as long there.
     """
+    if config.network in CLASSICAL:
+        return n_folds
     if config.network == BLOCKS:
         return geometry.fold_group(config, n_classes, memory_bytes, device, n_folds)
     most = 1 if device == "cpu" or _probe(config, n_classes).alone else n_folds

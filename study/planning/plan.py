@@ -6,7 +6,7 @@ from functools import cache
 from itertools import islice
 from typing import Any
 
-from search_spaces.config import BLOCKS, TrialConfig, deciding
+from search_spaces.config import TrialConfig, deciding
 from search_spaces.designs import Arm, Around, arms, arms_around, arms_of_best, follows
 from search_spaces.errors import UserError
 from search_spaces.spec import CARDS, UNNAMED, Fixed, Resources, Search, StudySpec, Top
@@ -164,7 +164,7 @@ def _unfit_networks(configs: Sequence[TrialConfig], n_classes: int, on_gpu: bool
     found = []
     for config in configs:
         try:
-            if config.network != BLOCKS:
+            if config.own_network:
                 network_size(config, n_classes)
                 found += [problem] if on_gpu and (problem := gpu_problem(config, n_classes)) else []
         except UserError as error:

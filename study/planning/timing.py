@@ -17,7 +17,7 @@ from study.models.sizes import training_bytes
 from study.planning.cost_model import Costs, Size, Work, computed
 from study.system.memory import peak_memory, reset_peak
 from study.training.protocol import loso
-from study.trials.trial import arithmetic_on, device_here, prepare_process
+from study.trials.trial import arithmetic_on, device_here, predicted, prepare_process
 
 BUDGET = 0.2  # seconds for all of it, torch's import apart; 3 s moved the default plan no more than repeating it does
 _EPOCHS = 2
@@ -29,7 +29,7 @@ def measure(costs: Costs, folds: Mapping[Work, float], resources: Resources) -> 
 
     Returns how many there were. folds: planned, of one of each class. resources: with their `gpu` known.
     """
-    classes = [work for work in folds if not costs.timed(work)]
+    classes = [work for work in folds if not costs.timed(work) and work.steps]
     if not classes:
         return 0
     prepare_process(resources)
@@ -44,8 +44,6 @@ def measure(costs: Costs, folds: Mapping[Work, float], resources: Resources) -> 
 
 def seconds_of_a_fold(work: Work, resources: Resources) -> float:
     """Of a whole fold in its group, from what two epochs more take on as few clips as have all subjects."""
-    from study.training.train import train
-
     config = _plain(work.config)
     clips = _noise(config, work.size)
     arithmetic = arithmetic_on(device_here(resources), config, clips, resources, work.size.folds(config))
@@ -53,7 +51,7 @@ def seconds_of_a_fold(work: Work, resources: Resources) -> float:
 
     def seconds(epochs: int) -> float:
         began = time.perf_counter()
-        train(dataclasses.replace(config, epochs=epochs), clips, folds, "cuda" if resources.gpu else "cpu")
+        predicted(dataclasses.replace(config, epochs=epochs), clips, folds, "cuda" if resources.gpu else "cpu")
         return time.perf_counter() - began
 
     once = seconds(1)
@@ -75,8 +73,6 @@ class Tried:
 
 def tried(config: TrialConfig, resources: Resources) -> Tried:
     """Two steps of a configuration, in the group of folds that twelve subjects make; on a GPU that must be there."""
-    from study.training.train import train
-
     size, config = Size(12, 12, 3), dataclasses.replace(_plain(config), epochs=2)
     try:
         prepare_process(resources)
@@ -84,7 +80,7 @@ def tried(config: TrialConfig, resources: Resources) -> Tried:
         group = arithmetic_on(device_here(resources), config, clips, resources, size.subjects).group
         reset_peak()
         began = time.perf_counter()
-        train(config, clips, loso(clips, 0)[:group], "cuda")
+        predicted(config, clips, loso(clips, 0)[:group], "cuda")
     except (RuntimeError, UserError) as error:
         return Tried(problem=f"{type(error).__name__}: {str(error).splitlines()[0]}")
     expected = training_bytes(config, size.classes, group, "cuda") / 2**20

@@ -14,7 +14,7 @@ from optuna.study import StudyDirection
 from search_spaces.config import FACTORS, TrialConfig, architecture, resolve
 from search_spaces.factor_schema import Range, WholeRange
 from search_spaces.spec import Search
-from study.models.geometry import geometry
+from study.models.sizes import network_size
 
 _FINITE = 100_000  # configurations that are counted one by one
 
@@ -36,7 +36,7 @@ def directions(design: Search) -> list[StudyDirection]:
 def values(design: Search, config: TrialConfig, uf1: float, n_classes: int) -> list[float]:
     """What Optuna is told of a trial, by objective: UF1, then sizes, which are computed."""
     sizes = design.objectives[1:]
-    layers = geometry(config, n_classes) if sizes else None
+    layers = network_size(config, n_classes) if sizes else None
     return [uf1, *(float(getattr(layers, name)) for name in sizes)]
 
 

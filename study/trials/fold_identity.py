@@ -3,12 +3,12 @@
 import hashlib
 import json
 import subprocess
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from search_spaces.config import BLOCKS, TrialConfig
+from search_spaces.config import TrialConfig
 from search_spaces.digests import digest
 from search_spaces.network_inputs import data_parts
 from study.data.clips import ClipNames
@@ -22,6 +22,7 @@ ROOT = Path(__file__).parents[2]
 # What a fold's predictions are made by. A test holds every module that training imports against it.
 TRAINING_SOURCES = (
     "study/training/*.py",
+    "study/classical/*.py",
     "study/trials/trial.py",
     "study/models/*.py",
     "study/data/sampling.py",
@@ -37,10 +38,10 @@ SAME_CODE = frozenset(
         "474b495b4746fa26ac7214a2f0e42b652a63884681e6f01502b9a1692455331c",  # commit e2f47eb
         "ef692f25f9f6f80a6da38374f72ccd8594500c89dd572dee7b97c0b18879b15d",  # commit 95bc9e8
         "42df8a00e6ec03e5e7b46ea903b4dc22a20e7f4844b39d4cedc32d2cb1e0cf69",  # commit 67ee91a
-        "6e8c2e0c33fcb41e540107b99a3e746229a4dac8917a57ded6acaaf6b8fe7397",  # today
+        "4c51e05124dcf58963f624a72913cef8e42dc5d2b8ba190758fe895951498128",  # today
     }
 )
-_VERSIONS = ("losolab", "torch", "numpy", "ray", "optuna", "mlflow", "decord", "av")
+_VERSIONS = ("losolab", "torch", "numpy", "ray", "optuna", "mlflow", "decord", "av", "scikit-learn", "scikit-image")
 
 
 @dataclass(frozen=True)
@@ -53,10 +54,15 @@ class Arithmetic:
     torch: str
     precision: str
     group: int  # folds trained as one network
+    libraries: str = ""  # of a baseline that no gradient trains: what computes it
 
     def machine(self) -> tuple[str, str, int, str]:
         """The part that is one for a whole study; precision and group follow from the configuration."""
         return self.device, self.capability, self.threads, self.torch
+
+    def to_json(self) -> str:
+        """As ledgers keep it: what is blank is left out, so that those of older ones stay as they are."""
+        return json.dumps({name: part for name, part in asdict(self).items() if part != ""}, sort_keys=True)
 
 
 @cache
@@ -72,7 +78,7 @@ def fold_key(config: TrialConfig, clips: ClipNames, fold: Fold) -> str:
     as a ledger names them know its digest; else the network is looked at.
     """
     own: dict[str, str] = {}
-    if config.network != BLOCKS:
+    if config.own_network:
         n_classes = len(clips.classes)
         known = clips.digests.get(source_name(config, n_classes))
         own = {"network": known or sources(config, n_classes).digest()}

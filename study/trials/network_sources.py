@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from search_spaces.config import BLOCKS, TrialConfig
+from search_spaces.config import TrialConfig
 from search_spaces.digests import digest
 from search_spaces.errors import UserError
 from search_spaces.network_inputs import side, streams
@@ -58,7 +58,7 @@ def sources(config: TrialConfig, n_classes: int) -> Sources:
 
 def discovered(configs: Sequence[TrialConfig], n_classes: int) -> dict[str, Sources]:
     """The sources of all own networks among configurations, by their names. Raises UserError."""
-    named = {source_name(config, n_classes): config for config in configs if config.network != BLOCKS}
+    named = {source_name(config, n_classes): config for config in configs if config.own_network}
     missing: dict[str, list[TrialConfig]] = {}
     for name, config in named.items():
         if name not in _known:

@@ -4,10 +4,13 @@ import json
 import os
 import platform
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from search_spaces.config import TrialConfig
+import numpy as np
+import numpy.typing as npt
+
+from search_spaces.config import CLASSICAL, TrialConfig
 from search_spaces.errors import UserError
 from search_spaces.spec import Resources
 from study.data.clips import ClipNames, Clips
@@ -126,11 +129,9 @@ def _rows_of(keys: list[str], done: Mapping[str, Done], arithmetic: Arithmetic) 
 def _train(
     config: TrialConfig, clips: Clips, group: list[Fold], keys: list[str], arithmetic: Arithmetic, graphs: bool
 ) -> list[FoldResult]:
-    from study.training.train import train  # torch: 1.3 CPU-seconds that only a process that trains pays
-
     began, device = time.perf_counter(), "cpu" if arithmetic.device == "cpu" else "cuda"
     try:
-        probabilities = train(config, clips, group, device, graphs and device == "cuda")
+        probabilities = predicted(config, clips, group, device, graphs)
     except (MemoryError, RuntimeError) as error:
         if ran_out(error):
             raise OutOfMemory(_needs(config, clips, arithmetic.group, device)) from None
@@ -152,6 +153,19 @@ def _train(
         )
         for key, fold, rows in zip(keys, group, probabilities, strict=True)
     ]
+
+
+def predicted(
+    config: TrialConfig, clips: Clips, group: Sequence[Fold], device: str, graphs: bool = False
+) -> list[npt.NDArray[np.float64]]:
+    """Train a group of folds; the probabilities of each fold's held-out clips, [n_test, C]."""
+    if config.network in CLASSICAL:
+        from study.classical import predict  # scikit-learn, for those that have such an arm
+
+        return predict.predict(config, clips, group)
+    from study.training.train import train  # torch: 1.3 CPU-seconds that only a process that trains pays
+
+    return train(config, clips, group, device, graphs and device == "cuda")
 
 
 def _needs(config: TrialConfig, clips: Clips, group: int, device: str) -> str:
@@ -222,7 +236,12 @@ def arithmetic_on(
     kind = "cpu" if device.memory is None else "cuda"
     memory = resources.host_memory if device.memory is None else resources.card_memory(device.memory)
     group = fold_group(config, len(clips.classes), memory, kind, n_folds)
-    return Arithmetic(device.name, device.capability, resources.threads, device.torch, config.precision, group)
+    precision, libraries = config.precision, ""
+    if config.network in CLASSICAL:
+        from study.classical.predict import libraries as those
+
+        precision, libraries = "float64", those(config)
+    return Arithmetic(device.name, device.capability, resources.threads, device.torch, precision, group, libraries)
 
 
 def prepare_process(resources: Resources) -> None:

@@ -9,8 +9,9 @@ import torch.nn.functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from study.models.folded_network import FoldedNetwork
+from study.training.labels import permuted, shuffled_labels
 from study.training.protocol import loso
-from study.training.train import Diverged, Material, batches, fit, loss, permuted, shuffled_labels, train
+from study.training.train import Diverged, Material, batches, fit, loss, train
 from tests.small_network import SMALL
 
 
