@@ -21,7 +21,7 @@ PLANNED = Path("<synthetic, not written yet>")  # root of an index whose videos 
 def read(path: Path | None, options: Mapping[str, Any]) -> ClipIndex:
     """The index that these options give, from parameters alone; a path is not needed and not looked at."""
     spec = from_options(options)
-    index = index_of(spec, PLANNED, {"options": asdict(spec)})
+    index = index_of(spec, PLANNED, {"options": spec.options()})
     return replace(index, notes=tuple(classes_of_one_subject(index.table.to_pylist(), index.classes)))
 
 

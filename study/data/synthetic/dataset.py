@@ -1,7 +1,8 @@
 """The synthetic dataset with a planted answer: the class lies in brow and mouth together, and only in their motion."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -32,6 +33,7 @@ class Synthetic:
     drift: float = 1.0  # pixels that a head moves in a clip, at most
     noise: float = 2.0  # gray levels, the mean over subjects
     blinks: float = 0.15  # probability of a blink in a clip, the mean over subjects
+    subject_bias: float = 0.0  # share of a subject's clips that show its favourite class: its looks tell the class
 
     def __post_init__(self) -> None:
         limits = {
@@ -42,6 +44,7 @@ class Synthetic:
             "drift": (0, 3),
             "noise": (0, 50),
             "blinks": (0, 0.5),
+            "subject_bias": (0, 1),
         }
         problems = [
             f"synthetic data: {name} is {getattr(self, name)}; valid: {low} to {high}"
@@ -50,6 +53,10 @@ class Synthetic:
         ]
         if problems:
             raise UserError(problems)
+
+    def options(self) -> dict[str, Any]:
+        """As they are written down; of datasets as there were before a bias it says nothing."""
+        return {name: value for name, value in asdict(self).items() if name != "subject_bias" or value}
 
 
 @dataclass(frozen=True)
@@ -73,12 +80,22 @@ def clips(spec: Synthetic) -> list[Clip]:
     people = [subject(spec, number) for number in range(spec.subjects)]
     counts = apportion(draw.permutation(np.linspace(0.5, 1.5, spec.subjects)), spec.subjects * spec.clips)
     expressions = draw.permutation(np.repeat(CLASSES, apportion(np.array(SHARES), counts.sum())))
+    expressions = _biased(spec, expressions, counts)
     wrong = draw.permutation(len(expressions)) < round(spec.mislabelled * len(expressions))
     owners = [(person, number) for person, count in zip(people, counts, strict=True) for number in range(count)]
     return [
         clip(spec, person, number, str(expression), bool(mistaken))
         for (person, number), expression, mistaken in zip(owners, expressions, wrong, strict=True)
     ]
+
+
+def _biased(spec: Synthetic, expressions: npt.NDArray[np.str_], counts: npt.NDArray[np.int64]) -> npt.NDArray[np.str_]:
+    """The expressions with the favourite class of each subject in a share of its clips; the classes' shares about stay."""
+    if not spec.subject_bias:
+        return expressions
+    draw = generator(spec, "subject_bias")
+    favourites = draw.permutation(np.repeat(CLASSES, apportion(np.array(SHARES), spec.subjects)))
+    return np.where(draw.random(len(expressions)) < spec.subject_bias, np.repeat(favourites, counts), expressions)
 
 
 def clip(spec: Synthetic, person: Subject, number: int, expression: str, mistaken: bool) -> Clip:

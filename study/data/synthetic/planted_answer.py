@@ -3,7 +3,6 @@
 import json
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from fractions import Fraction
 from functools import cache
 from itertools import product
@@ -64,10 +63,27 @@ def truth(spec: Synthetic) -> dict[str, object]:
         for seen in set(SEEN.values())
     }
     return {
-        "options": asdict(spec),
+        "options": spec.options(),
         "ideal_uf1": {"regions": {level: dict(scores[seen]) for level, seen in SEEN.items()}},
         "planted": [{"factor": factor, "level": level, "expect": expect} for factor, level, expect in PLANTED],
-    }
+    } | ({"identity_uf1": round(identity_uf1(clips(spec)), 4)} if spec.subject_bias else {})
+
+
+def identity_uf1(dataset: Sequence[Clip]) -> float:
+    """Pooled UF1 of an observer who sees only whose clip it is, and says the commonest label of the subject's others.
+
+    What a split of clips gives away, and LOSO does not; of labels that are equally common the first.
+    """
+    own = defaultdict[str, Counter[str]](Counter)
+    for one in dataset:
+        own[one.subject.name][one.label] += 1
+    table = np.zeros((len(CLASSES), len(CLASSES)))
+    for one in dataset:
+        others = own[one.subject.name] - Counter([one.label])
+        said = max(CLASSES, key=lambda name: others[name])
+        table[CLASSES.index(one.label), CLASSES.index(said)] += 1
+    hits, margins = table.diagonal(), table.sum(0) + table.sum(1)
+    return float((2 * hits / margins).mean())
 
 
 def planted(file: Path) -> dict[str, object] | None:
