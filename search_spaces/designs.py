@@ -75,17 +75,24 @@ def arms_around(stage: str, design: Around, winner: TrialConfig, baseline: Trial
 def _arms(stage: str, design: Fixed, named: Mapping[str, TrialConfig]) -> Iterator[Arm]:
     """Named configurations as arms, the first of them the one that is changed; then the design's controls of it."""
     centre, seen = next(iter(named.values())), set[str]()
+    outer = protocol(centre.protocol).outer  # a control or the null arm is no candidate: nothing is chosen within it
     for name, config in named.items():
         if config.key() not in seen:  # a factorial holds the baseline as one of its cells
             seen.add(config.key())
             yield Arm(stage, name, config, seeds(stage, design.seeds), difference(config, centre))
     for control in design.controls:
         if control == "null":
-            yield Arm(stage, "null", centre, seeds(stage, design.seeds, FIRST_NULL_SEED), {})
+            yield Arm(
+                stage,
+                "null",
+                dataclasses.replace(centre, protocol=outer),
+                seeds(stage, design.seeds, FIRST_NULL_SEED),
+                {},
+            )
             continue
         # A single frame has no difference to an onset frame: it is shown as it is.
         shown = "gray" if control == "single_frame" else centre.input
-        config = dataclasses.replace(centre, control=control, input=shown)
+        config = dataclasses.replace(centre, control=control, input=shown, protocol=outer)
         many = max(design.seeds, _SHUFFLED_SEEDS) if control == "shuffled_labels" else design.seeds
         yield Arm(stage, control, config, seeds(stage, many), difference(config, centre))
 
@@ -125,7 +132,8 @@ def difference(config: TrialConfig, baseline: TrialConfig) -> dict[str, Any]:
 
 def comparable(one: TrialConfig, other: TrialConfig) -> bool:
     """Whether a test over subjects can tell their scores apart: those of new subjects, by the same folds."""
-    return one.of_new_subjects and other.of_new_subjects and one.protocol == other.protocol
+    same = protocol(one.protocol).outer == protocol(other.protocol).outer
+    return same and one.of_new_subjects and other.of_new_subjects
 
 
 def conflicts(spec: StudySpec) -> list[str]:
@@ -136,6 +144,10 @@ def conflicts(spec: StudySpec) -> list[str]:
         found.append(
             "baseline.protocol: expected: the study's protocol at the top of the file, which is the baseline's"
         )
+    if alone := [a.name for a in arms(spec) if _is_nested(a.config.protocol) and not _is_nested(spec.protocol)]:
+        found.append(f"arm {alone[0]}: protocol: nested_loso is a whole study's; give it at the top of the study file")
+    if _is_nested(spec.protocol):
+        found += _unfit_for_nesting(spec)
     for stage, design in spec.stages.items():
         if isinstance(design, Search):
             found += [f"stages.{stage}.{problem}" for problem in _unfit_for_search(spec.baseline_config(), design)]
@@ -145,6 +157,20 @@ def conflicts(spec: StudySpec) -> list[str]:
             what = "design: top takes the best of" if isinstance(design, Top) else "around: winner needs"
             found.append(f"stages.{stage}.{what} a search, and no stage before it has design: search")
     return list(dict.fromkeys(found))
+
+
+def _is_nested(name: str) -> bool:
+    return protocol(name).kind == "nested_loso"
+
+
+def _unfit_for_nesting(spec: StudySpec) -> Iterator[str]:
+    """What cannot be a candidate among which every outer fold chooses."""
+    for stage, design in spec.stages.items():
+        if not isinstance(design, Listed | Factorial) or follows(design):
+            yield f"stages.{stage}: under nested_loso expected: design: listed or factorial, whose arms are known"
+    for arm in arms(spec):
+        if arm.config.checkpoint == "test_oracle":
+            yield f"{arm.stage}, arm {arm.name}: checkpoint: test_oracle is no candidate for a choice: take another"
 
 
 def _unfit_for_search(baseline: TrialConfig, design: Search) -> Iterator[str]:

@@ -5,21 +5,22 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, Literal, get_args
 
-Kind = Literal["loso", "subject_kfold", "leave_one_dataset_out", "holdout"]
+Kind = Literal["loso", "subject_kfold", "leave_one_dataset_out", "holdout", "nested_loso"]
 LOSO = "loso"
 _NUMBER: dict[str, tuple[str, type, float, float, float]] = {  # its key, type, range and default, where a kind has one
     "subject_kfold": ("folds", int, 2, 1000, 5),
     "holdout": ("share", float, 0.05, 0.5, 0.2),
+    "nested_loso": ("inner", int, 2, 20, 5),
 }
 _EXPECTED = (
-    "expected: loso, leave_one_dataset_out, {kind: subject_kfold, folds: 2 to 1000} or "
-    "{kind: holdout, share: 0.05 to 0.5}"
+    "expected: loso, leave_one_dataset_out, {kind: subject_kfold, folds: 2 to 1000}, "
+    "{kind: holdout, share: 0.05 to 0.5} or {kind: nested_loso, inner: 2 to 20}"
 )
 
 
 @dataclass(frozen=True)
 class Protocol:
-    """number: how many folds the subjects are dealt to, or the share of the clips that a split holds out."""
+    """number: how many folds subjects are dealt to (of nested_loso within each), or a split's share of the clips."""
 
     kind: Kind
     number: float = 0
@@ -34,6 +35,11 @@ class Protocol:
         return self.kind != "holdout"
 
     @property
+    def outer(self) -> str:
+        """The name of the protocol by whose folds its scores are: a nested one chooses within those of LOSO."""
+        return LOSO if self.kind == "nested_loso" else str(self)
+
+    @property
     def raced(self) -> bool:
         """Whether there are enough folds, each of some subjects, to judge a proposal by the first of them."""
         return self.kind in ("loso", "subject_kfold")
@@ -45,6 +51,7 @@ class Protocol:
             "loso": "leave-one-subject-out",
             "subject_kfold": f"{self.number:g} folds of whole subjects",
             "leave_one_dataset_out": "leave-one-dataset-out",
+            "nested_loso": f"leave-one-subject-out, within each the choice by {self.number:g} folds of the others",
             "holdout": f"a random split of the clips for every seed, {100 * self.number:g} % held out, "
             "subjects on both sides",
         }[self.kind]

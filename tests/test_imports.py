@@ -21,8 +21,8 @@ ROOMS: dict[str, tuple[str, str]] = {
         "rich typer",
     ),
     "study.scheduling": (
-        "study.cluster study.planning study.search study.ledger study.trials study.data.inspection study.data.readers "
-        "study.data.cache study.data study.system analysis.stats analysis.results search_spaces",
+        "study.cluster study.planning study.search study.ledger study.trials study.training study.data.inspection "
+        "study.data.readers study.data.cache study.data study.system analysis.stats analysis.results search_spaces",
         "cloudpickle numpy torch",
     ),
     "study.cluster": ("study.planning study.trials study.data study.system search_spaces", "ray"),
@@ -37,7 +37,7 @@ ROOMS: dict[str, tuple[str, str]] = {
         "mlflow numpy sqlalchemy",
     ),
     "study.ledger": (
-        "study.trials study.models study.data study.system analysis.results search_spaces",
+        "study.trials study.training study.models study.data study.system analysis.stats analysis.results search_spaces",
         "numpy pyarrow",
     ),
     "study.trials": (

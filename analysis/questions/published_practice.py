@@ -32,7 +32,7 @@ def apart(own: Mapping[str, Any], base: Mapping[str, Any], centre: str) -> str |
     """Why two configurations are not tested against each other; None where they are."""
     if "test_oracle" in (own.get("checkpoint"), base.get("checkpoint")):
         return "an epoch that was chosen on the test clips is no rival in a test"
-    one, other = (str(levels.get("protocol", LOSO)) for levels in (own, base))
+    one, other = (protocol(str(levels.get("protocol", LOSO))).outer for levels in (own, base))
     if one != other:
         return f"its protocol is {one}, the {centre}'s {other}: other clips were in training"
     return None if by_subject(own) else f"{one} has subjects on both sides: no test over subjects holds"

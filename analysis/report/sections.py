@@ -15,6 +15,7 @@ from analysis.questions import (
     effects,
     importance,
     main_table,
+    nested,
     pareto,
     ranking,
     selection,
@@ -97,6 +98,9 @@ def _stage(results: Results, counted: Confusions, found: Ablation) -> Iterator[S
     tables = (main_table.headline(results, found), *([_told(parts, found)] if parts else []))
     asked = main_table.questions(found)
     yield Section(main_table.question(found), main_table.sentence(found), tables, drawn, asked, found.findings)
+    if inside := nested.nested(results, counted, found):
+        asks = "What is the choice among these configurations worth?"
+        yield Section(asks, nested.answer(inside), (nested.table(inside),))
     truth = planted(results, found)
     if truth:
         said = _planted(truth)

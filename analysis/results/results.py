@@ -101,6 +101,8 @@ class Metadata:
     # (dataset, subject) by whose scores alone the search chose, and which alone its trials hold out; none: by all.
     chosen_by: tuple[tuple[str, str], ...] = ()
     added: tuple[str, ...] = ()  # arms, seeds and proposals that came after the study had begun, and after which report
+    # (stage, seed, dataset, subject, arm): of a nested protocol, the arm that the inner folds chose for a subject.
+    chosen_inside: tuple[tuple[str, int, str, str, str], ...] = ()
     equivalence: float = MARGIN  # differences of UF1 up to this are of no practical matter
 
     @classmethod
@@ -110,7 +112,8 @@ class Metadata:
         arms = tuple(Arm(**arm) for arm in raw["arms"])
         lists = {name: tuple(raw[name]) for name in ("classes", "notes", "objectives", "added") if name in raw}
         choosers = tuple((str(dataset), str(subject)) for dataset, subject in raw.get("chosen_by", ()))
-        return cls(**{**raw, **lists, "arms": arms, "chosen_by": choosers})
+        inside = tuple((str(a), int(seed), *map(str, rest)) for a, seed, *rest in raw.get("chosen_inside", ()))
+        return cls(**{**raw, **lists, "arms": arms, "chosen_by": choosers, "chosen_inside": inside})
 
 
 @dataclass(frozen=True)

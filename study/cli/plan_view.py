@@ -7,6 +7,7 @@ from rich.console import Console
 
 from search_spaces.designs import BASELINE, WINNER, Arm
 from search_spaces.errors import UserError
+from search_spaces.protocols import protocol
 from search_spaces.spec import Resources
 from study.cli.progress_display import duration
 from study.cli.terminal import say
@@ -14,7 +15,7 @@ from study.cli.text_table import Column, TextTable
 from study.cluster.nodes import Member, arithmetic_problem, serving
 from study.planning.detectable_effects import advice
 from study.planning.forecast import Forecast
-from study.planning.plan import Cost, PlannedSearch
+from study.planning.plan import Cost, Plan, PlannedSearch
 
 _COLUMNS = (
     Column("stage", drop=1),
@@ -32,6 +33,8 @@ _MOST_ROWS = 50
 def print_forecast(console: Console, made: Forecast, notes: tuple[str, ...]) -> None:
     """The plan by stage and arm, then what is there already, what the rest costs, and what it could find."""
     plan = made.plan
+    for line in _nesting(plan):
+        say(console, line)
     rows = [_row(s.stage, "(proposals)", "", s.cost, made.there(s.stage, None)) for s in plan.searches]
     rows += [_row(s.stage, "(from the search, at most)", "", s.cost, made.there_in(s.stage)) for s in plan.following]
     rows += _arms(made)
@@ -42,6 +45,22 @@ def print_forecast(console: Console, made: Forecast, notes: tuple[str, ...]) -> 
         say(console, note, "!", "yellow")
     for line in [*map(_space, plan.searches), *_balance(made), *advice(plan), "Nothing was started."]:
         say(console, line)
+
+
+def _nesting(plan: Plan) -> list[str]:
+    """How many folds a nested protocol makes of every stage, which is many."""
+    rule = protocol(plan.spec.protocol)
+    if rule.kind != "nested_loso":
+        return []
+    own = {stage: [arm for arm, _ in plan.arms if arm.stage == stage] for stage in plan.spec.stages}
+    candidates = {
+        stage: [arm for arm in arms if arm.config.protocol == plan.spec.protocol] for stage, arms in own.items()
+    }
+    return [
+        f"{stage}: {plan.size.subjects} outer x (1 + {rule.number:g} inner) folds x {len(arms)} candidates x "
+        f"{len(arms[0].seeds)} seeds = {sum(plan.size.folds(arm.config) * len(arm.seeds) for arm in arms):,} folds"
+        for stage, arms in candidates.items()
+    ]
 
 
 def _arms(made: Forecast) -> list[tuple[str, ...]]:

@@ -10,6 +10,7 @@ from study.data.clips import ClipNames
 from study.ledger.damage import damage
 from study.ledger.schema import read_only
 from study.ledger.snapshot import FoldRow, Snapshot, snapshot
+from study.training.protocol import of_outer_fold
 from study.trials.fold_identity import SAME_CODE, TRAINING_VERSION
 from study.trials.network_sources import source_name
 from study.trials.trial import Trial, trial_keys
@@ -79,7 +80,8 @@ def _of_clips(clips: ClipNames, folds: Sequence[FoldRow]) -> Iterator[str]:
         for clip in sorted(own[fold.held_out] - {row[0] for row in rows}):
             yield f"seed {fold.seed}, held out {fold.held_out}: clip {clip} has no prediction"
         for clip, y_true, *_ in rows:
-            seen[fold.configuration, fold.seed][clip] += 1
+            if of_outer_fold(fold.held_out) is None:
+                seen[fold.configuration, fold.seed][clip] += 1
             if truth.setdefault(clip, y_true) != y_true:
                 yield f"clip {clip}: its y_true is {truth[clip]} and, in seed {fold.seed}, {y_true}"
             if clip not in known:

@@ -12,6 +12,7 @@ from analysis.results.results import METADATA_KEY, PREDICTIONS, TRIALS
 from search_spaces.files import written_whole
 from study.ledger.audit import marks
 from study.ledger.damage import NOT_EXPORTED
+from study.ledger.nested_choices import nested_choices
 from study.ledger.snapshot import Snapshot, TrialRow, begun_study
 from study.models.sizes import known_size
 
@@ -26,12 +27,19 @@ def export(folder: Path) -> None:
     study = begun_study(folder, "its run never began: there is nothing to write")
     description = {key: part for key, part in study.description.items() if key not in NOT_EXPORTED}
     places = {clip: (dataset, subject, name) for clip, dataset, subject, name in study.description["clips"]}
+    of_subject = {
+        held_out: places[clip][:2]
+        for clip, held_out in zip(study.clips.ids.tolist(), study.clips.subjects.tolist(), strict=True)
+    }
     parts = [
         pa.Table.from_pylist([line for row in some for line in _predictions(study, row, places)], PREDICTIONS)
         for some in (study.trials[i : i + _TRIALS] for i in range(0, max(1, len(study.trials)), _TRIALS))
     ]
     notes = [*description["notes"], *marks(study.folds)]
-    metadata = description | {"notes": notes, "name": study.name, "provenance": study.provenance}
+    inside = [[stage, seed, *of_subject[subject], arm] for stage, seed, subject, arm in nested_choices(study)]
+    metadata = (
+        description | {"chosen_inside": inside} | {"notes": notes, "name": study.name, "provenance": study.provenance}
+    )
     table = pa.Table.from_pylist([_trial(study, row) for row in study.trials], TRIALS)
     (folder / "study.yaml").write_text(study.file, encoding="utf-8")
     _write(pa.concat_tables(parts).combine_chunks(), folder / "predictions.parquet")

@@ -19,6 +19,7 @@ from search_spaces.spec import StudySpec
 from study.data.clips import ClipNames
 from study.ledger.damage import damage
 from study.ledger.schema import ledger_path, read_only
+from study.training.protocol import of_outer_fold
 from study.trials.fold_identity import Arithmetic, read_arithmetic
 from study.trials.subject_order import Course
 from study.trials.trial import Trial
@@ -149,9 +150,9 @@ class Snapshot:
         return [fold for seed in row.trial.seeds for fold in self._of_run.get((row.key, seed), ())]
 
     def counted(self, row: TrialRow) -> list[FoldRow]:
-        """The folds that count for a trial: of a pruned one those up to its race's end, not what came after."""
+        """The folds that count for a trial: no inner ones, and of a pruned one those up to its race's end."""
         if row.state != "pruned":
-            return self.folds_of(row)
+            return [fold for fold in self.folds_of(row) if of_outer_fold(fold.held_out) is None]
         parts = self.course.parts[: (row.kept or 0) // len(row.trial.seeds)]
         return [fold for fold in self.folds_of(row) if fold.held_out in parts]
 

@@ -37,7 +37,8 @@ class Size:
     def folds(self, config: TrialConfig) -> int:
         """How many a seed of a configuration has, by its protocol."""
         rule = protocol(config.protocol)
-        most = {"loso": self.subjects, "leave_one_dataset_out": self.datasets, "holdout": 1}
+        inner = self.subjects * (1 + min(self.subjects - 1, int(rule.number)))
+        most = {"loso": self.subjects, "leave_one_dataset_out": self.datasets, "holdout": 1, "nested_loso": inner}
         return most.get(rule.kind) or min(self.subjects, int(rule.number))
 
 

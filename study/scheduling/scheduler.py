@@ -19,6 +19,7 @@ from search_spaces.spec import Resources
 from study.data.clips import Clips
 from study.ledger.fold_reuse import Library
 from study.ledger.writer import LEFT, LOST, Ledger, Outcome
+from study.training.protocol import of_outer_fold
 from study.trials.fold_identity import Arithmetic
 from study.trials.network_sources import discovered
 from study.trials.subject_order import Course
@@ -237,8 +238,9 @@ class Scheduler:
         if self.keys[trial.number] - set(self.ledger.done(trial)):
             return None
         rows: dict[int, list[list[object]]] = {seed: [] for seed in trial.seeds}
-        for (seed, _), own in self.ledger.predictions(trial).items():
-            rows[seed] += json.loads(own)
+        for (seed, held_out), own in self.ledger.predictions(trial).items():
+            if of_outer_fold(held_out) is None:
+                rows[seed] += json.loads(own)
         value = float(np.mean([self._uf1(own) for own in rows.values()]))
         return Outcome("complete", len(self.keys[trial.number]), value)
 

@@ -14,6 +14,8 @@ from study.data.clips import ClipNames
 
 Mask = npt.NDArray[np.bool_]
 
+_INNER = " > inner fold "  # between the subject that is held out and the inner fold's number
+
 
 @dataclass(frozen=True)
 class Fold:
@@ -28,17 +30,29 @@ class Fold:
 def folds(clips: ClipNames, name: str, seed: int) -> list[Fold]:
     """The folds of the protocol of this name, in the order in which every trial takes them.
 
-    But for `holdout` no subject is on both sides, every clip is held out once, and all seeds have the same folds.
+    But for `holdout` no subject is on both sides, every clip is held out once, and all seeds have the same folds. Of
+    `nested_loso` the outer folds come first, those of LOSO; then for each of them its inner folds, by which a
+    configuration is chosen for it, and in which none of its clips has a part.
     """
     rule = protocol(name)
     if rule.kind == "holdout":
         return [Fold(seed, "split", ~(test := _split(clips, rule.number, seed)), test)]
+    if rule.kind == "nested_loso":
+        return loso(clips, seed) + [
+            Fold(seed, held_out, ~(test | outer), test) for held_out, outer, test in _inner(clips, rule)
+        ]
     return [Fold(seed, held_out, ~test, test) for held_out, test in _parts(clips, rule)]
 
 
 def loso(clips: ClipNames, seed: int) -> list[Fold]:
     """Leave-one-subject-out: a fold a subject, in their shuffled order."""
     return folds(clips, LOSO, seed)
+
+
+def of_outer_fold(held_out: str) -> str | None:
+    """The subject for which a configuration is chosen by a fold of this name; None of a fold that is no inner one."""
+    outer, mark, _ = held_out.partition(_INNER)
+    return outer if mark else None
 
 
 def parts(clips: ClipNames, name: str) -> list[str]:
@@ -62,6 +76,20 @@ def _parts(clips: ClipNames, rule: Protocol) -> tuple[tuple[str, Mask], ...]:
     of_clip = clips.datasets() if rule.kind == "leave_one_dataset_out" else clips.subjects
     names = sorted(set(clips.datasets().tolist())) if rule.kind == "leave_one_dataset_out" else order
     return tuple((name, of_clip == name) for name in names)
+
+
+@lru_cache(maxsize=8)
+def _inner(clips: ClipNames, rule: Protocol) -> tuple[tuple[str, Mask, Mask], ...]:
+    """The inner folds of each subject: their name, the subject's clips, and those held out of the others'."""
+    order = shuffled(clips.subjects.tolist(), clips.digests["index"])
+    found = []
+    for subject in order:
+        outer = clips.subjects == subject
+        dealt = deal(clips, [other for other in order if other != subject], int(rule.number))
+        found += [
+            (f"{subject}{_INNER}{i}", outer, np.isin(clips.subjects, own)) for i, own in enumerate(dealt, 1) if own
+        ]
+    return tuple(found)
 
 
 def deal(clips: ClipNames, order: list[str], many: int) -> list[list[str]]:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from search_spaces.protocols import protocol, protocol_name
 from study.data.clips import ClipNames
-from study.training.protocol import deal, folds, loso, shuffled
+from study.training.protocol import deal, folds, loso, of_outer_fold, shuffled
 
 DEALT = [["s028", "s602"], ["s636", "s417"], ["s524", "s258"]]  # the first subjects of the first folds
 BY_SUBJECT = ("loso", "subject_kfold(3)", "subject_kfold(5)", "leave_one_dataset_out")
@@ -53,6 +53,22 @@ def test_a_split_holds_out_its_share_of_every_class_anew_for_every_seed(clips, s
     assert held_out(clips, f"holdout({share})", 1) == held_out(turned, f"holdout({share})", 1)
     splits = [held_out(clips, f"holdout({share})", seed)["split"] for seed in range(8)]
     assert len(set(map(frozenset, splits))) > 1
+
+
+@given(clips=composites(), inner=st.sampled_from([2, 3, 5]))
+def test_an_inner_fold_has_no_clip_of_the_subject_it_chooses_for(clips, inner):
+    found = folds(clips, f"nested_loso({inner})", 3)
+    outer = loso(clips, 3)
+    assert [fold.held_out for fold in found[: len(outer)]] == [fold.held_out for fold in outer]
+    for fold in outer:
+        own = [other for other in found if of_outer_fold(other.held_out) == fold.held_out]
+        assert len(own) == min(inner, len(outer) - 1)
+        assert not any(((other.test | other.train) & fold.test).any() for other in own)
+        assert (np.sum([other.test for other in own], axis=0) == fold.train).all()
+        for other in own:
+            assert not {*clips.subjects[other.test]} & {*clips.subjects[other.train]}
+    turned = replace(clips, ids=clips.ids[::-1], subjects=clips.subjects[::-1], labels=clips.labels[::-1])
+    assert held_out(clips, f"nested_loso({inner})", 3) == held_out(turned, f"nested_loso({inner})", 3)
 
 
 def test_the_deal_of_subjects_is_written_down_and_even():
