@@ -37,7 +37,8 @@ ROOMS: dict[str, tuple[str, str]] = {
         "mlflow numpy sqlalchemy",
     ),
     "study.ledger": (
-        "study.trials study.training study.models study.data study.system analysis.stats analysis.results search_spaces",
+        "study.trials study.training study.models study.data study.system analysis.stats analysis.results "
+        "search_spaces",
         "numpy pyarrow",
     ),
     "study.trials": (

@@ -52,10 +52,8 @@ def _nesting(plan: Plan) -> list[str]:
     rule = protocol(plan.spec.protocol)
     if rule.kind != "nested_loso":
         return []
-    own = {stage: [arm for arm, _ in plan.arms if arm.stage == stage] for stage in plan.spec.stages}
-    candidates = {
-        stage: [arm for arm in arms if arm.config.protocol == plan.spec.protocol] for stage, arms in own.items()
-    }
+    inside = [arm for arm, _ in plan.arms if arm.config.protocol == plan.spec.protocol]
+    candidates = {stage: [arm for arm in inside if arm.stage == stage] for stage in plan.spec.stages}
     return [
         f"{stage}: {plan.size.subjects} outer x (1 + {rule.number:g} inner) folds x {len(arms)} candidates x "
         f"{len(arms[0].seeds)} seeds = {sum(plan.size.folds(arm.config) * len(arm.seeds) for arm in arms):,} folds"

@@ -90,7 +90,7 @@ def clips(spec: Synthetic) -> list[Clip]:
 
 
 def _biased(spec: Synthetic, expressions: npt.NDArray[np.str_], counts: npt.NDArray[np.int64]) -> npt.NDArray[np.str_]:
-    """The expressions with the favourite class of each subject in a share of its clips; the classes' shares about stay."""
+    """The expressions, in a share of each subject's clips its favourite class; the classes' shares about stay."""
     if not spec.subject_bias:
         return expressions
     draw = generator(spec, "subject_bias")
