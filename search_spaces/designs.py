@@ -46,7 +46,7 @@ def arms(spec: StudySpec) -> list[Arm]:
         arm
         for stage, design in spec.stages.items()
         if isinstance(design, Fixed) and not follows(design)
-        for arm in _arms(stage, design, {BASELINE: baseline, **_changed(baseline, design)})
+        for arm in _arms(stage, design, {BASELINE: baseline, **changed_arms(baseline, design)})
     ]
 
 
@@ -69,7 +69,7 @@ def arms_around(stage: str, design: Around, winner: TrialConfig, baseline: Trial
     if isinstance(design, OneAtATime):
         for name, levels in _set_back(winner, baseline):
             own[f"- {name}"] = dataclasses.replace(winner, **levels)
-    return list(_arms(stage, design, own | _changed(winner, design)))
+    return list(_arms(stage, design, own | changed_arms(winner, design)))
 
 
 def _arms(stage: str, design: Fixed, named: Mapping[str, TrialConfig]) -> Iterator[Arm]:
@@ -81,6 +81,8 @@ def _arms(stage: str, design: Fixed, named: Mapping[str, TrialConfig]) -> Iterat
             seen.add(config.key())
             yield Arm(stage, name, config, seeds(stage, design.seeds), difference(config, centre))
     for control in design.controls:
+        if control == "capacity":  # its arms are among the design's (study.planning.capacity)
+            continue
         if control == "null":
             yield Arm(
                 stage,
@@ -105,7 +107,7 @@ def _set_back(winner: TrialConfig, baseline: TrialConfig) -> Iterator[tuple[str,
     yield from ((name, {name: level}) for name, level in levels.items())
 
 
-def _changed(centre: TrialConfig, design: Fixed) -> dict[str, TrialConfig]:
+def changed_arms(centre: TrialConfig, design: Fixed) -> dict[str, TrialConfig]:
     """The configurations that a design makes of one, by name."""
     return {name: dataclasses.replace(centre, **resolve(levels)) for name, levels in _changes(design)}
 
@@ -152,6 +154,8 @@ def conflicts(spec: StudySpec) -> list[str]:
         if isinstance(design, Search):
             found += [f"stages.{stage}.{problem}" for problem in _unfit_for_search(spec.baseline_config(), design)]
         if isinstance(design, Fixed):
+            if "capacity" in design.controls and (follows(design) or not isinstance(design, Listed | OneAtATime)):
+                found.append(f"stages.{stage}.controls: capacity is for one_at_a_time and listed around the baseline")
             found += [f"stages.{stage}: {problem}" for problem in _repeats(spec.baseline_config(), design)]
         if follows(design) and not any(isinstance(d, Search) for d in spec.before(stage).values()):
             what = "design: top takes the best of" if isinstance(design, Top) else "around: winner needs"

@@ -15,7 +15,7 @@ from search_spaces.protocols import LOSO
 Stage = Literal["search", "confirm", "ablate"]
 Centre = Literal["baseline", "winner"]  # of the stages before: the configuration that arms change
 Objective = Literal["uf1", "parameters", "multiply_adds"]
-ControlArm = Literal["null", "permuted_labels", "shuffled_labels", "single_frame", "shuffled_time"]
+ControlArm = Literal["null", "permuted_labels", "shuffled_labels", "single_frame", "shuffled_time", "capacity"]
 
 MOST_ARMS = 20_000  # of a stage: all are made before it begins
 Proposals = Annotated[int, whole(1, 50_000)]

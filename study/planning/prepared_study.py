@@ -15,6 +15,7 @@ from study.data.inspection import frame_rates, requirements
 from study.data.video.cropping import region_of
 from study.data.video.regions import MASTER
 from study.ledger.changed_data import changed_data
+from study.planning.capacity import unmatched, with_capacity_arms
 from study.planning.choosing_subjects import many_that_choose, settled
 from study.planning.cost_model import timed_in
 from study.planning.plan import Plan, configurations, make_plan, unbuildable
@@ -47,7 +48,8 @@ def prepare(spec: StudySpec, file: str) -> Study:
     timed = frame_rates.timed(configurations(spec), named, store.known(spec.storage / "cache"))
     index = requirements.without_short(configurations(spec), timed)
     without_pixels = assemble(index, {})
-    spec = settled(spec, without_pixels, spec.storage / spec.name)
+    spec = with_capacity_arms(settled(spec, without_pixels, spec.storage / spec.name), len(index.classes))
+    index = replace(index, notes=(*index.notes, *unmatched(spec, len(index.classes))))
     on_gpu = bool(spec.resources.where(here().gpus > 0).gpu)
     costs = timed_in(spec.storage, spec.resources.threads, on_gpu)
     return Study(spec, file, index, make_plan(spec, index, costs, many_that_choose(spec, without_pixels)))
