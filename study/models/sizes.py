@@ -13,6 +13,9 @@ if TYPE_CHECKING:  # the plan of a study of losolab's network needs no torch
     from study.models.user_network_probe import Probe
 
 
+_SKLEARN = 150 * 2**20  # bytes that its import takes
+
+
 def network_size(config: TrialConfig, n_classes: int) -> "Geometry | Probe | Classical":
     """Of a configuration's network `parameters` and `multiply_adds`. Raises UserError where it cannot be built."""
     if config.network in CLASSICAL:
@@ -56,7 +59,8 @@ def trial_bytes(config: TrialConfig, n_classes: int, folds: int, n_clips: int, d
     pixels = sum(config.frames * side(config, region) ** 2 for region in streams(config))
     own = training_bytes(config, n_classes, folds, device)
     if config.network in CLASSICAL:
-        own = 5 * 8 * n_clips * _classical(config, n_classes).features  # the table, and copies of a fold's part, scaled
+        features = _classical(config, n_classes).features
+        own = 5 * 8 * n_clips * features + (_SKLEARN if features else 0)  # the table, and a fold's part, copied, scaled
     return geometry.INTERPRETER + own + 2 * n_clips * pixels
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from sklearn.metrics import f1_score
 from sklearn.utils.class_weight import compute_class_weight
 from torch import nn
 
@@ -321,3 +322,15 @@ def test_checkpoints_take_the_epochs_of_a_plain_loop(checkpoint, clips):
         np.testing.assert_allclose(own, plain_loop(config, clips, f)[1], rtol=0, atol=1e-10)
     last = train(replace(config, checkpoint="last"), clips, folds)
     assert not np.allclose(np.concatenate(found), np.concatenate(last)), "every fold took its last epoch"
+
+
+def test_the_oracle_shows_its_leak_where_there_is_nothing_to_learn(random_clips):
+    """Labels permuted within subjects, pixels of noise: the best epoch on the test clips is above the last."""
+    noise = random_clips(48, 8)
+    config = replace(SMALL, epochs=15, learning_rate=0.05, control="permuted_labels")
+    scores = {}
+    for checkpoint in ("last", "test_oracle"):
+        found = train(replace(config, checkpoint=checkpoint), noise, loso(noise, 1))
+        truth = np.concatenate([noise.labels[fold.test] for fold in loso(noise, 1)])
+        scores[checkpoint] = f1_score(truth, np.concatenate(found).argmax(1), average="macro")
+    assert scores["test_oracle"] > scores["last"] + 0.05, scores
