@@ -291,6 +291,7 @@ class StudySpec(Strict):
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,99}$"), AfterValidator(_not_reserved)]
     question: str = ""
+    notes: list[str] = []  # what a reader must know of the study: plan, run and report say it
     dataset: Dataset
     protocol: ProtocolName = LOSO
     baseline: Levels = Levels()

@@ -9,6 +9,7 @@ from rich.console import Console
 from analysis.questions.literature import read
 from analysis.report.report import Report, publish, report
 from analysis.results.load import load_results
+from search_spaces import READY
 from search_spaces.errors import UserError
 from study.cli.terminal import print_table, say
 
@@ -20,7 +21,7 @@ def write(
     paths: list[str], out: Path, console: Console, baseline: str | None = None, literature: Path | None = None
 ) -> Path:
     """Write the report of these results, print what it opens with and its table; the path of report.html."""
-    published = read(literature) if literature else ()
+    published = read(_ready(literature)) if literature else ()
     made = report(load_results(*paths, baseline=baseline), published)
     _refuse_anothers(out, made)
     for warning in made.warnings:
@@ -33,6 +34,14 @@ def write(
     for table in made.tables()[:1]:
         print_table(console, table)
     return publish(made, out)
+
+
+def _ready(literature: Path) -> Path:
+    """The file itself, or that of a ready study by its name."""
+    shipped = READY / f"{literature}.csv"
+    return (
+        shipped if literature.name == str(literature) and not literature.exists() and shipped.is_file() else literature
+    )
 
 
 def own_place(paths: list[str]) -> Path:

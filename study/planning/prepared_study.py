@@ -49,7 +49,7 @@ def prepare(spec: StudySpec, file: str) -> Study:
     index = requirements.without_short(configurations(spec), timed)
     without_pixels = assemble(index, {})
     spec = with_capacity_arms(settled(spec, without_pixels, spec.storage / spec.name), len(index.classes))
-    index = replace(index, notes=(*index.notes, *unmatched(spec, len(index.classes))))
+    index = replace(index, notes=(*index.notes, *spec.notes, *unmatched(spec, len(index.classes))))
     on_gpu = bool(spec.resources.where(here().gpus > 0).gpu)
     costs = timed_in(spec.storage, spec.resources.threads, on_gpu)
     return Study(spec, file, index, make_plan(spec, index, costs, many_that_choose(spec, without_pixels)))
