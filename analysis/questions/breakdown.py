@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from analysis.questions.ablation import Ablation
+from analysis.results.results import Results
 from analysis.stats import metrics
 from analysis.stats.confusion import Confusions, Counts
 from analysis.tables import Cell, Column, Row, Table, number, text
@@ -13,8 +14,8 @@ VARIANT = Column("Variant", ("variant",), numeric=False)
 PARAMETERS = Column("Params", ("parameters",))
 
 
-def per_class(found: Ablation, classes: Sequence[str]) -> Table:
-    """F1, recall and precision of each class, and macro-precision, which is not UAR."""
+def per_class(found: Ablation, classes: Sequence[str], folds: str = "") -> Table:
+    """F1, recall and precision of each class, and macro-precision, which is not UAR. folds: what `class_folds` says."""
     measures = ("F1", "recall", "precision")
     columns = [VARIANT, *(Column(f"{m} {c}", (f"{m.lower()}_{c}",)) for m in measures for c in classes)]
     columns += [Column("Macro-precision", ("macro_precision",)), PARAMETERS]
@@ -28,7 +29,20 @@ def per_class(found: Ablation, classes: Sequence[str]) -> Table:
         if (s := f.score)
     )  # fmt: skip
     caption = "Of the pooled confusions, mean over seeds; – where a class is never predicted, so that 0/0 is no number."
-    return Table(f"{found.stage}-classes", "By class", caption, tuple(columns), rows)
+    return Table(f"{found.stage}-classes", "By class", " ".join(filter(None, [caption, folds])), tuple(columns), rows)
+
+
+def class_folds(results: Results) -> str:
+    """In how many folds of a seed each class is trained and tested; nothing where subjects are on both sides."""
+    whole = next((trial for trial in results.trials if trial.complete and trial.by_subject and trial.arm), None)
+    if whole is None:
+        return ""
+    rows = results.predictions
+    rows = rows[(rows.trial == whole.trial) & (rows.seed == whole.seeds[0])]
+    many = rows.held_out.nunique()
+    own = {name: rows.held_out[rows.y_true == name].nunique() for name in results.metadata.classes}
+    told = ", ".join(f"{name} {many - (tested == 1)} and {tested}" for name, tested in own.items())
+    return f"Of the {many} folds of a seed train and test a class: {told}."
 
 
 def per_dataset(found: Ablation, counted: Confusions) -> Table | None:

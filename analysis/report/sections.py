@@ -163,7 +163,11 @@ def _details(results: Results, counted: Confusions, found: Ablation) -> Iterator
         return
     classes = results.metadata.classes
     own = f" ({found.stage})" if len({arm.stage for arm in results.metadata.arms}) > 1 else ""
-    tables = [breakdown.per_class(found, classes), breakdown.per_dataset(found, counted), breakdown.conventions(found)]
+    tables = [
+        breakdown.per_class(found, classes, breakdown.class_folds(results)),
+        breakdown.per_dataset(found, counted),
+        breakdown.conventions(found),
+    ]
     yield Section(
         f"Which classes, datasets and subjects does it get wrong?{own}",
         _weakest(found, classes),

@@ -36,6 +36,9 @@ def _facts(known: Mapping[str, Any]) -> Facts:
         "clips": known["clips"],
         "subjects": known["subjects"],
         "classes": _first([f"{name} {count}" for name, count in known["classes"].items()]),
+        "folds (LOSO)": _first(
+            [_folds(name, own, known["subjects"]) for name, own in known["subjects_of_class"].items()]
+        ),
         "frames a second": _first([f"{fps} ({count} clips)" for fps, count in known["frame_rates"].items()]),
         "frames a clip": f"{lengths['least']} to {lengths['most']}, median {lengths['median']:g}",
         "missing frames": known["missing_frames"],
@@ -44,6 +47,11 @@ def _facts(known: Mapping[str, Any]) -> Facts:
         "subjects of one class": f"{len(alone)}{': ' if alone else ''}{_first(alone)}",
     }
     return Facts(f"{known['dataset']} ({known['reader']})", {name: str(value) for name, value in told.items()})
+
+
+def _folds(name: str, own: int, subjects: int) -> str:
+    """Of a class that so many of the subjects show, in how many folds of LOSO it is trained and tested."""
+    return f"{name} trained in {subjects - (own == 1)} and tested in {own}"
 
 
 def _first(names: Sequence[str]) -> str:

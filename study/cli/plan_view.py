@@ -30,7 +30,7 @@ _COLUMNS = (
 _MOST_ROWS = 50
 
 
-def print_forecast(console: Console, made: Forecast, notes: tuple[str, ...]) -> None:
+def print_forecast(console: Console, made: Forecast, notes: tuple[str, ...], classes: str) -> None:
     """The plan by stage and arm, then what is there already, what the rest costs, and what it could find."""
     plan = made.plan
     for line in _nesting(plan):
@@ -43,7 +43,7 @@ def print_forecast(console: Console, made: Forecast, notes: tuple[str, ...]) -> 
     )
     for note in [*notes, *plan.warnings]:
         say(console, note, "!", "yellow")
-    for line in [*map(_space, plan.searches), *_balance(made), *advice(plan), "Nothing was started."]:
+    for line in [*map(_space, plan.searches), *_balance(made), classes, *advice(plan), "Nothing was started."]:
         say(console, line)
 
 

@@ -183,6 +183,7 @@ def _say_more() -> None:
 
 def _print_plan(prepared: "PreparedStudy", slots: int | None, address: str | None) -> None:
     from study.cli.plan_view import nodes_that_serve, print_forecast
+    from study.planning.class_folds import class_folds
     from study.planning.forecast import forecast
 
     notes = prepared.index.notes
@@ -193,7 +194,7 @@ def _print_plan(prepared: "PreparedStudy", slots: int | None, address: str | Non
         slots, notes = slots or held, (*notes, *nodes)
     with errors.status("timing a few steps"):
         made = forecast(prepared, slots)
-    print_forecast(console, made, notes)
+    print_forecast(console, made, notes, class_folds(prepared.index, prepared.spec.protocol))
 
 
 def _executor(serial: bool, slots: int | None, address: str | None, prepared: "PreparedStudy") -> "Executor":

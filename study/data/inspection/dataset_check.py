@@ -80,6 +80,7 @@ def facts(found: Check) -> dict[str, Any]:
         "clips": len(survey.rows),
         "subjects": len(by_subject(survey)),
         "classes": {name: labels[name] for name in survey.classes},
+        "subjects_of_class": {name: sum(name in own for own in by_subject(survey).values()) for name in survey.classes},
         "frame_rates": {f"{fps:g}" if fps else "unknown": times for fps, times in sorted(frame_rates(survey).items())},
         "frames_a_clip": frames_a_clip(survey),
         "clips_a_subject": {name: sum(labels.values()) for name, labels in by_subject(survey).items()},

@@ -58,7 +58,7 @@ def plan_of(width: int, spec, clips: int = 144) -> str:
     plan = planned(spec, Size(12, clips, 3), Costs())
     made = Forecast(plan, Counter(), {}, 0, 1e5, 5e4, 2, 1, 0, 0)
     console = Console(file=io.StringIO(), width=width, markup=False, emoji=False, highlight=False)
-    print_forecast(console, made, ("a note [red] of the dataset",))
+    print_forecast(console, made, ("a note [red] of the dataset",), "of each fold")
     return fits(console.file.getvalue(), width)
 
 

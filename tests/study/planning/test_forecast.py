@@ -91,7 +91,7 @@ def test_a_machine_that_holds_no_trial_promises_no_time_here(small):
     made = forecast(small.prepared(stages=ONE, resources={"cpu": 999}))
     assert made.slots == 0
     with (console := Console(width=200)).capture() as printed:
-        print_forecast(console, made, ())
+        print_forecast(console, made, (), "")
     assert "on other machines: this one does not hold a trial" in printed.get()
 
 
