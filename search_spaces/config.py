@@ -289,10 +289,10 @@ class TrialConfig:
         decides="time",
     )
     lbp_blocks: int = factor(
-        4, "cells a side of the face in which patterns are counted", low=1, high=16, active=_of_lbp_top
+        4, "cells a side of the face in which patterns are counted", low=1, high=16, active=_of_lbp_top, decides="time"
     )
     lbp_radius: int = factor(1, "of a pattern's circle, in pixels and in frames", low=1, high=8, active=_of_lbp_top)
-    lbp_neighbours: int = factor(8, "points on a pattern's circle", low=4, high=12, active=_of_lbp_top)
+    lbp_neighbours: int = factor(8, "points on a pattern's circle", low=4, high=12, active=_of_lbp_top, decides="time")
 
     def key(self) -> str:
         """Identity (SHA-256): the digest of the active factors that are not at their default."""

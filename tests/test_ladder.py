@@ -17,11 +17,11 @@ def test_the_published_practice_is_above_the_honest_number_on_three_datasets(tmp
     """With 2 of the 5 seeds, fewer epochs and clips, for its time; `losolab run ladder` is the whole."""
     for seed in range(3):
         content = yaml.safe_load((READY / "ladder.yaml").read_text())
-        content["dataset"]["options"] |= {"seed": seed, "subjects": 12, "clips": 8}
-        content["baseline"]["epochs"] = 20
+        content["dataset"]["options"] |= {"seed": seed, "subjects": 10, "clips": 7}
+        content["baseline"]["epochs"] = 15
         arms = content["stages"]["ablate"]["arms"]
         content["stages"]["ablate"] |= {
-            "arms": {name: arms[name] for name in list(arms)[:2]},
+            "arms": {name: arms[name] for name in list(arms)[:1]},
             "seeds": 2,
             "controls": [],
         }

@@ -12,6 +12,7 @@ from analysis.questions import (
     breakdown,
     captions,
     cost,
+    datasets,
     effects,
     importance,
     main_table,
@@ -98,6 +99,9 @@ def _stage(results: Results, counted: Confusions, found: Ablation) -> Iterator[S
     tables = (main_table.headline(results, found), *([_told(parts, found)] if parts else []))
     asked = main_table.questions(found)
     yield Section(main_table.question(found), main_table.sentence(found), tables, drawn, asked, found.findings)
+    if parts_of := datasets.table(found, counted):
+        asks = "Is a difference another in one dataset than in the others?"
+        yield Section(asks, _marked(datasets.answer(parts_of), found), (parts_of,))
     if inside := nested.nested(results, counted, found):
         asks = "What is the choice among these configurations worth?"
         yield Section(asks, nested.answer(inside), (nested.table(inside),))

@@ -275,6 +275,15 @@ def swapped_differences(arm: Counts, baseline: Counts, keep: npt.NDArray[np.bool
     return np.where(np.abs(differences) < TINY, 0.0, differences), np.where(errors < TINY, 0.0, errors)
 
 
+def influences(arm: Counts, baseline: Counts) -> tuple[float, Floats]:
+    """The difference of the pooled UF1, and each subject's influence on it [N], which sum to 0."""
+    pieces = [part.reshape(2, len(part[0]), -1) for part in (parts(arm), parts(baseline))]
+    totals = [part.sum(1).reshape(2, 1, *arm.shape[1:3]) for part in pieces]
+    (one, first), (other, second) = (_uf1_and_slope(total) for total in totals)
+    own = np.hstack([*pieces[0]]) @ first[0] - np.hstack([*pieces[1]]) @ second[0]
+    return float(one[0] - other[0]), np.asarray(own)
+
+
 def _swapped(arm: Floats, baseline: Floats, keep: npt.NDArray[np.bool_]) -> tuple[Floats, Floats]:
     """The same for some of the swaps (what fits a processor's cache), from the parts of UF1 [2, N, S, K]."""
     _, subjects, *shape = arm.shape

@@ -126,7 +126,7 @@ class Snapshot:
     @cached_property
     def course(self) -> Course:
         """What the study's protocol holds out, in the order in which every trial takes it; and the classes."""
-        return Course.of(self.clips, self.spec.protocol)
+        return Course.of(self.clips, self.description["protocol"])
 
     @property
     def choosers(self) -> int | None:

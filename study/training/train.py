@@ -63,11 +63,11 @@ def _predicted(
     kept = Kept(config, told, watched)
     seen = np.any([*watched, *(fold.test for fold in folds)], axis=0)
 
-    def after(epoch: int, network: nn.Module, material: Material) -> None:
+    def read(epoch: int, network: nn.Module, material: Material) -> None:
         if kept.wants(epoch):
             kept.see(_probabilities(network, material, config.batch_size, seen[material.order]))
 
-    fitted(config, clips, folds, device, graphs, after)
+    fitted(config, clips, folds, device, graphs, read)
     assert kept.probabilities is not None
     return kept.probabilities
 
@@ -84,9 +84,7 @@ def fitted(
     material = Material(config, clips, folds, device)
     names = [(fold.seed, fold.held_out) for fold in folds]
     network = _network(config, len(clips.classes), names, device).to(device)
-    for epoch in fit(network, material, config, graphs):
-        if after is not None:
-            after(epoch, network, material)
+    fit(network, material, config, graphs, after and (lambda epoch: after(epoch, network, material)))
     return network, material
 
 
@@ -217,8 +215,14 @@ class Epoch(NamedTuple):
         return Epoch(rows, Views(*shown) if shown else None, self.sizes, rates)
 
 
-def fit(network: nn.Module, material: Material, config: TrialConfig, graphs: bool = False) -> Iterator[int]:
-    """Train for all epochs, and yield the number of each, counted from 0, as it ends.
+def fit(
+    network: nn.Module,
+    material: Material,
+    config: TrialConfig,
+    graphs: bool = False,
+    after: Callable[[int], None] | None = None,
+) -> None:
+    """Train for all epochs. after: called with the number of each, counted from 0, as it ends.
 
     graphs: a GPU records an epoch of the folded network and repeats it, to the same bytes.
     """
@@ -238,7 +242,8 @@ def fit(network: nn.Module, material: Material, config: TrialConfig, graphs: boo
             train(epoch, number * len(epoch.sizes))
             if graphs and isinstance(network, FoldedNetwork) and number + 1 < config.epochs:
                 recorded = Recorded(epoch, network.dropout, train)
-        yield number
+        if after is not None:
+            after(number)
 
 
 def epochs(material: Material, config: TrialConfig, only: npt.NDArray[np.bool_] | None) -> Iterator[Epoch]:

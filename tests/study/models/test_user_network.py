@@ -216,7 +216,9 @@ def test_wrong_factories_are_found_before_anything_starts(small, nets):
 
 @pytest.mark.parametrize("network", ["nets", "nets:", "a b:c", "blocks:", "nets:a:b"])
 def test_what_is_no_dotted_path_is_refused_with_the_file(network, small):
-    with pytest.raises(UserError, match=r"baseline.network: .*expected: blocks, or package.module:factory"):
+    with pytest.raises(
+        UserError, match=r"baseline.network: .*expected: blocks, majority, lbp_top, or package.module:factory"
+    ):
         load_study(small.file, {"baseline.network": network})
 
 

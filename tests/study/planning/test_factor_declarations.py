@@ -10,7 +10,7 @@ from search_spaces.network_inputs import master, streams
 from study.models.sizes import training_bytes
 from study.planning.cost_model import Size, Work, computed
 from study.training.protocol import folds
-from study.training.train import train
+from study.trials.trial import predicted
 from tests.small_network import SMALL
 
 # What must be so that a factor has an effect, and two levels of it where the first two that there are would not do.
@@ -23,6 +23,7 @@ CONTEXT = {
     "schedule": {"epochs": 3},
     "precision": {"batch_size": 5},
     "checkpoint": {"epochs": 4},
+    **{f"lbp_{what}": {"network": "lbp_top"} for what in ("blocks", "radius", "neighbours")},
     "inner_share": {"checkpoint": "inner_validation", "epochs": 4},
     "last_epochs": {"checkpoint": "mean_of_last", "epochs": 4},
 }
@@ -95,7 +96,7 @@ def test_a_factor_changes_a_prediction(name, clips):
     a, b = pair(name)
     assert a.is_active(FACTORS[name]) and b.is_active(FACTORS[name])
     assert a.key() != b.key()
-    one, other = (train(config, clips, folds(clips, config.protocol, 0)[:2]) for config in (a, b))
+    one, other = (predicted(config, clips, folds(clips, config.protocol, 0)[:2], "cpu") for config in (a, b))
     assert not np.array_equal(np.concatenate(one), np.concatenate(other))  # of other clips under another protocol
 
 
