@@ -47,7 +47,17 @@ class Check(NamedTuple):
 def run(device: str) -> list[Check]:
     """All checks, each printed as it ends."""
     checks: list[Check] = []
-    for check in (masks, *(equality(name) for name in ARCHITECTURES), twice, own, groups, recorded, broken, memory):
+    for check in (
+        masks,
+        *(equality(name) for name in ARCHITECTURES),
+        twice,
+        own,
+        groups,
+        recorded,
+        checkpoints,
+        broken,
+        memory,
+    ):
         began = time.perf_counter()
         try:
             done = check(device)
@@ -206,6 +216,22 @@ def recorded(device: str) -> list[Check]:
         clips = plain.noise(config, CLIPS, SUBJECTS)
         eager, graph = (_bytes(train(config, clips, loso(clips, 0), device, graphs)) for graphs in (False, True))
         found.append(Check(f"a CUDA graph gives the same bytes, {optimiser}", eager == graph, f"{len(graph)} bytes"))
+    return found
+
+
+def checkpoints(device: str) -> list[Check]:
+    """Predictions are read between the epochs of a CUDA graph: every checkpoint gives the same bytes without one."""
+    found = []
+    for checkpoint in ("inner_validation", "mean_of_last", "test_oracle"):
+        config = replace(SMALL, precision="float64", epochs=6, dropout=0.0, learning_rate=0.03, momentum=0.9)
+        config = replace(config, checkpoint=checkpoint, last_epochs=3)
+        clips = plain.noise(config, CLIPS, SUBJECTS)
+        eager, graph = (
+            _bytes(train(config, clips, loso(clips, 0), device, graphs)) for graphs in (False, device != "cpu")
+        )
+        found.append(
+            Check(f"checkpoint {checkpoint}: a CUDA graph gives the same bytes", eager == graph, f"{len(graph)} bytes")
+        )
     return found
 
 
