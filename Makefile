@@ -16,7 +16,7 @@ quick: $(READY)  ## what ends in under three minutes
 	$(BIN)/pytest $(WORKERS) -m "not slow"
 
 soak: $(READY)  ## the long versions of simulations and of what is killed, with their figures
-	LOSOLAB_SOAK=1 $(BIN)/pytest -s tests/analysis/stats/test_calibration.py tests/analysis/questions/test_claims.py tests/analysis/questions/test_leaks.py tests/study/scheduling/test_chaos.py tests/study/data/cache/test_build.py tests/study/ledger/test_full_disk.py tests/study/planning/test_forecast.py tests/test_planted.py tests/test_null.py tests/cluster
+	LOSOLAB_SOAK=1 $(BIN)/pytest -s tests/analysis/questions/test_claims.py tests/analysis/questions/test_leaks.py tests/study/scheduling/test_chaos.py tests/study/data/cache/test_build.py tests/study/ledger/test_full_disk.py tests/study/planning/test_forecast.py tests/study/planning/test_size_of_dfme.py tests/analysis/stats tests/test_ladder.py tests/test_planted.py tests/test_null.py tests/cluster
 
 gpu:  ## on a machine with a GPU, torch, numpy and pyarrow: what must hold there, and what it takes; gpu.md, gpu.json
 	$(or $(wildcard $(BIN)/python),$(PYTHON)) -m benchmarks.gpu

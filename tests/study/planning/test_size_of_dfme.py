@@ -1,5 +1,6 @@
 """A dataset of DFME's size (made up): 656 subjects, 7,526 clips, planned and trained by ten folds."""
 
+import os
 import subprocess
 import sys
 import time
@@ -43,7 +44,7 @@ def write(folder: Path) -> None:
     (folder / "clips.csv").write_text("\n".join(lines) + "\n")
 
 
-@pytest.mark.slow
+@pytest.mark.skipif("LOSOLAB_SOAK" not in os.environ, reason="a minute; make soak runs it")
 def test_ten_folds_are_planned_at_once_and_train_in_the_memory_that_was_planned(tmp_path):
     write(tmp_path / "clips")
     (file := tmp_path / "large.yaml").write_text(STUDY)
