@@ -37,6 +37,7 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
         """Nothing: the tests' output is no access log."""
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(CHROMIUM is None, reason="needs chromium (Debian package chromium)")
 @pytest.mark.parametrize("width", [1280, 390])
 def test_the_page_draws_and_asks_nobody(served, tmp_path, width):

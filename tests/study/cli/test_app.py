@@ -158,6 +158,7 @@ def test_the_default_study_refuses_no_cell(command):
     assert "72 of 72 configurations can be built" in out
 
 
+@pytest.mark.slow
 def test_a_study_runs_and_leaves_what_it_promises(command, small, monkeypatch):
     code, out, err = command("run", small.file, "--storage", small.storage, "--serial", "--trials", 3, "--seeds", 1)
     assert code == 0, err

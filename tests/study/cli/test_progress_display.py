@@ -80,6 +80,7 @@ def right(seen: list[tuple[float, float | None]]) -> int:
     return sum(left is not None and abs(left - (end - clock)) <= 0.3 * (end - clock) for clock, left in moments)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("slots", [1, 2, 6])
 def test_time_left_is_known_within_30_percent_from_the_half_on(slots):
     """In four of five, though arithmetic misjudges classes by a quarter; small ones, which come last, are unseen."""

@@ -83,6 +83,7 @@ def test_a_plan_of_many_arms_is_grouped():
     assert "null" in out
 
 
+@pytest.mark.slow
 def test_every_command_on_a_study(small, screen):
     """`run` is looked at by tests/study/cli/test_app.py."""
     small.run(stages={"ablate": ABLATE})

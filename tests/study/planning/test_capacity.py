@@ -76,6 +76,7 @@ def _answers(fold, right: float) -> str:
     return json.dumps(rows)
 
 
+@pytest.mark.slow
 def test_what_only_width_decides_is_worse_without_the_control_and_not_with_it(tmp_path, data):
     made = study(tmp_path, data, baseline=BASELINE | {"epochs": 1, "filters": 24, "hidden": 24})
     run = partial(serial_executor.serial, run=lambda trial, clips, *rest: by_width_alone(clips, trial, *rest))

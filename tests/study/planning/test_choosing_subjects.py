@@ -97,6 +97,7 @@ def test_what_is_no_share_is_refused(given):
         spec(chosen_by=given)
 
 
+@pytest.mark.slow
 def test_the_search_trains_those_that_choose_and_later_stages_all(split):
     about = load_results(str(split))
     choosers = set(about.metadata.chosen_by)

@@ -68,6 +68,7 @@ def test_search_confirm_ablate_each_on_seeds_of_its_own(small, whole):
     assert trials(folder) == found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stop", [2, 5, 9, 13])
 def test_a_stopped_study_goes_on_at_its_first_unfinished_stage(small, whole, stop, monkeypatch):
     from study.scheduling.scheduler import Scheduler

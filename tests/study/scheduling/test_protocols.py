@@ -72,6 +72,7 @@ def stopped_after(blocks: int):
     return partial(serial_executor.serial, run=run)
 
 
+@pytest.mark.slow
 def test_practices_beside_each_other_are_marked_and_only_what_can_be_tested_is(tmp_path, data):
     stages = {"ablate": {"design": "listed", "seeds": 2, "arms": ARMS}}
     study = prepared(tmp_path, data, "ladder", baseline=BASELINE | {"epochs": 6}, stages=stages)
@@ -155,6 +156,7 @@ def answered(predictions: str, right: bool) -> str:
     return json.dumps(rows)
 
 
+@pytest.mark.slow
 def test_a_choice_inside_a_fold_never_sees_the_subject_it_is_made_for(tmp_path, data):
     """A candidate that is perfect on the outer subjects alone is chosen for none of them."""
     study = prepared(tmp_path, data, "nested", **NESTED)

@@ -33,6 +33,7 @@ def test_an_arm_keeps_its_levels(small):
     assert "arm one region with seed 3000 (regions=eyes" in refused(small, stages={"ablate": other})
 
 
+@pytest.mark.slow
 def test_proposals_may_be_added_until_a_later_stage_begins(small):
     from search_spaces.study_file import load_study
 
@@ -104,6 +105,7 @@ def test_a_stage_that_has_begun_stays(small):
     assert "stages.search has begun and is now gone" in refused(small, stages=ONE)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("part", "was"),
     [

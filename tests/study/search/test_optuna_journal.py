@@ -71,7 +71,7 @@ def begun(folder, stages) -> StudyRecord:
     file.write_text(yaml.safe_dump({"name": "x", "dataset": {"path": "clips"}, "stages": stages}))
     resolved = load_study(file).model_dump(mode="json", exclude_none=True)
     clips = [[f"{subject}-{i}", "made-up", subject, f"{subject}-{i}"] for subject in SUBJECTS for i in range(6)]
-    described = {"classes": list(CLASSES), "clips": clips, "notes": []}
+    described = {"classes": list(CLASSES), "clips": clips, "notes": [], "protocol": "loso"}
     return StudyRecord("x", file.read_text(), resolved, {"data": {"index": INDEX}}, described)
 
 

@@ -63,6 +63,7 @@ STOPPED = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("sampler", "stop"), STOPPED)
 def test_a_resumed_search_proposes_what_an_unbroken_one_does(tmp_path, sampler, stop):
     spec = study(tmp_path, proposals=14, factors=SPACE, sampler=sampler)

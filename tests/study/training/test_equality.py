@@ -246,6 +246,7 @@ def test_parameters_are_those_of_fold_by_fold_training(architecture, depth, clip
     assert max(difference(config, clips, size) for size in (1, 3, 4)) < 1e-10
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("option", OPTIONS)
 def test_under_every_option_in_a_group_and_alone(option, clips):
     config = replace(SMALL, **INTERMEDIATE | OPTIONS[option])

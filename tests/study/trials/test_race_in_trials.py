@@ -159,6 +159,7 @@ def test_whatever_is_killed_a_search_proposes_prunes_and_predicts_the_same(small
     assert (outcomes(small), golden_digest(small.folder)) == golden
 
 
+@pytest.mark.slow
 def test_failed_trials_that_are_run_again_change_no_later_proposal(small, tmp_path, monkeypatch):
     """Trials fail until half of the search is proposed; it goes on with and without them run again."""
     import study.training.train

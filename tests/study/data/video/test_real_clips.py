@@ -25,6 +25,7 @@ stages:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dropping", [False, True])
 def test_a_small_study_on_real_videos(tmp_path, monkeypatch, capsys, dropping):
     if not MEDIA.is_dir():
