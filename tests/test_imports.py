@@ -45,7 +45,7 @@ ROOMS: dict[str, tuple[str, str]] = {
         "study.training study.classical study.models study.data study.system analysis.stats search_spaces",
         "numpy torch",
     ),
-    "study.classical": ("study.training study.data search_spaces", "numpy skimage sklearn"),
+    "study.classical": ("study.training study.models study.data search_spaces", "numpy skimage sklearn"),
     "study.training": ("study.models study.data study.system search_spaces", "numpy torch"),
     "study.models": ("study.system search_spaces", "numpy torch triton"),
     "study.data.inspection": (

@@ -55,6 +55,11 @@ class Finding:
     difference: tuple[float, float | None, float | None] | None = None
 
     @property
+    def uncounted(self) -> bool:
+        """Whether the correction for multiplicity does not count it: it could not be built, or is not tested."""
+        return self.gap is not None and self.gap.state in ("impossible", "not tested")
+
+    @property
     def span(self) -> tuple[float, float | None, float | None] | None:
         """UF1 with its interval, whose ends are None where subjects are trained and tested on; None without a score."""
         if self.score is None:
@@ -127,11 +132,7 @@ class Ablation:
     def comparable(self) -> tuple[tuple[Finding, Score], ...]:
         """The baseline and the variants that are tested, of as many seeds, baseline first; none without its score."""
         base = self.baseline.score if self.baseline else None
-        kinds = [
-            f
-            for f in self.findings
-            if f.kind in ("baseline", "variant") and not (f.gap and f.gap.state == "not tested")
-        ]
+        kinds = [f for f in self.findings if f.kind in ("baseline", "variant") and not f.uncounted]
         rows = [(f, f.score) for f in kinds if f.score and DOUBLE_DAGGER not in f.marks]
         return tuple((f, score) for f, score in rows if base and score.counts.shape == base.counts.shape)
 
@@ -278,9 +279,7 @@ def _compared(
         if _alike(f, findings[0]) and f.gap is None
     }
     family = [f.arm.arm for f in findings if f.kind == "variant" and f.arm.arm in ready]
-    planned = [
-        f for f in findings if f.kind == "variant" and not (f.gap and f.gap.state in ("impossible", "not tested"))
-    ]
+    planned = [f for f in findings if f.kind == "variant" and not f.uncounted]
     seen = slice(None) if testers is None else testers
     some = {name: counts[seen] for name, counts in ready.items()}
     compared = compare(base.counts[seen], some, family, missing=len(planned) - len(family), margin=margin)

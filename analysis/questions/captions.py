@@ -121,8 +121,7 @@ def _equivalence(found: Ablation) -> str:
 
 def _planned(found: Ablation) -> list[str]:
     """That variants without a comparison count in the correction."""
-    out = ("impossible", "not tested")
-    lost = [f.arm.arm for f in found.findings if f.kind == "variant" and f.gap and f.gap.state not in out]
+    lost = [f.arm.arm for f in found.findings if f.kind == "variant" and f.gap and not f.uncounted]
     if not lost:
         return []
     return [

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from search_spaces.protocols import LOSO, protocol
+from analysis.results.results import protocol_of
 
 if TYPE_CHECKING:  # an ablation is made of this
     from analysis.questions.ablation import Ablation
@@ -20,22 +20,17 @@ _NOTES = {
 def marks(levels: Mapping[str, Any]) -> str:
     """The daggers of a configuration, by the levels of its factors."""
     oracle = levels.get("checkpoint") == "test_oracle"
-    return DAGGER * oracle + DOUBLE_DAGGER * (not by_subject(levels))
-
-
-def by_subject(levels: Mapping[str, Any]) -> bool:
-    """Whether no subject was trained and tested on."""
-    return protocol(str(levels.get("protocol", LOSO))).by_subject
+    return DAGGER * oracle + DOUBLE_DAGGER * (not protocol_of(levels).by_subject)
 
 
 def apart(own: Mapping[str, Any], base: Mapping[str, Any], centre: str) -> str | None:
     """Why two configurations are not tested against each other; None where they are."""
     if "test_oracle" in (own.get("checkpoint"), base.get("checkpoint")):
         return "an epoch that was chosen on the test clips is no rival in a test"
-    one, other = (protocol(str(levels.get("protocol", LOSO))).outer for levels in (own, base))
+    one, other = (protocol_of(levels).outer for levels in (own, base))
     if one != other:
         return f"its protocol is {one}, the {centre}'s {other}: other clips were in training"
-    return None if by_subject(own) else f"{one} has subjects on both sides: no test over subjects holds"
+    return None if protocol_of(own).by_subject else f"{one} has subjects on both sides: no test over subjects holds"
 
 
 def notes(found: "Ablation") -> list[str]:

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from search_spaces.errors import UserError
-from search_spaces.protocols import LOSO, protocol
+from search_spaces.protocols import LOSO, Protocol, protocol
 
 if TYPE_CHECKING:  # the study writes these tables without pandas, which takes long to import
     import pandas as pd
@@ -116,6 +116,11 @@ class Metadata:
         return cls(**{**raw, **lists, "arms": arms, "chosen_by": choosers, "chosen_inside": inside})
 
 
+def protocol_of(levels: Mapping[str, Any]) -> Protocol:
+    """The protocol of a configuration by its levels; LOSO where they do not say, as those of older studies."""
+    return protocol(str(levels.get("protocol", LOSO)))
+
+
 @dataclass(frozen=True)
 class Trial:
     """A row of trials.parquet, its factors decoded."""
@@ -147,7 +152,7 @@ class Trial:
     @property
     def by_subject(self) -> bool:
         """Whether its protocol holds out subjects whole, and in the end all of them."""
-        return protocol(str(self.factors.get("protocol", LOSO))).by_subject
+        return protocol_of(self.factors).by_subject
 
 
 @dataclass(frozen=True, eq=False)

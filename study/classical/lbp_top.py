@@ -15,6 +15,7 @@ from search_spaces.config import TrialConfig
 from search_spaces.network_inputs import streams
 from study.data.clips import Clips
 from study.data.sampling import sample
+from study.models.sizes import patterns
 
 Floats = npt.NDArray[np.float64]
 
@@ -43,11 +44,6 @@ def _features(clips: Clips, config: TrialConfig, seed: int) -> Floats:
     return found
 
 
-def bins(neighbours: int) -> int:
-    """Patterns that are told apart: those with at most two changes along the circle, and one bin for all others."""
-    return neighbours * (neighbours - 1) + 3
-
-
 def histograms(volume: npt.NDArray[np.uint8], config: TrialConfig) -> Floats:
     """Shares of the patterns of a clip [T, H, W], by cell, plane (XY, XT, YT) and pattern: [cells^2, 3, bins].
 
@@ -59,7 +55,7 @@ def histograms(volume: npt.NDArray[np.uint8], config: TrialConfig) -> Floats:
     _, height, width = planes[0].shape
     rows, columns = (np.arange(size) * cells // size for size in (height, width))
     cell = np.broadcast_to(rows[:, None] * cells + columns, planes[0].shape)
-    size = bins(config.lbp_neighbours)
+    size = patterns(config.lbp_neighbours)
     counts = [np.bincount((cell * size + plane).ravel(), minlength=cells**2 * size) for plane in planes]
     table = np.stack([own.reshape(cells**2, size) for own in counts], axis=1).astype(np.float64)
     return np.asarray(table / table.sum(axis=2, keepdims=True))

@@ -35,12 +35,16 @@ class Classical:
 def _classical(config: TrialConfig, n_classes: int) -> Classical:
     if config.network == "majority":
         return Classical(0, 0, 0)
-    patterns = config.lbp_neighbours * (config.lbp_neighbours - 1) + 3
-    features = len(streams(config)) * config.lbp_blocks**2 * 3 * patterns
+    features = len(streams(config)) * config.lbp_blocks**2 * 3 * patterns(config.lbp_neighbours)
     machines = n_classes if n_classes > 2 else 1
     voxels = sum(config.frames * side(config, region) ** 2 for region in streams(config))
     circles = 3 * voxels * config.lbp_neighbours * 4  # each point is interpolated from four pixels
     return Classical(features, machines * (features + 1), machines * features + circles)
+
+
+def patterns(neighbours: int) -> int:
+    """Those that LBP-TOP tells apart: with at most two changes along the circle, and one bin for all others."""
+    return neighbours * (neighbours - 1) + 3
 
 
 def known_size(config: TrialConfig, n_classes: int) -> "Geometry | Probe | Classical | None":

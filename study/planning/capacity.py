@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 from search_spaces.config import BLOCKS, FACTORS, TrialConfig
@@ -68,6 +69,7 @@ def _matched(
         yield name, None if wide is None else difference(wide, baseline)
 
 
+@cache  # the arms ask, then the notes
 def _widened(config: TrialConfig, whole: int, n_classes: int) -> TrialConfig | None:
     """The configuration with more filters, and else with as many and more hidden units, that has `whole` parameters."""
 

@@ -38,7 +38,7 @@ SAME_CODE = frozenset(
         "474b495b4746fa26ac7214a2f0e42b652a63884681e6f01502b9a1692455331c",  # commit e2f47eb
         "ef692f25f9f6f80a6da38374f72ccd8594500c89dd572dee7b97c0b18879b15d",  # commit 95bc9e8
         "42df8a00e6ec03e5e7b46ea903b4dc22a20e7f4844b39d4cedc32d2cb1e0cf69",  # commit 67ee91a
-        "dfdc29d2a52eb804264a12819fb034a20eace5f39bb70d17ae99134e30301f34",  # today
+        "4f1aa72d4b4cccc1ad6237fa01840dfdf59321f2672fa436592c8c6201c7c35d",  # today
     }
 )
 _VERSIONS = ("losolab", "torch", "numpy", "ray", "optuna", "mlflow", "decord", "av", "scikit-learn", "scikit-image")

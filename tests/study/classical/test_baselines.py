@@ -8,7 +8,7 @@ import pytest
 
 from search_spaces.config import TrialConfig
 from study.classical import lbp_top, predict
-from study.models.sizes import network_size
+from study.models.sizes import network_size, patterns
 from study.training.protocol import loso
 from study.trials.trial import predicted
 
@@ -44,7 +44,7 @@ def counted_by_hand(volume, config):
     circle = [
         (round(-radius * sin(2 * pi * p / many), 5), round(radius * cos(2 * pi * p / many), 5)) for p in range(many)
     ]
-    table = np.zeros((cells**2, 3, lbp_top.bins(many)))
+    table = np.zeros((cells**2, 3, patterns(many)))
     inner = [range(radius, size - radius) for size in volume.shape]
     for t in inner[0]:
         for y in inner[1]:
